@@ -1,0 +1,277 @@
+//! Every key and every id is spelled here, and nowhere else.
+//!
+//! An entry's key is what a person types into redis-cli: `[namespace:]prefix:id`. All other keys of
+//! an entity have `@` behind the prefix, which no encoded id contains. On a cluster every key of a
+//! partition carries the partition as its hash tag: `todos:{7}:42`.
+
+use std::fmt::Write;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{
+    change::EntityId,
+    error::{Error, Result},
+    record::Value,
+};
+
+/// An encoded id longer than this (bytes) is replaced in keys by its hash.
+const ID_LEN_MAX: usize = 200;
+/// An id longer than this (bytes, encoded) is refused: databases index at most a few KB.
+const ID_REFUSED_LEN: usize = 8 * 1024;
+/// Starts a hashed id. Encoded ids never contain it.
+const HASHED: char = '#';
+const PART_SEPARATOR: char = ',';
+const NAME_LEN_MAX: usize = 64;
+
+/// Whether keys need a hash tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Topology {
+    /// One server: a script may touch any key.
+    Standalone,
+    /// A server in cluster mode: all keys of a script must hash to one slot.
+    Cluster,
+}
+
+/// Spells the keys of one entity.
+#[derive(Clone, Debug)]
+pub(crate) struct Keyspace {
+    head: String,
+    topology: Topology,
+    partitions: u32,
+    /// The keys that a read asks for beside the entry's own, one per partition.
+    generations: Vec<String>,
+}
+
+/// Where one entity's entry is.
+#[derive(Clone, Debug)]
+pub(crate) struct Slot {
+    pub(crate) partition: u32,
+    /// Tells this entry from every other one, whatever key it was found under.
+    pub(crate) hash: u64,
+    pub(crate) entry: String,
+}
+
+impl Keyspace {
+    /// The keyspace of an entity. `namespace` may be empty.
+    pub(crate) fn new(
+        namespace: &str,
+        prefix: &str,
+        topology: Topology,
+        partitions: u32,
+    ) -> Result<Self> {
+        check_name("prefix", prefix)?;
+        if partitions == 0 {
+            return Err(Error::configuration("`partitions` is 0: use at least 1"));
+        }
+        let mut head = String::new();
+        if !namespace.is_empty() {
+            check_name("namespace", namespace)?;
+            head = format!("{namespace}:");
+        }
+        let _ = write!(head, "{prefix}:");
+        let mut keyspace = Self { head, topology, partitions, generations: Vec::new() };
+        keyspace.generations =
+            (0..partitions).map(|p| keyspace.of_partition(p, "generation")).collect();
+        Ok(keyspace)
+    }
+
+    pub(crate) fn partitions(&self) -> u32 {
+        self.partitions
+    }
+
+    pub(crate) fn topology(&self) -> Topology {
+        self.topology
+    }
+
+    /// Where the entry of this id is.
+    pub(crate) fn slot(&self, id: &EntityId) -> Slot {
+        let text = id.text();
+        let partition = (xxh3_64(text.as_bytes()) % u64::from(self.partitions)) as u32;
+        let mut entry = self.tagged(partition);
+        let hash = {
+            let mut whole = String::with_capacity(self.head.len() + text.len());
+            whole.push_str(&self.head);
+            whole.push_str(text);
+            xxh3_64(whole.as_bytes())
+        };
+        if text.len() > ID_LEN_MAX {
+            let _ = write!(entry, "{HASHED}{}", blake3::hash(text.as_bytes()).to_hex());
+        } else {
+            entry.push_str(text);
+        }
+        Slot { partition, hash, entry }
+    }
+
+    /// Sorted set of the writers that are writing this entity to the store: token, deadline.
+    pub(crate) fn intents(&self, slot: &Slot) -> String {
+        self.beside(slot, "intents")
+    }
+
+    /// The token of the reader that may fill this entry.
+    pub(crate) fn lease(&self, slot: &Slot) -> String {
+        self.beside(slot, "lease")
+    }
+
+    /// Hash with what is known of a partition: clock, home, epoch.
+    pub(crate) fn meta(&self, partition: u32) -> String {
+        self.of_partition(partition, "meta")
+    }
+
+    /// Counter that makes all clean entries of a partition outdated when it changes.
+    pub(crate) fn generation(&self, partition: u32) -> &str {
+        &self.generations[partition as usize]
+    }
+
+    /// Hash with what every process must agree on for this entity: partitions, store, protocol.
+    pub(crate) fn registry(&self) -> String {
+        format!("{}@registry", self.head)
+    }
+
+    fn of_partition(&self, partition: u32, what: &str) -> String {
+        match self.topology {
+            Topology::Standalone => format!("{}@{what}:{partition}", self.head),
+            Topology::Cluster => format!("{}@{what}", self.tagged(partition)),
+        }
+    }
+
+    fn beside(&self, slot: &Slot, what: &str) -> String {
+        let head = self.tagged(slot.partition);
+        format!("{head}@{what}:{}", &slot.entry[head.len()..])
+    }
+
+    fn tagged(&self, partition: u32) -> String {
+        match self.topology {
+            Topology::Standalone => self.head.clone(),
+            Topology::Cluster => format!("{}{{{partition}}}:", self.head),
+        }
+    }
+}
+
+/// Spells an id. Refuses the empty one, those with a null, and those of more than 8 KiB.
+pub(crate) fn entity_id(values: Vec<Value<'static>>) -> Result<EntityId> {
+    let mut text = String::new();
+    for (i, value) in values.iter().enumerate() {
+        if i > 0 {
+            text.push(PART_SEPARATOR);
+        }
+        match value {
+            Value::Bool(v) => text.push_str(if *v { "true" } else { "false" }),
+            Value::I64(v) => drop(write!(text, "{v}")),
+            Value::U64(v) => drop(write!(text, "{v}")),
+            Value::Text(v) => encode(v.as_bytes(), &mut text),
+            Value::Bytes(v) => encode(v, &mut text),
+            other => {
+                let found = other.type_name();
+                return Err(Error::invalid(format!("{found} cannot be an id")));
+            }
+        }
+    }
+    if text.is_empty() {
+        return Err(Error::invalid("the id is empty"));
+    }
+    if text.len() > ID_REFUSED_LEN {
+        let len = text.len();
+        return Err(Error::invalid(format!(
+            "the id has {len} bytes when encoded; at most {ID_REFUSED_LEN} are allowed"
+        ))
+        .of(&text));
+    }
+    Ok(EntityId::new(values, text))
+}
+
+/// Names (namespace, prefix) need no encoding, so that keys stay readable and unambiguous.
+pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if name.is_empty() || name.len() > NAME_LEN_MAX || !name.chars().all(plain) {
+        return Err(Error::configuration(format!(
+            "the {what} {name:?} must be 1 to {NAME_LEN_MAX} characters of A-Z a-z 0-9 _ -"
+        )));
+    }
+    Ok(())
+}
+
+/// Percent-encodes everything but the unreserved characters of RFC 3986, section 2.3.
+fn encode(bytes: &[u8], text: &mut String) {
+    for &byte in bytes {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'~' | b'-') {
+            text.push(char::from(byte));
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+
+    fn text(id: &str) -> EntityId {
+        entity_id(vec![Value::Text(Cow::Owned(id.to_owned()))]).unwrap()
+    }
+
+    fn keyspace(topology: Topology) -> Keyspace {
+        Keyspace::new("app", "todos", topology, 16).unwrap()
+    }
+
+    #[test]
+    fn a_key_is_what_a_person_expects_to_type() {
+        let keys = Keyspace::new("", "todos", Topology::Standalone, 16).unwrap();
+        assert_eq!(keys.slot(&text("42")).entry, "todos:42");
+        assert_eq!(keyspace(Topology::Standalone).slot(&text("42")).entry, "app:todos:42");
+    }
+
+    #[test]
+    fn ids_with_special_characters_are_encoded_injectively() {
+        assert_eq!(text("a:b{c}%\n\0é").text(), "a%3Ab%7Bc%7D%25%0A%00%C3%A9");
+        let pair = |a: &str, b: &str| {
+            let value = |s: &str| Value::Text(Cow::Owned(s.to_owned()));
+            entity_id(vec![value(a), value(b)]).unwrap()
+        };
+        assert_ne!(pair("a,b", "c"), pair("a", "b,c"));
+        assert_ne!(pair("", "a"), pair("a", ""));
+    }
+
+    #[test]
+    fn empty_and_over_long_ids_are_refused_and_long_ones_hashed() {
+        assert!(entity_id(vec![Value::Text(Cow::Borrowed(""))]).is_err());
+        assert!(entity_id(vec![Value::Text(Cow::Owned("x".repeat(10 * 1024)))]).is_err());
+        let keys = keyspace(Topology::Standalone);
+        let slot = keys.slot(&text(&"x".repeat(ID_LEN_MAX + 1)));
+        assert_eq!(slot.entry.len(), "app:todos:#".len() + 64);
+        assert_ne!(slot.entry, keys.slot(&text(&"x".repeat(ID_LEN_MAX + 2))).entry);
+    }
+
+    #[test]
+    fn on_a_cluster_every_key_of_a_partition_has_the_partitions_tag_first() {
+        let keys = keyspace(Topology::Cluster);
+        let slot = keys.slot(&text("{evil}"));
+        let tag = format!("{{{}}}", slot.partition);
+        let all = [
+            slot.entry.clone(),
+            keys.intents(&slot),
+            keys.lease(&slot),
+            keys.meta(slot.partition),
+            keys.generation(slot.partition).to_owned(),
+        ];
+        for key in all {
+            assert_eq!(&key[key.find('{').unwrap()..=key.find('}').unwrap()], tag, "{key}");
+        }
+    }
+
+    #[test]
+    fn no_two_keys_of_an_entity_are_the_same() {
+        let keys = keyspace(Topology::Standalone);
+        let ids = ["meta", "@meta", "lease", "0", "@lease:0", "registry"].map(text);
+        let mut all: Vec<String> = ids.iter().map(|id| keys.slot(id).entry).collect();
+        all.extend(ids.iter().map(|id| keys.lease(&keys.slot(id))));
+        all.extend(ids.iter().map(|id| keys.intents(&keys.slot(id))));
+        all.extend((0..16).map(|p| keys.meta(p)));
+        all.extend((0..16).map(|p| keys.generation(p).to_owned()));
+        all.push(keys.registry());
+        let distinct: std::collections::HashSet<_> = all.iter().collect();
+        assert_eq!(distinct.len(), all.len());
+    }
+}

@@ -1,0 +1,48 @@
+//! The words that `strategy = "…"` and `format = "…"` may say, as items that rustc can find.
+//!
+//! The derive turns the literal into a path into this module, at the literal's span, so a typo is
+//! reported there with the nearest name, and the derive needs no list of its own.
+
+/// A strategy that exists.
+#[diagnostic::on_unimplemented(
+    message = "the strategy `{Self}` is not built yet",
+    label = "not built yet"
+)]
+pub trait StrategyName {
+    /// As the attribute spells it.
+    const NAME: &'static str;
+}
+
+/// A format that exists.
+#[diagnostic::on_unimplemented(
+    message = "the format `{Self}` is not built yet",
+    label = "not built yet"
+)]
+pub trait FormatName {
+    /// As the attribute spells it.
+    const NAME: &'static str;
+}
+
+macro_rules! names {
+    ($module:ident: $trait:ident, built [$($built:ident),*], later [$($later:ident),*]) => {
+        /// One item per word.
+        #[allow(non_camel_case_types, missing_debug_implementations)] // Spelled as in the attribute.
+        pub mod $module {
+            $(
+                /// The word.
+                pub struct $built;
+                impl super::$trait for $built {
+                    const NAME: &'static str = stringify!($built);
+                }
+            )*
+            $(
+                /// Known, and not built yet.
+                pub struct $later;
+            )*
+        }
+    };
+}
+
+names!(strategy: StrategyName,
+    built [cache_aside, read_through, write_through, redis_only], later [write_behind]);
+names!(format: FormatName, built [json, hash], later [json_doc, msgpack]);

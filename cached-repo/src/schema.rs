@@ -1,0 +1,197 @@
+//! What an entity looks like: its name, its columns, and which of them are the id.
+
+use std::borrow::Cow;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The type of a column, as every store and format can hold it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A truth value.
+    Bool,
+    /// An integer that fits 16 bits with its sign.
+    I16,
+    /// An integer that fits 32 bits with its sign.
+    I32,
+    /// An integer that fits 64 bits with its sign.
+    I64,
+    /// An unsigned integer of 64 bits. Databases hold it in a signed one and refuse what does not fit.
+    U64,
+    /// A float of 32 bits.
+    F32,
+    /// A float of 64 bits.
+    F64,
+    /// Text.
+    Text,
+    /// Bytes.
+    Bytes,
+    /// Any nested value, as JSON text.
+    Json,
+}
+
+impl Kind {
+    /// Whether a column of this kind can be an id: equal values must have one spelling.
+    pub const fn is_id(self) -> bool {
+        !matches!(self, Kind::F32 | Kind::F64 | Kind::Json)
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Kind::Bool => "bool",
+            Kind::I16 => "i16",
+            Kind::I32 => "i32",
+            Kind::I64 => "i64",
+            Kind::U64 => "u64",
+            Kind::F32 => "f32",
+            Kind::F64 => "f64",
+            Kind::Text => "text",
+            Kind::Bytes => "bytes",
+            Kind::Json => "json",
+        }
+    }
+}
+
+/// One column of an entity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnSpec {
+    name: Cow<'static, str>,
+    column: Cow<'static, str>,
+    aliases: Cow<'static, [&'static str]>,
+    kind: Kind,
+    nullable: bool,
+    id: bool,
+}
+
+impl ColumnSpec {
+    /// A column. `name` is what entries call it, `column` what the store calls it, `aliases` are
+    /// older names under which entries may still hold it.
+    pub const fn new(
+        name: &'static str,
+        column: &'static str,
+        aliases: &'static [&'static str],
+        kind: Kind,
+        nullable: bool,
+        id: bool,
+    ) -> Self {
+        assert!(!id || (kind.is_id() && !nullable), "floats, JSON and Option cannot be an id");
+        Self {
+            name: Cow::Borrowed(name),
+            column: Cow::Borrowed(column),
+            aliases: Cow::Borrowed(aliases),
+            kind,
+            nullable,
+            id,
+        }
+    }
+
+    /// The name in an entry (JSON field, hash field).
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name in the store.
+    pub fn column(&self) -> &str {
+        &self.column
+    }
+
+    /// Older names in entries.
+    pub fn aliases(&self) -> &[&'static str] {
+        &self.aliases
+    }
+
+    /// The type.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether the column may be null.
+    pub fn is_nullable(&self) -> bool {
+        self.nullable
+    }
+
+    /// Whether the column is the id, or a part of it.
+    pub fn is_id(&self) -> bool {
+        self.id
+    }
+}
+
+/// The shape of an entity: what the derive found, with what the builder changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schema {
+    prefix: Cow<'static, str>,
+    table: Cow<'static, str>,
+    version: u32,
+    columns: Cow<'static, [ColumnSpec]>,
+}
+
+impl Schema {
+    /// A schema. `prefix` starts every key, `table` is its name in the store, `version` is raised for
+    /// a change that names and types do not show.
+    pub const fn new(
+        prefix: &'static str,
+        table: &'static str,
+        version: u32,
+        columns: &'static [ColumnSpec],
+    ) -> Self {
+        Self {
+            prefix: Cow::Borrowed(prefix),
+            table: Cow::Borrowed(table),
+            version,
+            columns: Cow::Borrowed(columns),
+        }
+    }
+
+    /// The first part of every key, and the entity's name in messages.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The table in the store.
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// The version that the `schema` attribute names.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The columns, in the order in which the struct declares them.
+    pub fn columns(&self) -> &[ColumnSpec] {
+        &self.columns
+    }
+
+    /// The columns that make up the id, with their indices.
+    pub fn id_columns(&self) -> impl Iterator<Item = (usize, &ColumnSpec)> {
+        self.columns.iter().enumerate().filter(|(_, column)| column.id)
+    }
+
+    /// The same schema under another prefix.
+    #[must_use]
+    pub fn with_prefix(self, prefix: String) -> Self {
+        Self { prefix: Cow::Owned(prefix), ..self }
+    }
+
+    /// The same schema in another table.
+    #[must_use]
+    pub fn with_table(self, table: String) -> Self {
+        Self { table: Cow::Owned(table), ..self }
+    }
+
+    /// The same schema as another version.
+    #[must_use]
+    pub fn with_version(self, version: u32) -> Self {
+        Self { version, ..self }
+    }
+
+    /// A hash of everything that decides how an entry reads: names, types, version.
+    pub fn fingerprint(&self) -> u64 {
+        let mut text = format!("1;{}", self.version);
+        for column in self.columns() {
+            let null = if column.nullable { "?" } else { "" };
+            text.push_str(&format!(";{}:{}{null}", column.name, column.kind.name()));
+        }
+        xxh3_64(text.as_bytes())
+    }
+}

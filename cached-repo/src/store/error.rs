@@ -1,0 +1,109 @@
+//! Why a store could not do what it was asked, in the classes that decide what follows.
+
+use std::fmt;
+
+use crate::error::{Error, ErrorKind, Outcome};
+
+/// Why a store could not do what it was asked.
+///
+/// The constructors are the classes; everything that follows an error is decided by its class.
+pub struct StoreError {
+    class: Class,
+    message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What an error of a store means for whoever asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Class {
+    /// It may work later: connection, timeout, deadlock.
+    Transient,
+    /// No record can be written: a table, a column, a permission is missing.
+    Systemic,
+    /// This record cannot be written: a constraint, a type, a length.
+    Record,
+    /// A fence did not hold. Nothing was written.
+    Fenced,
+    /// The commit may or may not have happened.
+    Unknown,
+}
+
+impl StoreError {
+    /// It may work later. Nothing was written.
+    pub fn transient(message: impl Into<String>) -> Self {
+        Self::new(Class::Transient, message)
+    }
+
+    /// Nothing can be written until a person changes the database. Nothing was written.
+    pub fn systemic(message: impl Into<String>) -> Self {
+        Self::new(Class::Systemic, message)
+    }
+
+    /// A record of the batch cannot be written. Nothing was written.
+    pub fn record(message: impl Into<String>) -> Self {
+        Self::new(Class::Record, message)
+    }
+
+    /// A fence did not hold. Nothing was written.
+    pub fn fenced(message: impl Into<String>) -> Self {
+        Self::new(Class::Fenced, message)
+    }
+
+    /// Whether the batch was written is unknown.
+    pub fn unknown(message: impl Into<String>) -> Self {
+        Self::new(Class::Unknown, message)
+    }
+
+    fn new(class: Class, message: impl Into<String>) -> Self {
+        Self { class, message: message.into(), source: None }
+    }
+
+    /// Keeps what caused it. Its message must not contain secrets.
+    #[must_use]
+    pub fn caused_by(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The class.
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
+    pub(crate) fn into_error(self) -> Error {
+        let (kind, outcome) = match self.class {
+            Class::Transient => (ErrorKind::StoreUnavailable, Outcome::NotApplied),
+            Class::Systemic => (ErrorKind::Store, Outcome::NotApplied),
+            Class::Record => (ErrorKind::Refused, Outcome::NotApplied),
+            Class::Fenced => (ErrorKind::Fenced, Outcome::NotApplied),
+            Class::Unknown => (ErrorKind::StoreUnavailable, Outcome::Unknown),
+        };
+        let error = Error::new(kind, self.message).outcome_is(outcome);
+        match self.source {
+            Some(source) => error.caused_by(source),
+            None => error,
+        }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoreError({:?}: {self})", self.class)
+    }
+}
+
+impl std::error::Error for StoreError {}
