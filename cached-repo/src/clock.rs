@@ -68,7 +68,8 @@ mod tests {
     fn jitter_spreads_over_its_whole_share_and_not_beyond() {
         let (random, base) = (Random::seeded(7), Duration::from_secs(1000));
         let drawn: Vec<_> = (0..2000).map(|_| random.jitter(base, 0.1).as_secs_f64()).collect();
-        let (low, high) = drawn.iter().fold((f64::MAX, 0.0_f64), |(l, h), d| (l.min(*d), h.max(*d)));
+        let (low, high) =
+            drawn.iter().fold((f64::MAX, 0.0_f64), |(l, h), d| (l.min(*d), h.max(*d)));
         assert!((900.0..910.0).contains(&low), "{low}");
         assert!((1090.0..=1100.0).contains(&high), "{high}");
     }

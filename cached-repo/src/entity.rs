@@ -184,6 +184,8 @@ pub trait IntoId<I>: sealed::SealedInto<I> {
     fn into_id(self) -> I;
 }
 
+// Nobody outside may implement what these seal, so nobody outside may name them.
+#[allow(unnameable_types)]
 mod sealed {
     pub trait Sealed {}
     pub trait SealedInto<I> {}

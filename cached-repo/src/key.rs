@@ -25,8 +25,7 @@ const NAME_LEN_MAX: usize = 64;
 
 /// Whether keys need a hash tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Topology {
+pub(crate) enum Topology {
     /// One server: a script may touch any key.
     Standalone,
     /// A server in cluster mode: all keys of a script must hash to one slot.
@@ -78,10 +77,6 @@ impl Keyspace {
 
     pub(crate) fn partitions(&self) -> u32 {
         self.partitions
-    }
-
-    pub(crate) fn topology(&self) -> Topology {
-        self.topology
     }
 
     /// Where the entry of this id is.
@@ -186,6 +181,18 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
     if name.is_empty() || name.len() > NAME_LEN_MAX || !name.chars().all(plain) {
         return Err(Error::configuration(format!(
             "the {what} {name:?} must be 1 to {NAME_LEN_MAX} characters of A-Z a-z 0-9 _ -"
+        )));
+    }
+    Ok(())
+}
+
+/// A table's name is quoted in SQL, so only what no database takes is refused.
+pub(crate) fn check_table(table: &str) -> Result<()> {
+    let parts = table.split('.').count();
+    if table.is_empty() || table.contains('\0') || parts > 2 || table.split('.').any(str::is_empty)
+    {
+        return Err(Error::configuration(format!(
+            "the table {table:?} must be `table` or `schema.table`"
         )));
     }
     Ok(())

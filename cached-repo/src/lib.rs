@@ -1,6 +1,26 @@
 //! Annotate a struct, get a repository, name the caching strategy.
 
+mod repository;
+pub use repository::{BATCH_MAX, Repository};
+
+mod builder;
+pub use builder::RepositoryBuilder;
+
+mod strategy;
+pub use strategy::{CacheStep, Durable, Outage, Saved, Strategy};
+
+mod cache;
+pub use cache::{Cache, CacheBuilder, Counts};
+
 pub mod store;
+
+mod memory;
+#[cfg(feature = "redis")]
+mod redis;
+mod backend;
+#[cfg(feature = "conformance")]
+#[doc(hidden)]
+pub use backend::conformance::run as backend_conformance;
 
 mod entity;
 pub use entity::{CachedEntity, Column, ColumnError, Id, IntoId, Settings};
@@ -13,6 +33,9 @@ pub use record::{Record, Value};
 
 mod change;
 pub use change::{Change, EntityId};
+
+mod codec;
+pub use codec::Format;
 
 mod key;
 

@@ -142,9 +142,7 @@ impl<'a> Record<'a> {
 
     /// The same record, owning its values.
     pub fn into_owned(self) -> Record<'static> {
-        Record {
-            columns: self.columns.into_iter().map(|v| v.map(Value::into_owned)).collect(),
-        }
+        Record { columns: self.columns.into_iter().map(|v| v.map(Value::into_owned)).collect() }
     }
 
     /// How many bytes the values occupy, roughly.

@@ -27,7 +27,7 @@ pub use memory::memory;
 
 /// A database. Implement it to add one; run [`conformance`] over it to see that it keeps the contract.
 ///
-/// Everything is batched, nothing has a default, and all four methods may be called at the same time
+/// Everything is batched, nothing has a default, and all methods may be called at the same time
 /// from many tasks.
 ///
 /// # Contract
@@ -36,8 +36,8 @@ pub use memory::memory;
 /// - An implementation MUST map by [`ColumnSpec::column`](crate::ColumnSpec::column) names and MUST
 ///   leave columns of a row that the schema does not list as they are. Otherwise a save destroys data
 ///   that this library does not know of.
-/// - It MUST refuse a value that it cannot hold exactly ([`StoreError::record`]), before it writes
-///   anything. Otherwise a read shows something that nobody saved.
+/// - [`check`](Self::check) MUST refuse a value that the database cannot hold exactly
+///   ([`StoreError::record`]), and [`apply`](Self::apply) MUST NOT write it. Otherwise a read shows something that nobody saved.
 ///
 /// *Writes.*
 /// - [`apply`](Self::apply) MUST be atomic: all changes of a batch, or none. Otherwise an error that
@@ -63,6 +63,11 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         schema: &'a Schema,
         query: Query<'a>,
     ) -> BoxFuture<'a, Result<Vec<Record<'static>>, StoreError>>;
+
+    /// Looks whether the database can hold a change exactly, without asking it.
+    ///
+    /// Repositories call it before they announce a write to other processes.
+    fn check(&self, schema: &Schema, change: &Change) -> Result<(), StoreError>;
 
     /// Writes a batch in one transaction. No id occurs twice in a batch.
     fn apply<'a>(

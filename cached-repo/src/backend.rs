@@ -1,0 +1,236 @@
+//! What the cache asks of Redis: the private trait that `redis/` and `memory/` implement alike.
+//!
+//! Every call takes N items of one partition (reads: of any) and answers N results, and is one
+//! atomic step per partition. One conformance suite runs over both implementations.
+
+use std::{fmt, time::Duration};
+
+use futures_util::future::BoxFuture;
+
+use crate::{
+    codec::{Body, Format, Raw, State},
+    error::{Error, ErrorKind},
+    key::{Keyspace, Slot, Topology},
+};
+
+#[cfg(feature = "conformance")]
+pub(crate) mod conformance;
+
+pub(crate) type Reply<'a, T> = BoxFuture<'a, Result<T, CacheError>>;
+
+/// A server, or this process playing one.
+pub(crate) trait Backend: fmt::Debug + Send + Sync + 'static {
+    /// Reads entries, each with the generation of its partition. One round trip per server.
+    fn read<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        format: Format,
+        slots: &'a [Slot],
+    ) -> Reply<'a, Vec<Seen>>;
+
+    /// Asks for the right to fill entries. `hold` bounds how long a dead filler is waited for.
+    fn lease<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        format: Format,
+        asks: &'a [LeaseAsk<'a>],
+        token: &'a str,
+        hold: Duration,
+    ) -> Reply<'a, Vec<Lease>>;
+
+    /// Fills entries whose lease is still the token's; tells for each whether it was.
+    fn fill<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        fills: &'a [Fill<'a>],
+        token: &'a str,
+    ) -> Reply<'a, Vec<bool>>;
+
+    /// Announces a store-first write: places the token and removes entries and leases, or changes
+    /// nothing. The token lives for `hold`, which must exceed the last moment of the write.
+    fn begin<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        slots: &'a [Slot],
+        token: &'a str,
+        hold: Duration,
+    ) -> Reply<'a, Begin>;
+
+    /// Ends a store-first write: removes the token, puts the new entry where that is safe and removes
+    /// the entry where it is not. Tells for each whether it was put.
+    fn end<'a>(&'a self, keys: &'a Keyspace, ends: &'a [End<'a>]) -> Reply<'a, Vec<bool>>;
+
+    /// Writes entries that are the only copy, in order.
+    fn put<'a>(&'a self, keys: &'a Keyspace, puts: &'a [Put<'a>]) -> Reply<'a, PutReply>;
+
+    /// Removes copies; tells for each whether it was one. Entries that are the only copy stay.
+    fn evict<'a>(&'a self, keys: &'a Keyspace, slots: &'a [Slot]) -> Reply<'a, Vec<bool>>;
+
+    /// Records facts that every process must agree on where they are not recorded yet, and answers
+    /// what is recorded.
+    fn register<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        facts: &'a [(&'static str, String)],
+    ) -> Reply<'a, Vec<String>>;
+
+    /// Facts about the server.
+    fn server(&self) -> Reply<'_, Server>;
+
+    fn topology(&self) -> Topology;
+
+    /// Puts bytes where an entry should be, as another program could.
+    #[cfg(feature = "conformance")]
+    fn plant<'a>(&'a self, key: &'a str, raw: Raw) -> Reply<'a, ()>;
+
+    /// Sets a field of a partition's meta hash, or its generation, as the journal will.
+    #[cfg(feature = "conformance")]
+    fn plant_meta<'a>(&'a self, keys: &'a Keyspace, partition: u32, meta: Meta) -> Reply<'a, ()>;
+}
+
+/// What a read saw under an entry's key.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) raw: Option<Raw>,
+    pub(crate) generation: u64,
+}
+
+/// A reader's wish to fill an entry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LeaseAsk<'a> {
+    pub(crate) slot: &'a Slot,
+    /// The reader saw an entry that it cannot use; a new one may replace it.
+    pub(crate) replace: bool,
+}
+
+/// The answer to a [`LeaseAsk`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lease {
+    /// The reader may fill, in this generation.
+    Granted { generation: u64 },
+    /// Another reader is filling.
+    Held,
+    /// A writer is writing: read the store, fill nothing.
+    Blocked,
+    /// There is an entry by now, in the asked format or pinned.
+    Present,
+}
+
+/// An entry to fill.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fill<'a> {
+    pub(crate) slot: &'a Slot,
+    pub(crate) generation: u64,
+    /// `None` gives the lease back and only asks whether it still was the reader's.
+    pub(crate) content: Option<Content<'a>>,
+}
+
+/// What to write under an entry's key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Content<'a> {
+    pub(crate) state: State,
+    pub(crate) stamp: &'a str,
+    pub(crate) body: &'a Body,
+    pub(crate) ttl: Option<Duration>,
+}
+
+/// The answer to an announced write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// The tokens are placed.
+    Begun { epoch: u64, generation: u64 },
+    /// The partition's journal belongs to another server: it must be recovered first.
+    Fenced,
+    /// This slot (by index) holds a journaled write that is not in the store.
+    Dirty(usize),
+    /// This slot (by index) holds the only copy of an entity under `redis_only`.
+    Kept(usize),
+}
+
+/// The end of a store-first write.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End<'a> {
+    pub(crate) slot: &'a Slot,
+    pub(crate) token: &'a str,
+    /// What [`Begin::Begun`] said.
+    pub(crate) epoch: u64,
+    pub(crate) generation: u64,
+    /// What to put; `None` only removes.
+    pub(crate) content: Option<Content<'a>>,
+}
+
+/// A write of the only copy; no content deletes it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Put<'a> {
+    pub(crate) slot: &'a Slot,
+    pub(crate) content: Option<Content<'a>>,
+}
+
+/// The answer to writes of the only copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PutReply {
+    /// The versions, one per write.
+    Written(Vec<u64>),
+    /// This slot (by index) holds a journaled write. Nothing was changed.
+    Dirty(usize),
+}
+
+/// Facts about a server that decide whether a repository may be built on it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Server {
+    pub(crate) version: String,
+    pub(crate) eviction_policy: String,
+}
+
+/// What the journal will keep for a partition.
+#[cfg(feature = "conformance")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Meta {
+    Home(&'static str),
+    Epoch(u64),
+    Generation(u64),
+}
+
+/// Why the cache could not do what it was asked.
+#[derive(Clone, Debug)]
+pub(crate) struct CacheError {
+    kind: CacheErrorKind,
+    message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CacheErrorKind {
+    /// No answer: whether the command ran is unknown.
+    Unavailable,
+    /// The server's own error: the command did not run.
+    Answered,
+}
+
+impl CacheError {
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        Self { kind: CacheErrorKind::Unavailable, message: message.into() }
+    }
+
+    pub(crate) fn answered(message: impl Into<String>) -> Self {
+        Self { kind: CacheErrorKind::Answered, message: message.into() }
+    }
+
+    pub(crate) fn into_error(self) -> Error {
+        let kind = match self.kind {
+            CacheErrorKind::Unavailable => ErrorKind::CacheUnavailable,
+            CacheErrorKind::Answered => ErrorKind::Cache,
+        };
+        Error::new(kind, self.message)
+    }
+
+    /// Whether the command may have run although there was no answer.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        self.kind == CacheErrorKind::Unavailable
+    }
+}
+
+impl fmt::Display for CacheError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}

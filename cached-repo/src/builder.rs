@@ -1,0 +1,308 @@
+//! Settings of a repository, and the checks that make sure it can run.
+
+use std::{marker::PhantomData, sync::Arc, time::Duration};
+
+use crate::{
+    backend::CacheError,
+    cache::{Cache, Counters, Entries, Lifetimes, Owed},
+    codec::{Codec, Format},
+    entity::{CachedEntity, Settings},
+    error::{Error, ErrorKind, Result},
+    key::{self, Keyspace},
+    repository::{Repository, Shared},
+    schema::Schema,
+    store::{Entry, Ledger, SharedStore},
+    strategy::{self, Outage, Parts, Strategy},
+};
+
+const TTL: Duration = Duration::from_secs(60 * 60);
+const JITTER_PERCENT: u8 = 10;
+const NEGATIVE_TTL: Duration = Duration::from_secs(30);
+const PARTITIONS: u32 = 16;
+/// More would make each write's bookkeeping larger than the write.
+const PARTITIONS_MAX: u32 = 4096;
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+const OUTAGE_LOADS_MAX: usize = 32;
+const VALUE_MAX_BYTES: usize = 1024 * 1024;
+/// What the processes of an entity must agree on is written in this version of the rules.
+const PROTOCOL: &str = "1";
+
+/// Settings of a [`Repository`]. What is set here wins over the struct's attributes.
+#[derive(Debug)]
+#[must_use = "nothing happens before `build`"]
+pub struct RepositoryBuilder<E> {
+    cache: Cache,
+    schema: Schema,
+    settings: Settings,
+    strategy: Option<Strategy>,
+    format: Option<Format>,
+    store: Option<SharedStore>,
+    partitions: u32,
+    outage: Outage,
+    outage_loads_max: usize,
+    store_timeout: Duration,
+    value_max_bytes: usize,
+    entity: PhantomData<fn() -> E>,
+}
+
+impl<E: CachedEntity> RepositoryBuilder<E> {
+    pub(crate) fn new(cache: &Cache) -> Self {
+        Self {
+            cache: cache.clone(),
+            schema: E::SCHEMA,
+            settings: E::SETTINGS,
+            strategy: None,
+            format: None,
+            store: None,
+            partitions: PARTITIONS,
+            outage: Outage::default(),
+            outage_loads_max: OUTAGE_LOADS_MAX,
+            store_timeout: STORE_TIMEOUT,
+            value_max_bytes: VALUE_MAX_BYTES,
+            entity: PhantomData,
+        }
+    }
+
+    /// The store behind the cache. Every strategy but `redis_only` needs one.
+    pub fn store(mut self, store: &SharedStore) -> Self {
+        self.store = Some(Arc::clone(store));
+        self
+    }
+
+    /// The strategy. Defaults to the attribute, and without one to cache-aside.
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.strategy = Some(strategy);
+        self
+    }
+
+    /// The format of entries. Defaults to the attribute, and without one to JSON.
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = Some(format);
+        self
+    }
+
+    /// How long a clean entry lives, at least 1 ms. Entries of `redis_only` live for ever unless it
+    /// is set. Defaults to the attribute, and without one to 1 hour.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.settings.ttl = Some(ttl);
+        self
+    }
+
+    /// By how many percent of itself (at most 100) a lifetime is spread, so that entries that were
+    /// made together do not expire together. Defaults to the attribute, and without one to 10.
+    pub fn jitter_percent(mut self, percent: u8) -> Self {
+        self.settings.jitter_percent = Some(percent);
+        self
+    }
+
+    /// How long "no such row" is remembered; zero turns it off. Defaults to the attribute, and
+    /// without one to 30 s.
+    pub fn negative_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.negative_ttl = Some(ttl);
+        self
+    }
+
+    /// The first part of every key. Defaults to the attribute. The table stays as it is.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.schema = self.schema.with_prefix(prefix.into());
+        self
+    }
+
+    /// The table in the store; `schema.table` names a schema. Defaults to the attribute, and without
+    /// one to the prefix.
+    pub fn table(mut self, table: impl Into<String>) -> Self {
+        self.schema = self.schema.with_table(table.into());
+        self
+    }
+
+    /// Raise it for a change of the struct that names and types do not show: entries of another
+    /// version are misses. Defaults to the attribute, and without one to 1.
+    pub fn schema(mut self, version: u32) -> Self {
+        self.schema = self.schema.with_version(version);
+        self
+    }
+
+    /// Into how many partitions the entity's keys are divided, 1 to 4096. Every process must say the
+    /// same, and it cannot be changed while there is data. Defaults to 16.
+    pub fn partitions(mut self, partitions: u32) -> Self {
+        self.partitions = partitions;
+        self
+    }
+
+    /// What a write does while Redis is down. Defaults to [`Outage::Available`].
+    pub fn outage(mut self, outage: Outage) -> Self {
+        self.outage = outage;
+        self
+    }
+
+    /// How many queries may run at a time while Redis is down, per repository. Defaults to 32.
+    pub fn outage_loads_max(mut self, loads: usize) -> Self {
+        self.outage_loads_max = loads;
+        self
+    }
+
+    /// How long a write may take in the store; it takes effect within this time or not at all.
+    /// Readers of its ids leave the cache alone for 5 s longer if the writer dies. Defaults to 5 s.
+    pub fn store_timeout(mut self, timeout: Duration) -> Self {
+        self.store_timeout = timeout;
+        self
+    }
+
+    /// How many bytes the values of one entity may have. Defaults to 1 MiB.
+    pub fn value_max_bytes(mut self, bytes: usize) -> Self {
+        self.value_max_bytes = bytes;
+        self
+    }
+
+    /// Checks that the settings, the server and the store fit together, and builds the repository.
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](ErrorKind::Configuration) with what to do about it: a strategy without its
+    /// store, a store without its tables, a server that may evict the only copy, other settings than
+    /// the entity's other processes have, another store than the one this Redis knows.
+    /// `CacheUnavailable` and `StoreUnavailable` when one of them does not answer.
+    pub async fn build(self) -> Result<Repository<E>> {
+        let entity = self.schema.prefix().to_owned();
+        self.checked().await.map_err(|error| error.during("build", &entity))
+    }
+
+    async fn checked(self) -> Result<Repository<E>> {
+        let strategy = match (self.strategy, self.settings.strategy) {
+            (Some(strategy), _) => strategy,
+            (None, Some(name)) => name.parse()?,
+            (None, None) => Strategy::default(),
+        };
+        let format = match (self.format, self.settings.format) {
+            (Some(format), _) => format,
+            (None, Some(name)) => name.parse()?,
+            (None, None) => Format::default(),
+        };
+        let lifetimes = self.lifetimes()?;
+        let schema = Arc::new(self.schema);
+        check_numbers(self.partitions, self.outage_loads_max, self.store_timeout)?;
+        let Cache { backend, namespace, clock, random } = self.cache;
+        let topology = backend.topology();
+        let keys = Keyspace::new(&namespace, schema.prefix(), topology, self.partitions)?;
+        key::check_table(schema.table())?;
+        let store = if strategy.needs_store() { self.store } else { None };
+        let entries = Arc::new(Entries {
+            codec: Codec::new(Arc::clone(&schema), format),
+            backend,
+            keys,
+            schema,
+            lifetimes,
+            size_max: self.value_max_bytes,
+            counters: Counters::default(),
+            clock,
+            random,
+            owed: Owed::default(),
+        });
+        let parts = Parts {
+            entries: Arc::clone(&entries),
+            store: store.clone(),
+            outage: self.outage,
+            store_timeout: self.store_timeout,
+            outage_loads_max: self.outage_loads_max,
+        };
+        // First what a person can mend in the source, then what the servers say.
+        let flow = strategy::flow(strategy, parts)?;
+        check_server(&entries, strategy).await?;
+        let store_id = match &store {
+            Some(store) => Some(check_store(store, &entries.schema).await?),
+            None => None,
+        };
+        check_registry(&entries, store_id).await?;
+        let value_max_bytes = self.value_max_bytes;
+        Ok(Repository::new(Shared { strategy, flow, entries, value_max_bytes }))
+    }
+
+    fn lifetimes(&self) -> Result<Lifetimes> {
+        let Settings { ttl, jitter_percent, negative_ttl, .. } = self.settings;
+        let jitter_percent = jitter_percent.unwrap_or(JITTER_PERCENT);
+        if jitter_percent > 100 {
+            return Err(Error::configuration("`jitter_percent` is over 100"));
+        }
+        if ttl.is_some_and(|ttl| ttl < Duration::from_millis(1)) {
+            return Err(Error::configuration("`ttl` is under a millisecond"));
+        }
+        Ok(Lifetimes {
+            ttl: ttl.unwrap_or(TTL),
+            jitter: f64::from(jitter_percent) / 100.0,
+            negative_ttl: negative_ttl.unwrap_or(NEGATIVE_TTL),
+            kept_ttl: ttl,
+        })
+    }
+}
+
+fn check_numbers(partitions: u32, outage_loads_max: usize, store_timeout: Duration) -> Result<()> {
+    if !(1..=PARTITIONS_MAX).contains(&partitions) {
+        let message = format!("`partitions` is {partitions}: use 1 to {PARTITIONS_MAX}");
+        return Err(Error::configuration(message));
+    }
+    if outage_loads_max == 0 {
+        return Err(Error::configuration("`outage_loads_max` is 0: use at least 1"));
+    }
+    if store_timeout < Duration::from_millis(1) {
+        return Err(Error::configuration("`store_timeout` is under a millisecond"));
+    }
+    Ok(())
+}
+
+/// Refuses a server that may throw the only copy away.
+async fn check_server(entries: &Entries, strategy: Strategy) -> Result<()> {
+    let server = entries.backend.server().await.map_err(CacheError::into_error)?;
+    if strategy == Strategy::RedisOnly && server.eviction_policy.starts_with("allkeys-") {
+        return Err(Error::configuration(format!(
+            "the Redis server (version {}) has maxmemory-policy {}, which evicts entities that are \
+             nowhere else: set it to noeviction or to a volatile-* policy, or choose another strategy",
+            server.version, server.eviction_policy
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses a store that lacks what writes need. Answers its identity.
+async fn check_store(store: &SharedStore, schema: &Schema) -> Result<String> {
+    let description = store.describe(schema).await.map_err(|e| e.into_error())?;
+    if !description.missing.is_empty() {
+        return Err(Error::configuration(format!(
+            "the store is not ready: {}; `create_tables` of the store makes what is missing, and \
+             `schema_sql` prints it for a person to run",
+            description.missing.join("; ")
+        )));
+    }
+    match store.ledger(Ledger::Identity).await.map_err(|e| e.into_error())? {
+        Entry::Identity(identity) => Ok(identity),
+        _ => Err(Error::new(ErrorKind::Internal, "the store did not answer its identity")),
+    }
+}
+
+/// Refuses what another process of this entity was told differently.
+async fn check_registry(entries: &Entries, store_id: Option<String>) -> Result<()> {
+    let mut facts = vec![
+        ("protocol", PROTOCOL.to_owned()),
+        ("partitions", entries.keys.partitions().to_string()),
+    ];
+    facts.extend(store_id.map(|id| ("store", id)));
+    let registering = entries.backend.register(&entries.keys, &facts);
+    let recorded = registering.await.map_err(CacheError::into_error)?;
+    let registry = entries.keys.registry();
+    for ((name, ours), theirs) in facts.iter().zip(recorded) {
+        if *ours == theirs {
+            continue;
+        }
+        return Err(Error::configuration(match *name {
+            "store" => format!(
+                "this Redis holds entries of another database for this entity (identity {theirs}, \
+                 this one is {ours}): connect to that one, use another namespace, or delete the key \
+                 `{registry}` if the database was really replaced"
+            ),
+            name => format!(
+                "other processes use {name} = {theirs} for this entity, this one {ours}: say the \
+                 same everywhere (it is recorded in the key `{registry}`)"
+            ),
+        }));
+    }
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! The handle to Redis, or to the in-process backend, that all repositories of an application share.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::{
+    backend::Backend,
+    clock::{Clock, Random},
+    error::Result,
+    memory::MemoryBackend,
+};
+
+mod counts;
+mod entries;
+mod flight;
+mod owed;
+
+pub(crate) use counts::Counters;
+pub use counts::Counts;
+pub(crate) use entries::{Begun, Entries, Entry, Filling, Lifetimes, Refusal};
+pub(crate) use flight::{Flights, Landing, Lead, Phase};
+pub(crate) use owed::Owed;
+
+/// A connection to Redis, cheap to clone; build repositories on it.
+///
+/// All repositories of a cache share one multiplexed connection. It reconnects by itself; while
+/// Redis cannot be reached, calls fail fast instead of waiting.
+#[derive(Clone)]
+pub struct Cache {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) namespace: String,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+}
+
+impl Cache {
+    /// Connects to a standalone Redis of version 6.2 or newer with the default settings; see
+    /// [`CacheBuilder`] for others. The URL is `redis://[user[:password]@]host[:port][/database]` or
+    /// `redis+unix:///path`.
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](crate::ErrorKind::Configuration) if the URL or the server cannot be used,
+    /// [`CacheUnavailable`](crate::ErrorKind::CacheUnavailable) if the server does not answer within
+    /// the connect timeout.
+    #[cfg(feature = "redis")]
+    pub async fn connect(url: &str) -> Result<Self> {
+        Self::builder().connect(url).await
+    }
+
+    /// The same protocol inside this process, for a first try and for tests. It is not durable and
+    /// other processes do not see it: with `redis_only`, what is saved is gone with the process.
+    ///
+    /// Time is tokio's, so a test with paused time can let entries expire.
+    pub fn in_memory() -> Self {
+        Self::builder().in_memory()
+    }
+
+    /// Settings for a cache.
+    pub fn builder() -> CacheBuilder {
+        CacheBuilder::default()
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("backend", &self.backend).finish_non_exhaustive()
+    }
+}
+
+/// Settings of a [`Cache`].
+#[derive(Clone, Debug)]
+pub struct CacheBuilder {
+    namespace: String,
+    timeout: Duration,
+    connect_timeout: Duration,
+    accept_cluster: bool,
+}
+
+impl Default for CacheBuilder {
+    fn default() -> Self {
+        Self {
+            namespace: String::new(),
+            timeout: Duration::from_millis(250),
+            connect_timeout: Duration::from_secs(2),
+            accept_cluster: false,
+        }
+    }
+}
+
+impl CacheBuilder {
+    /// Puts `namespace:` in front of every key, so that applications can share a server. 1 to 64
+    /// characters of `A-Z a-z 0-9 _ -`. Defaults to none.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// How long a call waits for Redis to answer. Defaults to 250 ms.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How long an attempt to connect may take. Defaults to 2 s.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Lets tests use one node in cluster mode, to see that keys and scripts fit it.
+    #[cfg(feature = "conformance")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn accept_cluster(mut self) -> Self {
+        self.accept_cluster = true;
+        self
+    }
+
+    /// Connects; see [`Cache::connect`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Cache::connect`].
+    #[cfg(feature = "redis")]
+    pub async fn connect(self, url: &str) -> Result<Cache> {
+        use crate::{error::Error, key, redis::RedisBackend};
+
+        if !self.namespace.is_empty() {
+            key::check_name("namespace", &self.namespace)?;
+        }
+        match url.split_once("://").map(|(scheme, _)| scheme) {
+            Some("redis" | "redis+unix" | "unix") => {}
+            Some("rediss") => {
+                return Err(Error::configuration("TLS to Redis (rediss://) is not built yet"));
+            }
+            _ => {
+                return Err(Error::configuration(
+                    "the URL of a Redis starts with redis:// or redis+unix://",
+                ));
+            }
+        }
+        let (clock, random) = (Clock::new(), Random::new());
+        let passed = (clock, random.clone());
+        let connecting = RedisBackend::connect(
+            url,
+            self.timeout,
+            self.connect_timeout,
+            self.accept_cluster,
+            passed,
+        );
+        let backend = connecting.await.map_err(|e| e.during("connect", "Redis"))?;
+        Ok(Cache { backend: Arc::new(backend), namespace: self.namespace, clock, random })
+    }
+
+    /// Builds an in-process cache; see [`Cache::in_memory`].
+    pub fn in_memory(self) -> Cache {
+        let (clock, random) = (Clock::new(), Random::new());
+        let backend = Arc::new(MemoryBackend::new(clock));
+        Cache { backend, namespace: self.namespace, clock, random }
+    }
+}

@@ -1,0 +1,97 @@
+//! Invalidations that Redis could not take yet: bounded, retried until they are done.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use super::entries::Entries;
+use crate::{key::Slot, retry::Backoff};
+
+/// So many keys are remembered; further ones keep their entry until its time to live is over.
+const OWED_MAX: usize = 10_000;
+const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// The keys whose entries may be older than the store, with the token of the write that knows.
+#[derive(Debug, Default)]
+pub(crate) struct Owed {
+    keys: Mutex<HashMap<String, (Slot, String)>>,
+    /// How many there are, so that the usual read (none) takes no lock.
+    len: AtomicUsize,
+}
+
+impl Owed {
+    /// Whether the entry under this key must not be believed.
+    pub(crate) fn contains(&self, slot: &Slot) -> bool {
+        self.len.load(Ordering::Acquire) > 0 && self.lock().contains_key(&slot.entry)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Slot, String)>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers keys; tells how many did not fit, and whether a task must be started.
+    fn add(&self, slots: Vec<Slot>, token: &str) -> (usize, bool) {
+        let mut keys = self.lock();
+        let idle = keys.is_empty();
+        let mut lost = 0;
+        for slot in slots {
+            if keys.len() < OWED_MAX || keys.contains_key(&slot.entry) {
+                keys.insert(slot.entry.clone(), (slot, token.to_owned()));
+            } else {
+                lost += 1;
+            }
+        }
+        self.len.store(keys.len(), Ordering::Release);
+        (lost, idle && !keys.is_empty())
+    }
+
+    fn all(&self) -> Vec<(Slot, String)> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Forgets what was done, unless another write owes the same key by now; tells whether all is.
+    fn settle(&self, done: &[(Slot, String)]) -> bool {
+        let mut keys = self.lock();
+        for (slot, token) in done {
+            if keys.get(&slot.entry).is_some_and(|(_, owner)| owner == token) {
+                keys.remove(&slot.entry);
+            }
+        }
+        self.len.store(keys.len(), Ordering::Release);
+        keys.is_empty()
+    }
+}
+
+impl Entries {
+    /// Leaves the invalidation of these slots for later. Until it is done, this process reads them
+    /// from the store; other processes may read the old entry as long as it lives.
+    pub(crate) fn owe(self: &Arc<Self>, slots: Vec<Slot>, token: &str) {
+        self.counters.invalidations_owed.add(slots.len());
+        let (lost, start) = self.owed.add(slots, token);
+        if lost > 0 {
+            self.counters.invalidations_lost.add(lost);
+            tracing::error!(lost, "too many invalidations are owed: entries live out their time");
+        }
+        if start {
+            // The task must not keep a repository alive that nobody holds any more.
+            let (entries, random) = (Arc::downgrade(self), self.random.clone());
+            tokio::spawn(async move {
+                let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_MAX);
+                loop {
+                    tokio::time::sleep(backoff.wait(&random)).await;
+                    let Some(entries) = entries.upgrade() else { return };
+                    let owed = entries.owed.all();
+                    if entries.invalidate(&owed).await.is_ok() && entries.owed.settle(&owed) {
+                        return;
+                    }
+                }
+            });
+        }
+    }
+}

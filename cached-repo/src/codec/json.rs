@@ -1,0 +1,235 @@
+//! The format `json`: an object with the envelope first and one member per column.
+
+use std::{borrow::Cow, fmt, io::Write};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::{Decoded, ENVELOPE_FIELD, Envelope, mismatch};
+use crate::{
+    entity::ColumnError,
+    record::{Record, Value},
+    schema::{ColumnSpec, Kind, Schema},
+};
+
+/// The members behind the envelope, with their commas and the closing brace.
+pub(super) fn encode(schema: &Schema, record: &Record<'_>) -> Result<String, ColumnError> {
+    let mut text = Vec::with_capacity(record.size() + 32 * schema.columns().len());
+    for (index, column) in schema.columns().iter().enumerate() {
+        let Some(value) = record.get(index) else { continue };
+        text.push(b',');
+        string(column.name(), &mut text);
+        text.push(b':');
+        member(column.kind(), value, &mut text).map_err(|e| e.in_column(column.name()))?;
+    }
+    text.push(b'}');
+    String::from_utf8(text).map_err(|_| ColumnError::new("not UTF-8"))
+}
+
+fn member(kind: Kind, value: &Value<'_>, text: &mut Vec<u8>) -> Result<(), ColumnError> {
+    match (kind, value) {
+        (_, Value::Null) => text.extend_from_slice(b"null"),
+        (Kind::Bool, Value::Bool(v)) => drop(write!(text, "{v}")),
+        (Kind::I16 | Kind::I32 | Kind::I64, Value::I64(v)) => drop(write!(text, "{v}")),
+        (Kind::U64, Value::U64(v)) => drop(write!(text, "{v}")),
+        (Kind::F32 | Kind::F64, Value::F64(v)) if !v.is_finite() => string(&v.to_string(), text),
+        // Through f32, so that 0.1 is written as 0.1 and not with the digits of its widening.
+        (Kind::F32, Value::F64(v)) => drop(serde_json::to_writer(text, &(*v as f32))),
+        (Kind::F64, Value::F64(v)) => drop(serde_json::to_writer(text, v)),
+        (Kind::Text, Value::Text(v)) => string(v, text),
+        (Kind::Bytes, Value::Bytes(v)) => string(&STANDARD.encode(v), text),
+        (Kind::Json, Value::Json(v)) => text.extend_from_slice(v.as_bytes()),
+        (_, other) => return Err(mismatch(other)),
+    }
+    Ok(())
+}
+
+fn string(value: &str, text: &mut Vec<u8>) {
+    // Writing a string to a vector cannot fail.
+    drop(serde_json::to_writer(text, value));
+}
+
+pub(super) fn decode(schema: &Schema, text: &[u8]) -> Result<Decoded, ColumnError> {
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let decoded = Object { schema }
+        .deserialize(&mut reader)
+        .and_then(|decoded| reader.end().map(|()| decoded))
+        // serde_json's message has the position, and quotes no more than a type.
+        .map_err(|e| ColumnError::new(e.to_string()))?;
+    Ok(decoded)
+}
+
+/// Reads a whole entry.
+struct Object<'s> {
+    schema: &'s Schema,
+}
+
+impl<'de> DeserializeSeed<'de> for Object<'_> {
+    type Value = Decoded;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Decoded, D::Error> {
+        reader.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Object<'_> {
+    type Value = Decoded;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Decoded, A::Error> {
+        let columns = self.schema.columns();
+        let mut record = Record::absent(columns.len());
+        let mut envelope = None;
+        let mut next = 0;
+        while let Some(member) = members.next_key_seed(Name { columns, next })? {
+            match member {
+                Member::Envelope => {
+                    let text: Cow<'_, str> = members.next_value()?;
+                    envelope = Some(Envelope::parse(text.as_bytes()).map_err(A::Error::custom)?);
+                }
+                Member::Column(index) => {
+                    let kind = columns[index].kind();
+                    record.set(index, members.next_value_seed(Content { kind })?);
+                    next = index + 1;
+                }
+                Member::Unknown => drop(members.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(Decoded { envelope, record: Some(record) })
+    }
+}
+
+enum Member {
+    Envelope,
+    Column(usize),
+    Unknown,
+}
+
+/// Finds a member's column. Entries keep the schema's order, so the next column is tried first.
+struct Name<'s> {
+    columns: &'s [ColumnSpec],
+    next: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = Member;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Member, D::Error> {
+        reader.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = Member;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a member's name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Member, E> {
+        if self.columns.get(self.next).is_some_and(|column| column.name() == name) {
+            return Ok(Member::Column(self.next));
+        }
+        if name == ENVELOPE_FIELD {
+            return Ok(Member::Envelope);
+        }
+        let found = column_named(self.columns, name);
+        Ok(found.map_or(Member::Unknown, Member::Column))
+    }
+}
+
+/// The column that an entry calls by this name, or called so in an older version of the struct.
+pub(super) fn column_named(columns: &[ColumnSpec], name: &str) -> Option<usize> {
+    let current = columns.iter().position(|column| column.name() == name);
+    current.or_else(|| columns.iter().position(|column| column.aliases().contains(&name)))
+}
+
+/// Reads a member's value as its column's kind.
+struct Content {
+    kind: Kind,
+}
+
+impl<'de> DeserializeSeed<'de> for Content {
+    type Value = Value<'static>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        if self.kind != Kind::Json {
+            return reader.deserialize_any(self);
+        }
+        let raw = Box::<RawValue>::deserialize(reader)?;
+        Ok(match raw.get() {
+            "null" => Value::Null,
+            _ => Value::Json(Cow::Owned(Box::<str>::from(raw).into_string())),
+        })
+    }
+}
+
+impl Visitor<'_> for Content {
+    type Value = Value<'static>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a value of kind {:?}", self.kind)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, v: bool) -> Result<Self::Value, E> {
+        match self.kind {
+            Kind::Bool => Ok(Value::Bool(v)),
+            _ => Err(E::invalid_type(serde::de::Unexpected::Bool(v), &self)),
+        }
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, v: i64) -> Result<Self::Value, E> {
+        match self.kind {
+            Kind::I16 | Kind::I32 | Kind::I64 => Ok(Value::I64(v)),
+            Kind::F32 | Kind::F64 => Ok(Value::F64(v as f64)),
+            _ => Err(E::invalid_type(serde::de::Unexpected::Signed(v), &self)),
+        }
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, v: u64) -> Result<Self::Value, E> {
+        match (self.kind, i64::try_from(v)) {
+            (Kind::U64, _) => Ok(Value::U64(v)),
+            (Kind::F32 | Kind::F64, _) => Ok(Value::F64(v as f64)),
+            (_, Ok(v)) => self.visit_i64(v),
+            _ => Err(E::invalid_type(serde::de::Unexpected::Unsigned(v), &self)),
+        }
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, v: f64) -> Result<Self::Value, E> {
+        match self.kind {
+            Kind::F64 => Ok(Value::F64(v)),
+            // Back the way it was written: as an f32, widened.
+            Kind::F32 => Ok(Value::F64(f64::from(v as f32))),
+            _ => Err(E::invalid_type(serde::de::Unexpected::Float(v), &self)),
+        }
+    }
+
+    fn visit_str<E: serde::de::Error>(self, v: &str) -> Result<Self::Value, E> {
+        self.visit_string(v.to_owned())
+    }
+
+    fn visit_string<E: serde::de::Error>(self, v: String) -> Result<Self::Value, E> {
+        match self.kind {
+            Kind::Text => Ok(Value::Text(Cow::Owned(v))),
+            Kind::Bytes => match STANDARD.decode(&v) {
+                Ok(bytes) => Ok(Value::Bytes(Cow::Owned(bytes))),
+                Err(_) => Err(E::custom("expected bytes in base64")),
+            },
+            Kind::F32 | Kind::F64 if matches!(v.as_str(), "NaN" | "inf" | "-inf") => {
+                v.parse().map(Value::F64).map_err(E::custom)
+            }
+            _ => Err(E::custom(format!("expected a value of kind {:?}, found text", self.kind))),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Entries as Redis holds them: the same columns in each format, behind one envelope.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use crate::{
+    entity::ColumnError,
+    error::Error,
+    record::{Record, Value},
+    schema::Schema,
+};
+
+mod envelope;
+mod hash;
+mod json;
+
+pub(crate) use envelope::{ENVELOPE_FIELD, Envelope, State, stamp};
+
+/// How an entry is written in Redis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// JSON text under a string key. Defaults to this.
+    #[default]
+    Json,
+    /// One hash field per column, readable with `HGETALL`; nulls are absent.
+    Hash,
+}
+
+impl Format {
+    /// Every format that there is.
+    pub const ALL: &'static [Format] = &[Format::Json, Format::Hash];
+
+    /// The name that the attribute `format` uses.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Format::Json => "json",
+            Format::Hash => "hash",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::ALL.iter().copied().find(|format| format.name() == text).ok_or_else(|| {
+            Error::configuration(format!("unknown format {text:?}; there are: json, hash"))
+        })
+    }
+}
+
+/// An entry's columns, encoded, without the envelope that the server-side script puts in front.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// The rest of a JSON object, from behind its first member to its closing brace.
+    Text(String),
+    /// The fields of a hash.
+    Fields(Vec<(String, Vec<u8>)>),
+}
+
+impl Body {
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Body::Text(text) => text.len(),
+            Body::Fields(fields) => {
+                fields.iter().map(|(name, value)| name.len() + value.len()).sum()
+            }
+        }
+    }
+}
+
+/// What Redis answered for an entry's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Raw {
+    /// The text of a string key.
+    Text(Vec<u8>),
+    /// The fields of a hash.
+    Fields(Vec<(Vec<u8>, Vec<u8>)>),
+    /// A key of another type than the format's.
+    WrongType,
+}
+
+/// An entry that was read.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    /// `None`: another program wrote the entry.
+    pub(crate) envelope: Option<Envelope>,
+    /// `None`: the entry says that there is no such row.
+    pub(crate) record: Option<Record<'static>>,
+}
+
+/// Encodes and decodes the entries of one entity.
+#[derive(Debug)]
+pub(crate) struct Codec {
+    schema: Arc<Schema>,
+    format: Format,
+    fingerprint: u64,
+}
+
+impl Codec {
+    pub(crate) fn new(schema: Arc<Schema>, format: Format) -> Self {
+        let fingerprint = schema.fingerprint();
+        Self { schema, format, fingerprint }
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// The constant part of an entry's envelope.
+    pub(crate) fn stamp(&self, key_hash: u64) -> String {
+        stamp(self.fingerprint, key_hash)
+    }
+
+    pub(crate) fn encode(&self, record: &Record<'_>) -> Result<Body, ColumnError> {
+        match self.format {
+            Format::Json => json::encode(&self.schema, record).map(Body::Text),
+            Format::Hash => hash::encode(&self.schema, record).map(Body::Fields),
+        }
+    }
+
+    /// The body of an entry that says "no such row".
+    pub(crate) fn encode_absence(&self) -> Body {
+        match self.format {
+            Format::Json => Body::Text("}".to_owned()),
+            Format::Hash => Body::Fields(Vec::new()),
+        }
+    }
+
+    pub(crate) fn decode(&self, raw: Raw) -> Result<Decoded, ColumnError> {
+        let mut decoded = match raw {
+            Raw::Text(text) => json::decode(&self.schema, &text)?,
+            Raw::Fields(fields) => hash::decode(&self.schema, fields, self.fingerprint)?,
+            Raw::WrongType => {
+                return Err(ColumnError::new("the key holds another type than the format's"));
+            }
+        };
+        if decoded.envelope.as_ref().is_some_and(|e| e.state.is_absence()) {
+            decoded.record = None;
+        }
+        Ok(decoded)
+    }
+}
+
+/// The error of a value that is not of its column's kind: a broken `CachedEntity` implementation.
+fn mismatch(value: &Value<'_>) -> ColumnError {
+    ColumnError::new(format!("{} does not fit the column's kind", value.type_name()))
+}
+
+#[cfg(test)]
+mod tests;

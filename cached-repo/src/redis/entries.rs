@@ -1,0 +1,112 @@
+//! Reading entries: one round trip for any number of them, in either format.
+
+use redis::{RedisResult, Value};
+
+use super::{connection::Connection, convert};
+use crate::{
+    backend::{CacheError, Seen},
+    codec::{Format, Raw},
+    key::{Keyspace, Slot},
+};
+
+/// Reads entries and the generations of their partitions.
+pub(super) async fn read(
+    connection: &Connection,
+    keys: &Keyspace,
+    format: Format,
+    slots: &[Slot],
+) -> Result<Vec<Seen>, CacheError> {
+    let mut partitions: Vec<u32> = slots.iter().map(|slot| slot.partition).collect();
+    partitions.sort_unstable();
+    partitions.dedup();
+    let (raws, generations) = match format {
+        Format::Json => read_texts(connection, keys, slots, &partitions).await?,
+        Format::Hash => read_hashes(connection, keys, slots, &partitions).await?,
+    };
+    let generation = |slot: &Slot| {
+        let found = partitions.binary_search(&slot.partition).ok().and_then(|i| generations.get(i));
+        found.copied().unwrap_or(0)
+    };
+    let see = |(slot, raw)| Seen { raw, generation: generation(slot) };
+    Ok(slots.iter().zip(raws).map(see).collect())
+}
+
+type Read = (Vec<Option<Raw>>, Vec<u64>);
+
+/// One `MGET`. A key that is no string is nothing to it.
+async fn read_texts(
+    connection: &Connection,
+    keys: &Keyspace,
+    slots: &[Slot],
+    partitions: &[u32],
+) -> Result<Read, CacheError> {
+    let mut command = redis::cmd("MGET");
+    for slot in slots {
+        command.arg(&slot.entry);
+    }
+    for &partition in partitions {
+        command.arg(keys.generation(partition));
+    }
+    let mut texts: Vec<Option<Vec<u8>>> = connection.command(&command).await?;
+    let generations = texts.split_off(slots.len().min(texts.len()));
+    let raws = texts.into_iter().map(|text| text.map(Raw::Text)).collect();
+    Ok((raws, generations.into_iter().map(generation).collect()))
+}
+
+fn generation(text: Option<Vec<u8>>) -> u64 {
+    text.and_then(|text| std::str::from_utf8(&text).ok()?.parse().ok()).unwrap_or(0)
+}
+
+/// One pipeline of `HGETALL`s and one `MGET`.
+async fn read_hashes(
+    connection: &Connection,
+    keys: &Keyspace,
+    slots: &[Slot],
+    partitions: &[u32],
+) -> Result<Read, CacheError> {
+    let mut pipeline = redis::Pipeline::with_capacity(slots.len() + 1);
+    for slot in slots {
+        pipeline.cmd("HGETALL").arg(&slot.entry);
+    }
+    pipeline.cmd("MGET");
+    for &partition in partitions {
+        pipeline.arg(keys.generation(partition));
+    }
+    // A key that is no hash must not fail the others.
+    let mut answers: Vec<RedisResult<Value>> =
+        connection.pipeline(pipeline.ignore_errors()).await?;
+    let generations = match answers.pop() {
+        Some(Ok(value)) => convert::<Vec<Option<Vec<u8>>>>(value)?,
+        _ => return Err(CacheError::answered("Redis refused MGET")),
+    };
+    let raws = answers.into_iter().map(hash).collect::<Result<_, _>>()?;
+    Ok((raws, generations.into_iter().map(generation).collect()))
+}
+
+fn hash(answer: RedisResult<Value>) -> Result<Option<Raw>, CacheError> {
+    match answer {
+        Ok(value) => {
+            let fields: Vec<(Vec<u8>, Vec<u8>)> = convert(value)?;
+            Ok((!fields.is_empty()).then_some(Raw::Fields(fields)))
+        }
+        Err(error) if error.code() == Some("WRONGTYPE") => Ok(Some(Raw::WrongType)),
+        Err(error) => Err(CacheError::answered(format!("Redis refused HGETALL: {error}"))),
+    }
+}
+
+/// Puts bytes where an entry should be.
+#[cfg(feature = "conformance")]
+pub(super) async fn plant(connection: &Connection, key: &str, raw: Raw) -> Result<(), CacheError> {
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("DEL").arg(key);
+    match raw {
+        Raw::Text(text) => pipeline.cmd("SET").arg(key).arg(text),
+        Raw::Fields(fields) => {
+            let flat: Vec<_> = fields.into_iter().flat_map(|(name, value)| [name, value]).collect();
+            pipeline.cmd("HSET").arg(key).arg(flat)
+        }
+        Raw::WrongType => pipeline.cmd("LPUSH").arg(key).arg("x"),
+    };
+    let _: Value = connection.pipeline(&pipeline).await?;
+    Ok(())
+}

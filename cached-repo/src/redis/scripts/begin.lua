@@ -1,0 +1,38 @@
+-- Announces a store-first write (BEGIN_WRITE).
+--
+-- KEYS: meta of the partition, generation of the partition, then for each entry: entry, intents,
+--   lease.
+-- ARGV: token, hold in ms.
+-- Returns: 'begun', epoch, generation; or, with nothing changed, 'fenced'; 'dirty', index;
+--   'kept', index (from 0).
+-- Atomic because: an entry must not become dirty between the check and the token, and no reader may
+-- fill between the removal of the entry and the token.
+
+local token, hold = next_argument(), tonumber(next_argument())
+local home = redis.call('HGET', KEYS[1], 'home')
+if home and home ~= redis.call('INFO', 'server'):match('run_id:(%x+)') then
+  return { 'fenced' }
+end
+for i = 3, #KEYS, 3 do
+  local state = state_of(KEYS[i])
+  if state == 'k' then
+    return { 'kept', (i - 3) / 3 }
+  elseif is_pinned(state) then
+    return { 'dirty', (i - 3) / 3 }
+  end
+end
+local now = now_ms()
+for i = 3, #KEYS, 3 do
+  local entry, intents, lease = KEYS[i], KEYS[i + 1], KEYS[i + 2]
+  redis.call('ZREM', intents, token)
+  local others = live_intents(intents, now)
+  redis.call('ZADD', intents, now + hold, token)
+  if others > 0 then
+    redis.call('ZADD', intents, 0, 'overlap')
+  end
+  local last = redis.call('ZREVRANGE', intents, 0, 0, 'WITHSCORES')[2]
+  redis.call('PEXPIREAT', intents, last)
+  redis.call('UNLINK', entry, lease)
+end
+local epoch = tonumber(redis.call('HGET', KEYS[1], 'epoch') or 0)
+return { 'begun', epoch, generation_of(KEYS[2]) }

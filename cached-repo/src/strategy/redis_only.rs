@@ -1,0 +1,89 @@
+//! Redis-only: the entry is the only copy, so absent is absent and undecodable is an error.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::{Flow, Saved};
+use crate::{
+    cache::{Entries, Entry},
+    change::{Change, EntityId},
+    error::{Error, ErrorKind, Result},
+    record::Record,
+};
+
+/// Entries without a store behind them.
+#[derive(Debug)]
+pub(super) struct RedisOnly {
+    entries: Arc<Entries>,
+}
+
+impl RedisOnly {
+    pub(super) fn new(entries: Arc<Entries>) -> Self {
+        Self { entries }
+    }
+
+    async fn look_up(&self, ids: Vec<EntityId>) -> Result<Vec<Option<Record<'static>>>> {
+        let counters = &self.entries.counters;
+        let found = self.entries.read(&ids).await.map_err(|e| e.into_error())?;
+        let found = found.into_iter().zip(&ids).map(|(entry, id)| match entry {
+            // There is nothing newer anywhere: an older shape is read by name.
+            Entry::Hit(record) | Entry::Outdated(Some(record)) => Ok(Some(record)),
+            Entry::Absent | Entry::Nothing | Entry::Outdated(None) => Ok(None),
+            Entry::Undecodable(cause) => {
+                counters.undecodable.add(1);
+                let message = "the entry is the only copy and cannot be decoded";
+                Err(Error::new(ErrorKind::Undecodable, message).of(id).caused_by(cause))
+            }
+        });
+        let found: Vec<_> = found.collect::<Result<_>>()?;
+        counters.hits.add(found.iter().flatten().count());
+        counters.misses.add(found.iter().filter(|record| record.is_none()).count());
+        Ok(found)
+    }
+
+    async fn put(entries: &Entries, changes: Vec<Change>) -> Result<Vec<Saved>> {
+        let encode = |change: Change| match change {
+            Change::Put { id, record } => match entries.codec.encode(&record) {
+                Ok(body) => Ok((id, Some(body))),
+                Err(cause) => {
+                    let message = "the value has no encoding in this format";
+                    Err(Error::invalid(message).of(&id).caused_by(cause))
+                }
+            },
+            Change::Delete { id } => Ok((id, None)),
+        };
+        let writes: Vec<_> = changes.into_iter().map(encode).collect::<Result<_>>()?;
+        let written = entries.put(&writes).await.map_err(|error| {
+            let ambiguous = error.is_ambiguous();
+            let error = error.into_error();
+            if ambiguous { error.outcome_is(crate::Outcome::Unknown) } else { error }
+        })?;
+        entries.counters.puts.add(written.iter().flatten().count());
+        let receipt = |version| match version {
+            Ok(version) => Ok(Saved::cached_only(version)),
+            Err(index) => {
+                Err(dirty().of(writes.get(index).map_or("", |(id, _): &(EntityId, _)| id.text())))
+            }
+        };
+        written.into_iter().map(receipt).collect()
+    }
+}
+
+fn dirty() -> Error {
+    Error::new(
+        ErrorKind::Dirty,
+        "the entry holds a journaled write: let the journal drain before this strategy takes over",
+    )
+}
+
+impl Flow for RedisOnly {
+    fn read(&self, ids: Vec<EntityId>) -> BoxFuture<'_, Result<Vec<Option<Record<'static>>>>> {
+        Box::pin(self.look_up(ids))
+    }
+
+    fn write(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<Vec<Saved>>> {
+        let entries = Arc::clone(&self.entries);
+        Box::pin(super::detached(async move { Self::put(&entries, changes).await }))
+    }
+}

@@ -1,0 +1,217 @@
+//! The write path of the store-first strategies: announce, write the store, end.
+//!
+//! Each writer places a token of its own on the ids before it writes, so that no reader fills them
+//! meanwhile. A writer that dies leaves its token until the token's deadline, which lies after the
+//! last moment at which the store can still commit. PROTOCOL: BEGIN_WRITE, END_WRITE.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use super::{Outage, Parts, saved::CacheStep, saved::Saved};
+use crate::{
+    cache::{Begun, Entries, Refusal},
+    change::{Change, EntityId},
+    error::{Error, ErrorKind, Result},
+    record::Record,
+    store::{Applied, Batch, Class, Fence, SharedStore, StoreError},
+};
+
+/// How much longer a token lives than its write may take: clocks run at different speeds, and a
+/// commit that was sent in time takes effect a moment later.
+const TOKEN_GRACE: Duration = Duration::from_secs(5);
+/// How often a write begins again because the journal's epoch moved under it.
+const FENCED_MAX: usize = 3;
+
+/// What becomes of the entry when the store has the new row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Afterwards {
+    /// It stays away; the next reader loads it.
+    Invalidate,
+    /// It is put, if nobody else wrote meanwhile.
+    Put,
+}
+
+/// Writes the store first.
+#[derive(Debug)]
+pub(super) struct StoreFirst {
+    entries: Arc<Entries>,
+    store: SharedStore,
+    afterwards: Afterwards,
+    outage: Outage,
+    store_timeout: Duration,
+}
+
+/// A write that other processes know of, or that they could not be told of (`begun` is `None`).
+struct Announced {
+    token: String,
+    begun: Option<Vec<Begun>>,
+}
+
+impl StoreFirst {
+    pub(super) fn new(parts: &Parts, store: SharedStore, afterwards: Afterwards) -> Self {
+        Self {
+            entries: Arc::clone(&parts.entries),
+            store,
+            afterwards,
+            outage: parts.outage,
+            store_timeout: parts.store_timeout,
+        }
+    }
+
+    /// Makes changes; of several changes of one id only the last is made.
+    pub(super) async fn write(self: &Arc<Self>, changes: Vec<Change>) -> Result<Vec<Saved>> {
+        for change in &changes {
+            let checked = self.store.check(&self.entries.schema, change);
+            checked.map_err(|e| Error::invalid(e.to_string()).of(change.id()))?;
+        }
+        let asked: Vec<EntityId> = changes.iter().map(|change| change.id().clone()).collect();
+        let changes = last_of_each(changes);
+        if changes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let writer = Arc::clone(self);
+        // A task of its own: a caller that goes away must not leave half a write.
+        let written = super::detached(async move { writer.run(&changes).await }).await?;
+        Ok(asked.iter().map(|_| written.clone()).collect())
+    }
+
+    async fn run(&self, changes: &[Change]) -> Result<Saved> {
+        let ids: Vec<EntityId> = changes.iter().map(|change| change.id().clone()).collect();
+        let mut attempt = 1;
+        loop {
+            let deadline = self.entries.clock.now() + self.store_timeout;
+            let announced = self.announce(&ids).await?;
+            let fences = self.fences(&ids, &announced);
+            let batch = Batch::new(changes, deadline)
+                .fenced(&fences)
+                .returning(self.afterwards == Afterwards::Put);
+            match self.store.apply(&self.entries.schema, batch).await {
+                Ok(applied) => {
+                    self.entries.counters.store_writes.add(1);
+                    self.entries.counters.rows_written.add(applied.len());
+                    return Ok(Saved::stored(self.end(&ids, announced, &applied).await));
+                }
+                Err(error) => {
+                    let fenced = error.class() == Class::Fenced;
+                    let retry = fenced && announced.begun.is_some() && attempt < FENCED_MAX;
+                    self.abandon(&ids, announced, &error).await;
+                    if !retry {
+                        return Err(name_id(error.into_error(), &ids));
+                    }
+                    attempt += 1;
+                }
+            }
+        }
+    }
+
+    async fn announce(&self, ids: &[EntityId]) -> Result<Announced> {
+        let token = self.entries.random.token();
+        let hold = self.store_timeout + TOKEN_GRACE;
+        let named = |kind, index: usize, message| {
+            Err(Error::new(kind, message).of(ids.get(index).map_or("", EntityId::text)))
+        };
+        match self.entries.begin(ids, &token, hold).await {
+            Ok(begun) => Ok(Announced { token, begun: Some(begun) }),
+            Err(Refusal::Cache(error)) if self.outage == Outage::Available => {
+                self.entries.counters.cache_failures.add(1);
+                tracing::debug!(%error, "writing the store although the cache cannot be told");
+                Ok(Announced { token, begun: None })
+            }
+            Err(Refusal::Cache(error)) => {
+                // Some partitions may have the token by now.
+                self.entries.owe(self.entries.slots(ids), &token);
+                Err(error.into_error())
+            }
+            Err(Refusal::Fenced) => Err(Error::new(
+                ErrorKind::Fenced,
+                "the journal of this entity belongs to another Redis server, or to this one before \
+                 it was restarted: it must be recovered by a process that runs `write_behind`",
+            )),
+            Err(Refusal::Dirty(index)) => named(
+                ErrorKind::Dirty,
+                index,
+                "the entry holds a journaled write that is not in the store yet: let the journal \
+                 drain first",
+            ),
+            Err(Refusal::Kept(index)) => named(
+                ErrorKind::Dirty,
+                index,
+                "`redis_only` keeps this entity and the store does not have it: delete it under \
+                 `redis_only`, or save it there under another prefix, before this strategy takes over",
+            ),
+        }
+    }
+
+    /// What must still be true in the store's transaction: the epochs that the announcement saw, and
+    /// that nothing was ever journaled where it saw none.
+    fn fences(&self, ids: &[EntityId], announced: &Announced) -> Vec<Fence> {
+        let entity = self.entries.schema.prefix();
+        let mut fences: Vec<Fence> = match &announced.begun {
+            Some(begun) => begun.iter().map(|b| Fence::new(entity, b.partition, b.epoch)).collect(),
+            None => {
+                let slots = self.entries.slots(ids);
+                slots.iter().map(|slot| Fence::new(entity, slot.partition, 0)).collect()
+            }
+        };
+        fences.sort_unstable_by_key(|fence| fence.partition);
+        fences.dedup();
+        fences
+    }
+
+    /// The store has the rows: tells the cache.
+    async fn end(&self, ids: &[EntityId], announced: Announced, applied: &[Applied]) -> CacheStep {
+        let Announced { token, begun } = announced;
+        let Some(begun) = begun else {
+            self.entries.owe(self.entries.slots(ids), &token);
+            return CacheStep::Pending;
+        };
+        let row = |applied: &Applied| -> Option<Record<'static>> {
+            match (applied, self.afterwards) {
+                (Applied::Put(row), Afterwards::Put) => row.clone(),
+                _ => None,
+            }
+        };
+        let rows: Vec<_> = applied.iter().map(row).collect();
+        let rows: Vec<_> = rows.iter().map(Option::as_ref).collect();
+        match self.entries.end(ids, &begun, &rows, &token).await {
+            Ok(put) => self.entries.counters.puts.add(put.iter().filter(|put| **put).count()),
+            // The entry is gone since the announcement, and nobody fills it while the token lives.
+            Err(_) => {
+                self.entries.counters.cache_failures.add(1);
+                self.entries.owe(self.entries.slots(ids), &token);
+            }
+        }
+        CacheStep::Done
+    }
+
+    /// The store does not have the rows, or nobody knows: then the token stays until its deadline,
+    /// so that no reader fills what a late commit would make old.
+    async fn abandon(&self, ids: &[EntityId], announced: Announced, error: &StoreError) {
+        if error.class() == Class::Unknown {
+            if announced.begun.is_none() {
+                self.entries.owe(self.entries.slots(ids), &announced.token);
+            }
+            return;
+        }
+        let Some(begun) = announced.begun else { return };
+        let nothing = vec![None; ids.len()];
+        if self.entries.end(ids, &begun, &nothing, &announced.token).await.is_err() {
+            self.entries.owe(self.entries.slots(ids), &announced.token);
+        }
+    }
+}
+
+/// Names the id where there is no doubt which one failed.
+fn name_id(error: Error, ids: &[EntityId]) -> Error {
+    match ids {
+        [id] => error.of(id),
+        _ => error,
+    }
+}
+
+/// The last change of each id, in the order of those.
+fn last_of_each(changes: Vec<Change>) -> Vec<Change> {
+    let last: HashMap<EntityId, usize> =
+        changes.iter().enumerate().map(|(i, change)| (change.id().clone(), i)).collect();
+    let keep = |(i, change): (usize, Change)| (last.get(change.id()) == Some(&i)).then_some(change);
+    changes.into_iter().enumerate().filter_map(keep).collect()
+}
