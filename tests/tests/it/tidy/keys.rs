@@ -29,7 +29,8 @@ fn joined_keys(source: &Source) -> Vec<String> {
         return Vec::new();
     }
     let is_key = |text: &str| {
-        let is_text = text.starts_with('"') && !text.contains(' ') && !text.contains("://");
+        // With escapes it is JSON, with slashes a URL.
+        let is_text = text.starts_with('"') && !text.contains([' ', '\\', '/']);
         // An address is joined by a colon, too.
         is_text && text.replace("::", "").contains(":{") && !text.contains(":{port")
     };
