@@ -1,1 +1,22 @@
+//! What the tests stand on: servers, faults that can be switched, and calls that can be held.
 
+// A harness that cannot do its work has nobody to tell but the test's output.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod isolate;
+
+pub mod servers;
+
+mod process;
+
+pub mod proxy;
+pub use proxy::{Mode, Proxy};
+
+pub mod gate;
+pub use gate::{Gated, Held, Point};
+
+/// The README's programs, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+#[derive(Debug)]
+pub struct Readme;

@@ -1,0 +1,252 @@
+//! A store whose calls a test holds, abandons or fails at named points, without any sleep.
+
+use std::{
+    fmt,
+    future::pending,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use cached_repo::{
+    Record, Schema,
+    store::{Applied, Batch, Description, Entry, Ledger, Query, SharedStore, Store, StoreError},
+};
+use futures_util::future::BoxFuture;
+use tokio::sync::{oneshot, watch};
+
+/// Where a call can be caught.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// The rows were asked for, and not looked up yet.
+    BeforeLoad,
+    /// The rows were looked up, and the caller does not have them yet.
+    AfterLoad,
+    /// The batch was handed over, and nothing is written yet.
+    BeforeApply,
+    /// The batch is committed, and the caller does not know it yet.
+    AfterApply,
+}
+
+/// A store behind gates. Without any it does what the store inside does.
+pub struct Gated {
+    inner: SharedStore,
+    traps: Mutex<Vec<Trap>>,
+    seen: Mutex<Seen>,
+    is_down: AtomicBool,
+}
+
+struct Trap {
+    point: Point,
+    id: Option<String>,
+    action: Action,
+}
+
+enum Action {
+    Fail(StoreError),
+    Hold { arrived: watch::Sender<bool>, verdict: oneshot::Receiver<Verdict> },
+}
+
+#[derive(Debug)]
+enum Verdict {
+    Release,
+    Abandon,
+    Fail(StoreError),
+}
+
+#[derive(Default)]
+struct Seen {
+    loads: Vec<Vec<String>>,
+    batches: Vec<Vec<String>>,
+}
+
+impl Gated {
+    /// Puts gates around a store. The `Arc` coerces to a [`SharedStore`].
+    pub fn new(inner: SharedStore) -> Arc<Self> {
+        let (traps, seen) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { inner, traps, seen, is_down: AtomicBool::new(false) })
+    }
+
+    /// Holds the next call that comes by this point; with an id, the next one that concerns it.
+    /// Each gate catches one call, earlier gates first.
+    pub fn hold<'a>(&self, point: Point, id: impl Into<Option<&'a str>>) -> Held {
+        let (arrived, has_arrived) = watch::channel(false);
+        let (verdict, receiver) = oneshot::channel();
+        self.trap(point, id.into(), Action::Hold { arrived, verdict: receiver });
+        Held { arrived: has_arrived, verdict }
+    }
+
+    /// Fails the next call that comes by this point: an error at [`Point::AfterApply`] is one after
+    /// the effect.
+    pub fn fail<'a>(&self, point: Point, id: impl Into<Option<&'a str>>, error: StoreError) {
+        self.trap(point, id.into(), Action::Fail(error));
+    }
+
+    /// From now on every call fails before its effect, as if nobody could be reached.
+    pub fn down(&self) {
+        self.is_down.store(true, Ordering::SeqCst);
+    }
+
+    /// Ends [`down`](Self::down).
+    pub fn up(&self) {
+        self.is_down.store(false, Ordering::SeqCst);
+    }
+
+    /// How many loads were asked for, failed ones included.
+    pub fn loads(&self) -> usize {
+        lock(&self.seen).loads.len()
+    }
+
+    /// How many loads asked for this id.
+    pub fn loads_of(&self, id: &str) -> usize {
+        lock(&self.seen).loads.iter().filter(|ids| ids.iter().any(|i| i == id)).count()
+    }
+
+    /// How many batches took effect.
+    pub fn batches(&self) -> usize {
+        lock(&self.seen).batches.len()
+    }
+
+    /// How many rows were written or deleted by them.
+    pub fn rows(&self) -> usize {
+        lock(&self.seen).batches.iter().map(Vec::len).sum()
+    }
+
+    fn trap(&self, point: Point, id: Option<&str>, action: Action) {
+        lock(&self.traps).push(Trap { point, id: id.map(str::to_owned), action });
+    }
+
+    fn reach(&self) -> Result<(), StoreError> {
+        match self.is_down.load(Ordering::SeqCst) {
+            true => Err(StoreError::transient("the test took the store down")),
+            false => Ok(()),
+        }
+    }
+
+    async fn pass(&self, point: Point, ids: &[String]) -> Result<(), StoreError> {
+        let Some(action) = self.take(point, ids) else { return Ok(()) };
+        let (arrived, verdict) = match action {
+            Action::Fail(error) => return Err(error),
+            Action::Hold { arrived, verdict } => (arrived, verdict),
+        };
+        arrived.send_replace(true);
+        match verdict.await {
+            // A gate that was dropped holds nobody: a test that failed is to end.
+            Ok(Verdict::Release) | Err(_) => Ok(()),
+            Ok(Verdict::Abandon) => pending().await,
+            Ok(Verdict::Fail(error)) => Err(error),
+        }
+    }
+
+    fn take(&self, point: Point, ids: &[String]) -> Option<Action> {
+        let mut traps = lock(&self.traps);
+        let catches =
+            |t: &Trap| t.point == point && t.id.as_ref().is_none_or(|id| ids.contains(id));
+        let index = traps.iter().position(catches)?;
+        Some(traps.remove(index).action)
+    }
+}
+
+/// A gate, and the call that it holds. Dropping it releases the call.
+#[derive(Debug)]
+pub struct Held {
+    arrived: watch::Receiver<bool>,
+    verdict: oneshot::Sender<Verdict>,
+}
+
+impl Held {
+    /// Waits until a call is held.
+    pub async fn arrived(&self) {
+        let _ = self.arrived.clone().wait_for(|arrived| *arrived).await;
+    }
+
+    /// Whether a call is, or was, held.
+    pub fn has_arrived(&self) -> bool {
+        *self.arrived.borrow()
+    }
+
+    /// Lets the call go on. Before it arrives: it will not be held.
+    pub fn release(self) {
+        let _ = self.verdict.send(Verdict::Release);
+    }
+
+    /// Never lets the call go on, as if its process had crashed here.
+    pub fn abandon(self) {
+        let _ = self.verdict.send(Verdict::Abandon);
+    }
+
+    /// Lets the call fail here.
+    pub fn fail(self, error: StoreError) {
+        let _ = self.verdict.send(Verdict::Fail(error));
+    }
+}
+
+impl Store for Gated {
+    fn load<'a>(
+        &'a self,
+        schema: &'a Schema,
+        query: Query<'a>,
+    ) -> BoxFuture<'a, Result<Vec<Record<'static>>, StoreError>> {
+        Box::pin(async move {
+            let ids: Vec<String> = match query {
+                Query::Ids(ids) => ids.iter().map(|id| id.text().to_owned()).collect(),
+                _ => Vec::new(),
+            };
+            lock(&self.seen).loads.push(ids.clone());
+            self.pass(Point::BeforeLoad, &ids).await?;
+            self.reach()?;
+            let rows = self.inner.load(schema, query).await?;
+            self.pass(Point::AfterLoad, &ids).await?;
+            Ok(rows)
+        })
+    }
+
+    fn apply<'a>(
+        &'a self,
+        schema: &'a Schema,
+        batch: Batch<'a>,
+    ) -> BoxFuture<'a, Result<Vec<Applied>, StoreError>> {
+        Box::pin(async move {
+            let ids: Vec<String> = batch.changes.iter().map(|c| c.id().text().to_owned()).collect();
+            self.pass(Point::BeforeApply, &ids).await?;
+            self.reach()?;
+            let applied = self.inner.apply(schema, batch).await?;
+            lock(&self.seen).batches.push(ids.clone());
+            self.pass(Point::AfterApply, &ids).await?;
+            Ok(applied)
+        })
+    }
+
+    fn ledger<'a>(&'a self, operation: Ledger<'a>) -> BoxFuture<'a, Result<Entry, StoreError>> {
+        Box::pin(async move {
+            self.reach()?;
+            self.inner.ledger(operation).await
+        })
+    }
+
+    fn describe<'a>(
+        &'a self,
+        schema: &'a Schema,
+    ) -> BoxFuture<'a, Result<Description, StoreError>> {
+        Box::pin(async move {
+            self.reach()?;
+            self.inner.describe(schema).await
+        })
+    }
+}
+
+impl fmt::Debug for Gated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gated({:?})", self.inner)
+    }
+}
+
+/// What is behind these locks is valid whenever they are free, also after a panic elsewhere.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[path = "gate_tests.rs"]
+mod tests;

@@ -1,0 +1,269 @@
+//! The servers that `tests/run` starts for all tests, and servers of a test's own to be killed.
+
+use std::{
+    env, fs,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::process::{Directory, Process, free_port, unprivileged};
+
+/// How long a server may take to start.
+const START_MAX: Duration = Duration::from_secs(30);
+/// Between a look for a free port and its use somebody else may take it.
+const START_ATTEMPTS: u32 = 5;
+
+/// The URL of the Redis server that all tests share.
+pub fn redis_url() -> String {
+    from_environment("CACHED_REPO_TEST_REDIS")
+}
+
+/// The URL of the Redis server in cluster mode that all tests share. It owns every slot.
+pub fn redis_cluster_url() -> String {
+    from_environment("CACHED_REPO_TEST_REDIS_CLUSTER")
+}
+
+/// The URL of the PostgreSQL database that all tests share.
+pub fn postgres_url() -> String {
+    from_environment("CACHED_REPO_TEST_POSTGRES")
+}
+
+fn from_environment(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is not set: run the tests through `tests/run`, which starts the servers")
+    })
+}
+
+/// A redis-server of one test, to be killed, paused and configured. It ends with this value.
+#[derive(Debug)]
+pub struct PrivateRedis {
+    // Ended before its directory is removed.
+    process: Process,
+    port: u16,
+    arguments: Vec<String>,
+    directory: Directory,
+}
+
+impl PrivateRedis {
+    /// Starts one. Without further arguments it appends to a file and syncs it every second.
+    pub async fn start(arguments: &[&str]) -> Self {
+        let arguments: Vec<String> = arguments.iter().map(|&a| a.to_owned()).collect();
+        for _ in 0..START_ATTEMPTS {
+            let (directory, port) = (Directory::new("redis"), free_port());
+            let process = redis_server(directory.path(), port, &arguments);
+            let mut server = Self { process, port, arguments: arguments.clone(), directory };
+            if server.is_ready().await {
+                return server;
+            }
+        }
+        panic!("redis-server does not start with {arguments:?}");
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it by SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on the same port with the same files, killing it first if it runs.
+    pub async fn restart(&mut self) {
+        self.kill();
+        self.process = redis_server(self.directory.path(), self.port, &self.arguments);
+        assert!(self.is_ready().await, "redis-server does not start again");
+    }
+
+    /// Stops it in its tracks: connections stay open, and nobody answers.
+    pub fn pause(&self) {
+        self.process.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.process.signal("CONT");
+    }
+
+    async fn is_ready(&mut self) -> bool {
+        until_ready(&mut self.process, || redis_answers(self.port)).await
+    }
+}
+
+fn redis_server(directory: &Path, port: u16, arguments: &[String]) -> Process {
+    let mut command = unprivileged(Path::new("redis-server"));
+    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
+    command.args(["--appendonly", "yes", "--appendfsync", "everysec"]);
+    command.arg("--dir").arg(directory).args(arguments);
+    Process::start(command, &directory.join("log"))
+}
+
+/// Whether PING is answered; while files are loaded the answer is an error.
+async fn redis_answers(port: u16) -> bool {
+    talk(port, b"PING\r\n").await.is_some_and(|reply| reply.starts_with(b"+PONG"))
+}
+
+/// A PostgreSQL server of one test, to be killed and paused. It ends with this value.
+#[derive(Debug)]
+pub struct PrivatePostgres {
+    // Ended before its directory is removed.
+    process: Process,
+    port: u16,
+    directory: Directory,
+}
+
+impl PrivatePostgres {
+    /// Starts one with an empty database. It does not sync: it survives a kill, not a power loss.
+    pub async fn start() -> Self {
+        for _ in 0..START_ATTEMPTS {
+            let (directory, port) = (Directory::new("postgres"), free_port());
+            let mut initdb = unprivileged(&postgres_program("initdb"));
+            initdb.args(["-U", "postgres", "-A", "trust", "--no-sync", "--no-instructions"]);
+            initdb.args(["-E", "UTF8", "--locale=C", "-D"]).arg(directory.path().join("data"));
+            let made = initdb.current_dir("/").output().unwrap();
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+            let process = postgres(directory.path(), port);
+            let mut server = Self { process, port, directory };
+            if server.is_ready().await {
+                return server;
+            }
+        }
+        panic!("postgres does not start");
+    }
+
+    /// Where it listens, and its database.
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Ends it and all its backends by SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on the same port with the same files, killing it first if it runs.
+    pub async fn restart(&mut self) {
+        self.kill();
+        for _ in 0..START_ATTEMPTS {
+            self.process = postgres(self.directory.path(), self.port);
+            if self.is_ready().await {
+                return;
+            }
+            // A backend of the killed server may hold its shared memory a moment longer.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("postgres does not start again");
+    }
+
+    /// Stops it and its backends in their tracks: connections stay open, and nobody answers.
+    pub fn pause(&self) {
+        self.process.signal("STOP");
+    }
+
+    /// Lets them go on.
+    pub fn resume(&self) {
+        self.process.signal("CONT");
+    }
+
+    async fn is_ready(&mut self) -> bool {
+        until_ready(&mut self.process, || postgres_answers(self.port)).await
+    }
+}
+
+fn postgres(directory: &Path, port: u16) -> Process {
+    let mut command = unprivileged(&postgres_program("postgres"));
+    command.args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
+    command.args(["-c", "unix_socket_directories=", "-c", "fsync=off"]);
+    command.arg("-D").arg(directory.join("data")).current_dir("/");
+    Process::start(command, &directory.join("log"))
+}
+
+/// Whether a session can be opened; while the server starts or recovers the answer is an error.
+async fn postgres_answers(port: u16) -> bool {
+    // Its length (itself included), the version 3.0 of the protocol, the parameters.
+    const STARTUP: &[u8; 23] = b"\0\0\0\x17\0\x03\0\0user\0postgres\0\0";
+    const AUTHENTICATION: u8 = b'R';
+    talk(port, STARTUP).await.is_some_and(|reply| reply.first() == Some(&AUTHENTICATION))
+}
+
+/// In the path, or where Debian puts it: the highest version.
+fn postgres_program(name: &str) -> PathBuf {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut places: Vec<PathBuf> = env::split_paths(&path).collect();
+    let mut versions: Vec<(u32, PathBuf)> = Vec::new();
+    for entry in fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten() {
+        let version = entry.file_name().to_string_lossy().parse().unwrap_or(0);
+        versions.push((version, entry.path().join("bin")));
+    }
+    versions.sort();
+    places.extend(versions.into_iter().rev().map(|(_, place)| place));
+    let found = places.into_iter().map(|place| place.join(name)).find(|program| program.exists());
+    found.unwrap_or_else(|| panic!("{name} is not installed: `tests/run` installs it"))
+}
+
+/// Asks until the answer is yes; no if the process ended before that.
+async fn until_ready<F: Future<Output = bool>>(
+    process: &mut Process,
+    mut answers: impl FnMut() -> F,
+) -> bool {
+    // The system's clock: a test may have paused that of tokio.
+    let deadline = Instant::now() + START_MAX;
+    while Instant::now() < deadline && process.is_running() {
+        if answers().await {
+            // Somebody else may answer on the port, and ours end because of it.
+            return process.is_running();
+        }
+        tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(10)))
+            .await
+            .unwrap();
+    }
+    false
+}
+
+async fn talk(port: u16, message: &[u8]) -> Option<Vec<u8>> {
+    let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
+    connection.write_all(message).await.ok()?;
+    let mut reply = vec![0; 64];
+    let read = connection.read(&mut reply).await.ok()?;
+    reply.truncate(read);
+    Some(reply)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_private_redis_answers_dies_and_comes_back() {
+        let mut redis = PrivateRedis::start(&["--maxmemory-policy", "allkeys-lru"]).await;
+        let policy = talk(redis.port, b"CONFIG GET maxmemory-policy\r\n").await.unwrap();
+        assert!(String::from_utf8(policy).unwrap().contains("allkeys-lru"));
+        redis.kill();
+        assert!(!redis_answers(redis.port).await);
+        redis.restart().await;
+        redis.pause();
+        let answer = tokio::time::timeout(Duration::from_millis(50), redis_answers(redis.port));
+        assert!(answer.await.is_err(), "a paused server answered");
+        redis.resume();
+        assert!(redis_answers(redis.port).await);
+    }
+
+    #[tokio::test]
+    async fn a_private_postgres_answers_dies_and_comes_back() {
+        let mut postgres = PrivatePostgres::start().await;
+        postgres.kill();
+        assert!(!postgres_answers(postgres.port).await);
+        postgres.restart().await;
+        assert!(postgres_answers(postgres.port).await);
+        let directory = postgres.directory.path().to_owned();
+        drop(postgres);
+        assert!(!directory.exists());
+    }
+}
