@@ -10,7 +10,7 @@ use std::{
 };
 
 use cached_repo::{
-    Record, Schema,
+    Change, Record, Schema,
     store::{Applied, Batch, Description, Entry, Ledger, Query, SharedStore, Store, StoreError},
 };
 use futures_util::future::BoxFuture;
@@ -200,6 +200,10 @@ impl Store for Gated {
             self.pass(Point::AfterLoad, &ids).await?;
             Ok(rows)
         })
+    }
+
+    fn check(&self, schema: &Schema, change: &Change) -> Result<(), StoreError> {
+        self.inner.check(schema, change)
     }
 
     fn apply<'a>(
