@@ -22,6 +22,8 @@ const PARTITIONS: u32 = 16;
 /// More would make each write's bookkeeping larger than the write.
 const PARTITIONS_MAX: u32 = 4096;
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Clocks run at different speeds, and a commit that was sent in time takes effect a moment later.
+const INTENT_GRACE: Duration = Duration::from_secs(5);
 const OUTAGE_LOADS_MAX: usize = 32;
 const VALUE_MAX_BYTES: usize = 1024 * 1024;
 /// What the processes of an entity must agree on is written in this version of the rules.
@@ -41,6 +43,7 @@ pub struct RepositoryBuilder<E> {
     outage: Outage,
     outage_loads_max: usize,
     store_timeout: Duration,
+    intent_grace: Duration,
     value_max_bytes: usize,
     entity: PhantomData<fn() -> E>,
 }
@@ -58,6 +61,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             outage: Outage::default(),
             outage_loads_max: OUTAGE_LOADS_MAX,
             store_timeout: STORE_TIMEOUT,
+            intent_grace: INTENT_GRACE,
             value_max_bytes: VALUE_MAX_BYTES,
             entity: PhantomData,
         }
@@ -142,9 +146,17 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
     }
 
     /// How long a write may take in the store; it takes effect within this time or not at all.
-    /// Readers of its ids leave the cache alone for 5 s longer if the writer dies. Defaults to 5 s.
+    /// Defaults to 5 s.
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.store_timeout = timeout;
+        self
+    }
+
+    /// For how much longer than [`store_timeout`](Self::store_timeout) readers leave the entries of
+    /// a write alone whose process died. It must exceed what clocks may drift apart and what a commit
+    /// that was sent in time may still need. Defaults to 5 s.
+    pub fn intent_grace(mut self, grace: Duration) -> Self {
+        self.intent_grace = grace;
         self
     }
 
@@ -203,6 +215,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             store: store.clone(),
             outage: self.outage,
             store_timeout: self.store_timeout,
+            intent_grace: self.intent_grace,
             outage_loads_max: self.outage_loads_max,
         };
         // First what a person can mend in the source, then what the servers say.

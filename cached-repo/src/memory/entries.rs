@@ -80,6 +80,10 @@ impl Entries {
         self.0.remove(key);
     }
 
+    pub(super) fn expire(&mut self, now: u64) {
+        self.0.retain(|_, entry| entry.is_live(now));
+    }
+
     #[cfg(feature = "conformance")]
     pub(super) fn plant(&mut self, key: &str, raw: Raw) {
         let envelope = match &raw {
@@ -94,6 +98,12 @@ impl Entries {
     }
 
     fn live(&self, key: &str, now: u64) -> Option<&Entry> {
-        self.0.get(key).filter(|entry| entry.deadline.is_none_or(|deadline| deadline > now))
+        self.0.get(key).filter(|entry| entry.is_live(now))
+    }
+}
+
+impl Entry {
+    fn is_live(&self, now: u64) -> bool {
+        self.deadline.is_none_or(|deadline| deadline > now)
     }
 }

@@ -42,6 +42,8 @@ struct State {
     metas: HashMap<String, Meta>,
     generations: HashMap<String, u64>,
     registries: HashMap<String, HashMap<&'static str, String>>,
+    /// Calls until what has expired is thrown away.
+    sweep_in: usize,
 }
 
 /// What is known of a partition.
@@ -51,6 +53,9 @@ struct Meta {
     epoch: u64,
     home: Option<String>,
 }
+
+/// Looking at everything once in so many calls keeps what has expired from piling up.
+const SWEEP_EVERY: usize = 4096;
 
 /// What this server is called where a journal says which server it belongs to.
 const RUN_ID: &str = "in-process";
@@ -64,11 +69,27 @@ impl MemoryBackend {
     fn enter(&self) -> (MutexGuard<'_, State>, u64) {
         // Every critical section leaves valid maps behind at each step, so a panic in one (there is
         // none that we know of) spoils nothing.
-        (self.state.lock().unwrap_or_else(PoisonError::into_inner), self.clock.micros())
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.micros();
+        match state.sweep_in.checked_sub(1) {
+            Some(left) => state.sweep_in = left,
+            None => state.sweep(now),
+        }
+        (state, now)
     }
 }
 
 impl State {
+    fn sweep(&mut self, now: u64) {
+        self.entries.expire(now);
+        self.leases.retain(|_, (_, deadline)| *deadline > now);
+        self.intents.retain(|_, intents| {
+            intents.expire(now);
+            intents.is_live()
+        });
+        self.sweep_in = SWEEP_EVERY;
+    }
+
     fn generation(&self, keys: &Keyspace, partition: u32) -> u64 {
         self.generations.get(keys.generation(partition)).copied().unwrap_or(0)
     }

@@ -128,6 +128,7 @@ pub(crate) struct Parts {
     pub(crate) store: Option<SharedStore>,
     pub(crate) outage: Outage,
     pub(crate) store_timeout: Duration,
+    pub(crate) intent_grace: Duration,
     pub(crate) outage_loads_max: usize,
 }
 

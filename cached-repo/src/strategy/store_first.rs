@@ -15,9 +15,6 @@ use crate::{
     store::{Applied, Batch, Class, Fence, SharedStore, StoreError},
 };
 
-/// How much longer a token lives than its write may take: clocks run at different speeds, and a
-/// commit that was sent in time takes effect a moment later.
-const TOKEN_GRACE: Duration = Duration::from_secs(5);
 /// How often a write begins again because the journal's epoch moved under it.
 const FENCED_MAX: usize = 3;
 
@@ -38,6 +35,7 @@ pub(super) struct StoreFirst {
     afterwards: Afterwards,
     outage: Outage,
     store_timeout: Duration,
+    intent_grace: Duration,
 }
 
 /// A write that other processes know of, or that they could not be told of (`begun` is `None`).
@@ -54,6 +52,7 @@ impl StoreFirst {
             afterwards,
             outage: parts.outage,
             store_timeout: parts.store_timeout,
+            intent_grace: parts.intent_grace,
         }
     }
 
@@ -105,7 +104,7 @@ impl StoreFirst {
 
     async fn announce(&self, ids: &[EntityId]) -> Result<Announced> {
         let token = self.entries.random.token();
-        let hold = self.store_timeout + TOKEN_GRACE;
+        let hold = self.store_timeout + self.intent_grace;
         let named = |kind, index: usize, message| {
             Err(Error::new(kind, message).of(ids.get(index).map_or("", EntityId::text)))
         };

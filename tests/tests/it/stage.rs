@@ -1,0 +1,176 @@
+//! A repository of todos on a fresh namespace and table, for one point of the matrix.
+
+use std::{sync::Arc, time::Duration};
+
+use cached_repo::{
+    Cache, CachedEntity, Format, Outage, Repository, RepositoryBuilder, Strategy,
+    store::{self, SharedStore},
+};
+use tests::{Gated, isolate, servers};
+
+/// The entity of most tests: one column of each sort.
+#[derive(Clone, Debug, PartialEq, CachedEntity)]
+#[cache(prefix = "todos", jitter = "0%")]
+pub struct Todo {
+    #[cache(id)]
+    pub id: String,
+    pub name: String,
+    pub description: Option<String>,
+    pub done: bool,
+    pub rank: i64,
+    pub score: f64,
+    pub blob: Vec<u8>,
+    #[cache(json)]
+    pub labels: Vec<String>,
+}
+
+/// A todo that is told from others of its id by its name.
+pub fn todo(id: &str, name: &str) -> Todo {
+    Todo {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        description: Some(format!("{name} in full")),
+        done: false,
+        rank: -7,
+        score: 0.1,
+        blob: vec![0, 255],
+        labels: vec!["a\"b".to_owned()],
+    }
+}
+
+/// Which store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    Memory,
+    Sqlite,
+    Postgres,
+}
+
+/// Which backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    InProcess,
+    Redis,
+}
+
+/// Everything one test needs, made for it alone.
+pub struct Stage {
+    pub strategy: Strategy,
+    pub over: Over,
+    pub gate: Arc<Gated>,
+    /// The first process.
+    pub repo: Repository<Todo>,
+    cache: Cache,
+    namespace: String,
+    settings: Settings,
+    /// Holds the file of an SQLite database.
+    _directory: Option<tempfile::TempDir>,
+}
+
+impl Stage {
+    pub async fn new(strategy: Strategy, format: Format, on: On, over: Over) -> Self {
+        let (store, directory) = open(on).await;
+        Self::with(strategy, format, over, store, directory).await
+    }
+
+    async fn with(
+        strategy: Strategy,
+        format: Format,
+        over: Over,
+        store: SharedStore,
+        directory: Option<tempfile::TempDir>,
+    ) -> Self {
+        let namespace = isolate::unique("stage");
+        let table = isolate::unique("todos");
+        let schema = Todo::SCHEMA.with_table(table.clone());
+        store.ledger(store::Ledger::Install { schema: &schema }).await.unwrap();
+        let gate = Gated::new(store);
+        let cache = connect(over, &namespace, None).await;
+        let settings = Settings { strategy, format, table, store: gate.clone() };
+        let repo = settings.builder(&cache).build().await.unwrap();
+        Self { strategy, over, gate, repo, cache, namespace, settings, _directory: directory }
+    }
+
+    /// The cheapest stage: everything in this process, so that time may be paused.
+    pub async fn in_process(strategy: Strategy) -> Self {
+        Self::new(strategy, Format::Json, On::Memory, Over::InProcess).await
+    }
+
+    pub fn table(&self) -> &str {
+        &self.settings.table
+    }
+
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// The settings that every repository of this stage starts from.
+    pub fn builder(&self, cache: &Cache) -> RepositoryBuilder<Todo> {
+        self.settings.builder(cache)
+    }
+
+    /// Another process: its own connection and repository over the same servers.
+    pub async fn process(&self) -> Repository<Todo> {
+        let cache = match self.over {
+            Over::InProcess => self.cache.clone(),
+            Over::Redis => connect(self.over, &self.namespace, None).await,
+        };
+        self.builder(&cache).build().await.unwrap()
+    }
+
+    /// Another process that reaches Redis at another address, such as a proxy's.
+    pub async fn process_at(&self, url: &str, outage: Outage) -> Repository<Todo> {
+        let cache = connect(Over::Redis, &self.namespace, Some(url)).await;
+        self.builder(&cache).outage(outage).build().await.unwrap()
+    }
+
+    /// A plain connection, for what only another program would do.
+    pub async fn raw(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(servers::redis_url()).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    }
+}
+
+/// What all repositories of a stage have in common.
+struct Settings {
+    strategy: Strategy,
+    format: Format,
+    table: String,
+    store: SharedStore,
+}
+
+impl Settings {
+    fn builder(&self, cache: &Cache) -> RepositoryBuilder<Todo> {
+        Repository::builder(cache)
+            .store(&self.store)
+            .strategy(self.strategy)
+            .format(self.format)
+            .table(&*self.table)
+    }
+}
+
+async fn connect(over: Over, namespace: &str, url: Option<&str>) -> Cache {
+    let builder = Cache::builder().namespace(namespace);
+    match over {
+        Over::InProcess => builder.in_memory(),
+        Over::Redis => {
+            let url = url.map_or_else(servers::redis_url, str::to_owned);
+            // A busy machine is no reason for a test to see Redis as down.
+            let patient = if url == servers::redis_url() { 30_000 } else { 250 };
+            builder.timeout(Duration::from_millis(patient)).connect(&url).await.unwrap()
+        }
+    }
+}
+
+async fn open(on: On) -> (SharedStore, Option<tempfile::TempDir>) {
+    match on {
+        On::Memory => (store::memory(), None),
+        On::Sqlite => {
+            let directory = tempfile::tempdir().unwrap();
+            let file = directory.path().join("test.db");
+            let url = format!("sqlite://{}?mode=rwc", file.display());
+            (store::connect(&url).await.unwrap(), Some(directory))
+        }
+        On::Postgres => (store::connect(&servers::postgres_url()).await.unwrap(), None),
+    }
+}
