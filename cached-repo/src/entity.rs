@@ -121,6 +121,11 @@ impl Settings {
 /// - [`from_value`](Self::from_value) MUST return an equal value from what `to_value` made, and an
 ///   error (no panic) from anything else.
 /// - For an id, equal values MUST have equal [`Value`]s.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not fit a column",
+    label = "not a `Column`",
+    note = "implement `cached_repo::Column` for it, or keep it as JSON: `#[cache(json)]`"
+)]
 pub trait Column: Sized {
     /// The kind of column that holds this type.
     const KIND: Kind;
