@@ -151,13 +151,15 @@ pub(crate) fn parse(attributes: &[Attribute], place: Place, errors: &mut Errors)
     said
 }
 
-/// Whether an attribute is said, however badly.
-pub(crate) fn mentions(attributes: &[Attribute], name: &str) -> bool {
-    let lists =
-        attributes.iter().filter(|a| a.path().is_ident("cache")).filter_map(|a| list(a).ok());
-    lists
-        .flat_map(split_at_commas)
-        .any(|chunk| matches!(chunk.first(), Some(TokenTree::Ident(word)) if word == name))
+/// Whether an attribute is said at all, however badly; then its mistake is reported already.
+pub(crate) fn means(attributes: &[Attribute], place: Place, name: &str) -> bool {
+    attributes.iter().filter(|attribute| attribute.path().is_ident("cache")).any(|attribute| {
+        let Ok(list) = list(attribute) else { return true };
+        split_at_commas(list).iter().any(|chunk| match chunk.first() {
+            Some(TokenTree::Ident(word)) => nearest(&word.to_string(), place) == Some(name),
+            _ => false,
+        })
+    })
 }
 
 fn list(attribute: &Attribute) -> Result<TokenStream> {
@@ -171,23 +173,15 @@ fn list(attribute: &Attribute) -> Result<TokenStream> {
 
 /// Works on bare tokens so that a mistake in one item does not hide those in the next.
 fn split_at_commas(tokens: TokenStream) -> Vec<Vec<TokenTree>> {
-    let mut chunks = vec![Vec::new()];
-    for token in tokens {
-        match (&token, chunks.last_mut()) {
-            (TokenTree::Punct(punct), _) if punct.as_char() == ',' => chunks.push(Vec::new()),
-            (_, Some(chunk)) => chunk.push(token),
-            (_, None) => {} // There always is a last chunk.
-        }
-    }
-    chunks.retain(|chunk| !chunk.is_empty());
-    chunks
+    let tokens: Vec<_> = tokens.into_iter().collect();
+    let is_comma = |token: &TokenTree| matches!(token, TokenTree::Punct(p) if p.as_char() == ',');
+    tokens.split(is_comma).filter(|chunk| !chunk.is_empty()).map(<[_]>::to_vec).collect()
 }
 
 fn item(chunk: &[TokenTree], place: Place) -> Result<Item> {
-    let (word, rest) = match chunk {
-        [TokenTree::Ident(word), rest @ ..] => (word, rest),
-        [other, ..] => return Err(syn::Error::new(other.span(), "expected an attribute's name")),
-        [] => return Err(syn::Error::new(Span::call_site(), "expected an attribute's name")),
+    let [TokenTree::Ident(word), rest @ ..] = chunk else {
+        let span = chunk.first().map_or_else(Span::call_site, TokenTree::span);
+        return Err(syn::Error::new(span, "expected an attribute's name"));
     };
     let span = word.span();
     let (name, form) =
@@ -206,17 +200,24 @@ fn value(name: &str, span: Span, form: Form, rest: &[TokenTree]) -> Result<Value
         }
         _ => None,
     };
+    if let ([_, TokenTree::Literal(_), extra, ..], None) = (rest, &literal) {
+        return Err(syn::Error::new(extra.span(), "expected `,`"));
+    }
     let place = rest.last().map_or(span, TokenTree::span);
-    let should_be = |text: String| Err(syn::Error::new(place, text));
+    let expected = |what: String| Err(syn::Error::new(place, what));
     match (form, literal) {
         (Word | WordOrText(_), None) if rest.is_empty() => Ok(Value::None),
         (Text(_) | Texts(_) | WordOrText(_), Some(Lit::Str(text))) => Ok(Value::Text(text)),
         (Number(_), Some(Lit::Int(number))) => Ok(Value::Number(number)),
-        (Word, _) => should_be(format!("`{name}` takes no value")),
-        (WordOrText(example), _) => should_be(format!("write `{name}` or `{name} = {example:?}`")),
-        (Text(example) | Texts(example), _) => should_be(format!("write `{name} = {example:?}`")),
-        (Number(example), _) => should_be(format!("write `{name} = {example}`")),
-        (Refused(why), _) => should_be(format!("`{name}` {why}")),
+        (Word, _) => expected(format!("`{name}` takes no value")),
+        (WordOrText(example), _) => {
+            expected(format!("expected `{name}`, or a text as in `{name} = {example:?}`"))
+        }
+        (Text(example) | Texts(example), _) => {
+            expected(format!("expected a text, as in `{name} = {example:?}`"))
+        }
+        (Number(example), _) => expected(format!("expected a number, as in `{name} = {example}`")),
+        (Refused(why), _) => expected(format!("`{name}` {why}")),
     }
 }
 
@@ -228,18 +229,22 @@ fn unknown(word: &str, span: Span, place: Place) -> syn::Error {
     if other.find(word).is_some() {
         return syn::Error::new(span, format!("`{word}` belongs on {where_to}"));
     }
-    let nearest = place.known().iter().map(|(known, _)| (distance(word, known), *known)).min();
-    let hint = match nearest {
-        Some((distance, known)) if distance <= (word.len() / 3).max(1) => {
-            format!("did you mean `{known}`?")
-        }
-        _ => {
+    let hint = nearest(word, place).map_or_else(
+        || {
             let built = place.known().iter().filter(|(_, form)| !matches!(form, Refused(_)));
             let all: Vec<String> = built.map(|(known, _)| format!("`{known}`")).collect();
             format!("there are {}", all.join(", "))
-        }
-    };
+        },
+        |known| format!("did you mean `{known}`?"),
+    );
     syn::Error::new(span, format!("unknown attribute `{word}`; {hint}"))
+}
+
+/// The attribute that was meant, if it is as good as certain.
+fn nearest(word: &str, place: Place) -> Option<&'static str> {
+    let all = place.known().iter().map(|(known, _)| (distance(word, known), *known));
+    let (distance, known) = all.min()?;
+    (distance <= (word.len() / 3).max(1)).then_some(known)
 }
 
 /// How many characters must be added, removed or changed to make one word the other.

@@ -43,6 +43,7 @@ pub(crate) fn lifetime(literal: &LitStr) -> Result<Duration> {
 /// `0%` to `100%`.
 pub(crate) fn percent(literal: &LitStr) -> Result<u8> {
     let text = literal.value();
+    // `parse` alone would take a sign.
     let digits = text.strip_suffix('%').filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
     match digits.and_then(|digits| digits.parse().ok()) {
         Some(percent @ 0..=100) => Ok(percent),
@@ -54,12 +55,14 @@ pub(crate) fn percent(literal: &LitStr) -> Result<u8> {
 }
 
 /// Prefixes need no encoding, so that keys stay readable.
-pub(crate) fn prefix(prefix: &Name, errors: &mut Errors) {
+pub(crate) fn prefix(prefix: &Name, errors: &mut Errors) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if !(1..=PREFIX_LEN_MAX).contains(&prefix.text.len()) || !prefix.text.chars().all(plain) {
+    let sound = (1..=PREFIX_LEN_MAX).contains(&prefix.text.len()) && prefix.text.chars().all(plain);
+    if !sound {
         let message = format!("a prefix is 1 to {PREFIX_LEN_MAX} characters of `A-Z a-z 0-9 _ -`");
         errors.push(prefix.span, message);
     }
+    sound
 }
 
 /// A table's name may have the database schema before a dot.
@@ -119,7 +122,8 @@ fn store_name(what: &str, part: &str, whole: &Name, errors: &mut Errors) {
         errors.push(whole.span, format!("the name of a {what} cannot contain NUL"));
     } else if part.len() > STORE_NAME_LEN_MAX {
         let message = format!(
-            "the {what}'s name has {} bytes; databases take {STORE_NAME_LEN_MAX}: say `{what} = \"…\"`",
+            "this {what}'s name would have {} bytes, and databases take {STORE_NAME_LEN_MAX}: \
+             say `{what} = \"…\"`",
             part.len()
         );
         errors.push(whole.span, message);

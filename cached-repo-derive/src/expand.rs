@@ -1,12 +1,13 @@
 //! The tokens: an entity as an `impl CachedEntity`.
 //!
-//! Every path is absolute, so that whatever else a crate calls `Option` or `core` does no harm.
+//! Every path is absolute, so that whatever else a crate calls `Option` or `core` does no harm. What
+//! rustc may complain about stands at the field or the literal that it comes from, see [`at`].
 
 use std::collections::HashSet;
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::{GenericParam, spanned::Spanned};
+use syn::{GenericParam, Ident, spanned::Spanned};
 
 use crate::model::{Default, Entity, Field, Storage};
 
@@ -15,20 +16,21 @@ pub(crate) fn implementation(entity: &Entity<'_>) -> TokenStream {
     let krate = &entity.krate;
     let ids = id_fields(entity);
     let id_values = ids.iter().map(|field| {
-        let (ident, ty) = (field.ident, field.ty);
-        quote_spanned!(ty.span()=> <#ty as ::core::clone::Clone>::clone(&self.#ident))
+        let (span, ident, ty) = (span(field), own(field.ident), field.ty);
+        quote_spanned!(span=> <#ty as ::core::clone::Clone>::clone(&self.#ident))
     });
     let columns: Vec<_> =
         entity.fields.iter().filter(|field| field.storage != Storage::Skipped).collect();
     let count = columns.len();
     let writes = columns.iter().enumerate().map(|(index, field)| write(entity, index, field));
-    let mut next = 0..;
+    let mut index = 0..;
     let reads = entity.fields.iter().map(|field| match field.storage {
         Storage::Skipped => make(field),
-        _ => read(entity, next.next().unwrap_or_default(), field),
+        // The range has no end.
+        _ => read(entity, index.next().unwrap_or_default(), field),
     });
-    let idents = entity.fields.iter().map(|field| field.ident);
-    let implementation = wrap(
+    let idents = entity.fields.iter().map(|field| own(field.ident));
+    wrap(
         entity,
         entity.fields.iter().flat_map(|field| bounds(entity, field)).collect(),
         id_type(&ids),
@@ -42,9 +44,7 @@ pub(crate) fn implementation(entity: &Entity<'_>) -> TokenStream {
             },
             from_record: quote!(::core::result::Result::Ok(Self { #(#idents: #reads,)* })),
         },
-    );
-    let check = checked_now(entity);
-    quote!(#implementation #check)
+    )
 }
 
 /// An implementation with the same names and types, so that one mistake is not followed by ten.
@@ -78,7 +78,7 @@ fn wrap(
     schema: TokenStream,
     Bodies { id, to_record, from_record }: Bodies,
 ) -> TokenStream {
-    let (krate, ident) = (&entity.krate, &entity.input.ident);
+    let (krate, ident) = (&entity.krate, own(&entity.input.ident));
     let settings = settings(entity);
     let (parameters, arguments, existing) = entity.input.generics.split_for_impl();
     let existing = existing.iter().flat_map(|clause| &clause.predicates);
@@ -105,7 +105,7 @@ fn wrap(
             type Id = #id_type;
             const SCHEMA: #krate::Schema = #schema;
             const SETTINGS: #krate::Settings = #settings;
-            fn id(&self) -> Self::Id {
+            fn id(&self) -> #id_type {
                 #id
             }
             fn to_record(
@@ -122,33 +122,21 @@ fn wrap(
     }
 }
 
-/// rustc evaluates an associated constant only where it is used. This uses it, so that an id which
-/// cannot be one is reported where it is declared.
-fn checked_now(entity: &Entity<'_>) -> Option<TokenStream> {
-    let (krate, ident) = (&entity.krate, &entity.input.ident);
-    entity
-        .input
-        .generics
-        .params
-        .is_empty()
-        .then(|| quote!(const _: #krate::Schema = <#ident as #krate::CachedEntity>::SCHEMA;))
-}
-
 fn schema(entity: &Entity<'_>, columns: &[&Field<'_>]) -> TokenStream {
     let Entity { krate, prefix, table, version, .. } = entity;
     let specs = columns.iter().map(|field| {
-        let (ty, name, id) = (field.ty, &field.name.text, field.id);
+        let (span, ty, name, id) = (span(field), field.ty, &field.name.text, field.id);
+        let krate = at(span, krate);
         let column = field.column.as_ref().map_or(name, |column| &column.text);
         let aliases = field.aliases.iter().map(|alias| &alias.text);
         let kind = match field.storage {
             Storage::Json => quote!(#krate::Kind::Json, true),
-            _ => quote_spanned! {ty.span()=>
+            _ => quote_spanned! {span=>
                 <#ty as #krate::Column>::KIND, <#ty as #krate::Column>::NULLABLE
             },
         };
-        quote_spanned! {ty.span()=>
-            #krate::ColumnSpec::new(#name, #column, &[#(#aliases),*], #kind, #id)
-        }
+        // At the field, because it refuses what cannot be an id.
+        quote_spanned!(span=> #krate::ColumnSpec::new(#name, #column, &[#(#aliases),*], #kind, #id))
     });
     // The block makes the array a constant of its own, which can be borrowed for ever.
     quote!(#krate::Schema::new(#prefix, #table, #version, const { &[#(#specs),*] }))
@@ -156,9 +144,9 @@ fn schema(entity: &Entity<'_>, columns: &[&Field<'_>]) -> TokenStream {
 
 fn settings(entity: &Entity<'_>) -> TokenStream {
     let (krate, settings) = (&entity.krate, &entity.settings);
-    let name = |kind: &str, word: &syn::Ident| {
+    let name = |kind: &str, word: &Ident| {
         let (of, module) = (format_ident!("{kind}Name"), format_ident!("{}", kind.to_lowercase()));
-        let path = quote_spanned!(word.span()=> #krate::names::#module::#word);
+        let path = at(word.span(), quote!(#krate::names::#module::#word));
         quote!(.#module(<#path as #krate::names::#of>::NAME))
     };
     let duration = |duration: &std::time::Duration| {
@@ -176,32 +164,32 @@ fn settings(entity: &Entity<'_>) -> TokenStream {
 }
 
 fn write(entity: &Entity<'_>, index: usize, field: &Field<'_>) -> TokenStream {
-    let (krate, ident, ty, name) = (&entity.krate, field.ident, field.ty, &field.name.text);
+    let (span, ident, ty, name) = (span(field), own(field.ident), field.ty, &field.name.text);
+    let krate = at(span, &entity.krate);
     let value = match field.storage {
-        Storage::Json => quote_spanned! {ty.span()=>
-            #krate::derived::json_to_value::<#ty>(#name, &self.#ident)?
+        Storage::Json => quote_spanned! {span=>
+            <#ty as #krate::derived::Json>::to_value(&self.#ident, #name)?
         },
-        _ => quote_spanned!(ty.span()=> <#ty as #krate::Column>::to_value(&self.#ident)),
+        _ => quote_spanned!(span=> <#ty as #krate::Column>::to_value(&self.#ident)),
     };
     quote!(__record.set(#index, #value);)
 }
 
 fn read(entity: &Entity<'_>, index: usize, field: &Field<'_>) -> TokenStream {
-    let (krate, ty, name) = (&entity.krate, field.ty, &field.name.text);
-    let default = match field.default {
+    let (span, ty, name) = (span(field), field.ty, &field.name.text);
+    let krate = at(span, &entity.krate);
+    let default = match &field.default {
         Default::None => quote!(::core::option::Option::None),
-        Default::Trait => {
-            quote_spanned!(ty.span()=> ::core::option::Option::Some(<#ty as ::core::default::Default>::default))
-        }
-        Default::Function(ref path) => {
-            quote_spanned!(path.span()=> ::core::option::Option::Some(#path))
-        }
+        Default::Trait => quote_spanned! {span=>
+            ::core::option::Option::Some(<#ty as ::core::default::Default>::default)
+        },
+        Default::Function(path) => at(path.span(), quote!(::core::option::Option::Some(#path))),
     };
     match field.storage {
-        Storage::Json => quote_spanned! {ty.span()=>
-            #krate::derived::read_json::<#ty>(__record, #index, #name, #default)?
+        Storage::Json => quote_spanned! {span=>
+            <#ty as #krate::derived::Json>::read(__record, #index, #name, #default)?
         },
-        _ => quote_spanned! {ty.span()=>
+        _ => quote_spanned! {span=>
             #krate::derived::read::<#ty>(
                 __record,
                 #index,
@@ -216,10 +204,10 @@ fn read(entity: &Entity<'_>, index: usize, field: &Field<'_>) -> TokenStream {
 
 /// The value of a field that is stored nowhere.
 fn make(field: &Field<'_>) -> TokenStream {
-    let ty = field.ty;
+    let (span, ty) = (span(field), field.ty);
     match &field.default {
-        Default::Function(path) => quote_spanned!(path.span()=> #path()),
-        _ => quote_spanned!(ty.span()=> <#ty as ::core::default::Default>::default()),
+        Default::Function(path) => at(path.span(), quote!(#path())),
+        _ => quote_spanned!(span=> <#ty as ::core::default::Default>::default()),
     }
 }
 
@@ -232,9 +220,7 @@ fn bounds(entity: &Entity<'_>, field: &Field<'_>) -> Vec<TokenStream> {
     }
     let mut bounds = vec![match field.storage {
         Storage::Column => quote!(#ty: #krate::Column,),
-        Storage::Json => {
-            quote!(#ty: #krate::derived::Serialize + #krate::derived::DeserializeOwned,)
-        }
+        Storage::Json => quote!(#ty: #krate::derived::Json,),
         Storage::Skipped => TokenStream::new(),
     }];
     let made = field.storage == Storage::Skipped && !matches!(field.default, Default::Function(_));
@@ -242,7 +228,8 @@ fn bounds(entity: &Entity<'_>, field: &Field<'_>) -> Vec<TokenStream> {
         bounds.push(quote!(#ty: ::core::default::Default,));
     }
     if field.id {
-        bounds.push(quote!(#ty: ::core::clone::Clone + ::core::marker::Send + ::core::marker::Sync + 'static,));
+        bounds.push(quote!(#ty: ::core::clone::Clone));
+        bounds.push(quote!(+ ::core::marker::Send + ::core::marker::Sync + 'static,));
     }
     bounds
 }
@@ -270,4 +257,32 @@ fn tuple(parts: impl Iterator<Item = TokenStream>) -> TokenStream {
         [one] => one.clone(),
         _ => quote!((#(#parts),*)),
     }
+}
+
+/// Where a field's type stands.
+fn span(field: &Field<'_>) -> Span {
+    here(field.ty.span())
+}
+
+/// The same identifier, as generated code says it.
+fn own(ident: &Ident) -> Ident {
+    let mut ident = ident.clone();
+    ident.set_span(here(ident.span()));
+    ident
+}
+
+/// These tokens at one place, so that rustc shows the place and not the whole derive.
+fn at(span: Span, tokens: impl ToTokens) -> TokenStream {
+    let tokens = tokens.to_token_stream().into_iter();
+    tokens
+        .map(|mut token| {
+            token.set_span(here(span));
+            token
+        })
+        .collect()
+}
+
+/// This place, but known as generated: lints are for what people write.
+fn here(span: Span) -> Span {
+    span.resolved_at(Span::call_site())
 }

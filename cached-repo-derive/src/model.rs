@@ -108,10 +108,11 @@ pub(crate) fn read<'a>(input: &'a DeriveInput, errors: &mut Errors) -> Entity<'a
 /// The prefix and the table. Empty where they are missing.
 fn names(input: &DeriveInput, said: &Said, errors: &mut Errors) -> (String, String) {
     let prefix = said.text("prefix").map(Name::from);
+    let mut sound = false;
     match &prefix {
-        Some(prefix) => check::prefix(prefix, errors),
-        // If it is said at all, what is wrong with it is reported already.
-        None if attr::mentions(&input.attrs, "prefix") => {}
+        Some(prefix) => sound = check::prefix(prefix, errors),
+        // What is wrong with it is reported already.
+        None if attr::means(&input.attrs, Place::Struct, "prefix") => {}
         None => {
             let message = "the prefix of the keys is missing: say `#[cache(prefix = \"…\")]`";
             errors.push(input.ident.span(), message);
@@ -121,7 +122,7 @@ fn names(input: &DeriveInput, said: &Said, errors: &mut Errors) -> (String, Stri
         errors.push(second, "`collection` is another word for `table`: say one of them");
     }
     let table = said.text("table").or(said.text("collection")).map(Name::from);
-    if let Some(table) = table.as_ref().or(prefix.as_ref()) {
+    if let Some(table) = table.as_ref().or(prefix.as_ref().filter(|_| sound)) {
         check::table(table, errors);
     }
     let prefix = prefix.map(|name| name.text).unwrap_or_default();
@@ -161,7 +162,7 @@ fn fields<'a>(input: &'a DeriveInput, errors: &mut Errors) -> Vec<Field<'a>> {
     let fields: Vec<_> = named.named.iter().filter_map(|f| field(f, errors)).collect();
     check::names(&fields, errors);
     let ids: Vec<_> = fields.iter().filter(|field| field.id).collect();
-    if ids.is_empty() && !named.named.iter().any(|field| attr::mentions(&field.attrs, "id")) {
+    if ids.is_empty() && !named.named.iter().any(|f| attr::means(&f.attrs, Place::Field, "id")) {
         let message = "no field is the id: put `#[cache(id)]` on one, or on each part of it";
         errors.push(input.ident.span(), message);
     }
@@ -214,7 +215,9 @@ fn default(said: &Said, errors: &mut Errors) -> Default {
         return if said.has("default") { Default::Trait } else { Default::None };
     };
     let message = "`default` is the path of a function: \"path::to::function\"";
-    match errors.keep(literal.parse().map_err(|_| at(literal, message))) {
+    let mut generated = literal.clone();
+    generated.set_span(literal.span().resolved_at(Span::call_site()));
+    match errors.keep(generated.parse().map_err(|_| at(literal, message))) {
         Some(path) => Default::Function(path),
         None => Default::Trait,
     }

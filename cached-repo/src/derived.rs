@@ -1,8 +1,8 @@
 //! What derived code calls: small functions, so that the derive emits facts and no behaviour.
 
-pub use serde::{Serialize, de::DeserializeOwned};
-
 use std::borrow::Cow;
+
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     entity::ColumnError,
@@ -34,33 +34,53 @@ pub fn read<T>(
     field.map_err(|error| error.in_column(name))
 }
 
-/// Reads one column of JSON. Whether it can be null is asked of the type's `Deserialize`.
-pub fn read_json<T: DeserializeOwned>(
-    record: &mut Record<'_>,
-    index: usize,
-    name: &str,
-    default: Option<fn() -> T>,
-) -> Result<T, ColumnError> {
-    let field = match (record.take(index), default) {
-        (None, Some(default)) => Ok(default()),
-        (None, None) => json_from_str(NULL).map_err(|_| missing()),
-        (Some(Value::Null), default) => {
-            json_from_str(NULL).or_else(|error| default.map(|make| make()).ok_or(error))
-        }
-        (Some(Value::Json(text)), _) => json_from_str(&text),
-        (Some(other), _) => {
-            Err(ColumnError::new(format!("expected JSON, found {}", other.type_name())))
-        }
-    };
-    field.map_err(|error| error.in_column(name))
+/// A type that the field attribute `json` can keep. It is a trait so that its message says what to do.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be kept as JSON",
+    label = "not both `Serialize` and `Deserialize`",
+    note = "derive `serde::Serialize` and `serde::Deserialize` for it"
+)]
+pub trait Json: Sized {
+    /// The value of the column.
+    fn to_value(&self, name: &str) -> Result<Value<'static>, ColumnError>;
+
+    /// Reads the column. Whether it can be null is asked of the type's `Deserialize`.
+    fn read(
+        record: &mut Record<'_>,
+        index: usize,
+        name: &str,
+        default: Option<fn() -> Self>,
+    ) -> Result<Self, ColumnError>;
 }
 
-/// The value of a column of JSON.
-pub fn json_to_value<T: Serialize>(name: &str, field: &T) -> Result<Value<'static>, ColumnError> {
-    match serde_json::to_string(field) {
-        Ok(text) if text == NULL => Ok(Value::Null),
-        Ok(text) => Ok(Value::Json(Cow::Owned(text))),
-        Err(error) => Err(json_error("has no JSON", &error).in_column(name)),
+#[diagnostic::do_not_recommend] // Else rustc tells of serde's traits, and of all their types.
+impl<T: Serialize + DeserializeOwned> Json for T {
+    fn to_value(&self, name: &str) -> Result<Value<'static>, ColumnError> {
+        match serde_json::to_string(self) {
+            Ok(text) if text == NULL => Ok(Value::Null),
+            Ok(text) => Ok(Value::Json(Cow::Owned(text))),
+            Err(error) => Err(json_error("has no JSON", &error).in_column(name)),
+        }
+    }
+
+    fn read(
+        record: &mut Record<'_>,
+        index: usize,
+        name: &str,
+        default: Option<fn() -> Self>,
+    ) -> Result<Self, ColumnError> {
+        let field = match (record.take(index), default) {
+            (None, Some(default)) => Ok(default()),
+            (None, None) => json_from_str(NULL).map_err(|_| missing()),
+            (Some(Value::Null), default) => {
+                json_from_str(NULL).or_else(|error| default.map(|make| make()).ok_or(error))
+            }
+            (Some(Value::Json(text)), _) => json_from_str(&text),
+            (Some(other), _) => {
+                Err(ColumnError::new(format!("expected JSON, found {}", other.type_name())))
+            }
+        };
+        field.map_err(|error| error.in_column(name))
     }
 }
 

@@ -1,7 +1,7 @@
 use cached_repo::{CachedEntity, Record};
 
 #[derive(CachedEntity)]
-#[cache(prefx = "todos", ttl = "an hour", jitter = "often", strategy = "write_thru")]
+#[cache(prefx = "todos", ttl = "an hour", jitter = "often", strategy = "write thru")]
 struct Todo {
     #[cache(id)]
     id: String,

@@ -21,4 +21,11 @@ struct Braces {
     id: String,
 }
 
+#[derive(CachedEntity)]
+#[cache()]
+struct Empty {
+    #[cache()]
+    id: String,
+}
+
 fn main() {}

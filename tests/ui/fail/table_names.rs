@@ -36,7 +36,7 @@ struct Twice {
 }
 
 #[derive(CachedEntity)]
-#[cache(prefix = "a_prefix_of_sixty_four_characters_is_one_more_than_a_table_can_be")]
+#[cache(prefix = "a_prefix_of_sixty_four_characters_is_one_more_than_a_table_can_b")]
 struct LongByDefault {
     #[cache(id)]
     id: String,

@@ -32,15 +32,16 @@ trait Sync {}
 trait Sized {}
 trait Column {}
 trait CachedEntity {}
-const __record: i32 = 1;
 const record: i32 = 1;
 static schema: i32 = 1;
 
+#[allow(unused_macros)]
 macro_rules! unreachable {
     () => {
         compile_error!("not ours")
     };
 }
+#[allow(unused_macros)]
 macro_rules! vec {
     () => {
         compile_error!("not ours")
