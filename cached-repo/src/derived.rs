@@ -1,1 +1,104 @@
 //! What derived code calls: small functions, so that the derive emits facts and no behaviour.
+
+use std::borrow::Cow;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    entity::ColumnError,
+    record::{Record, Value},
+};
+
+/// How a value becomes a field.
+type FromValue<T> = fn(Value<'_>) -> Result<T, ColumnError>;
+
+/// JSON `null` is [`Value::Null`], so that a store can tell it.
+const NULL: &str = "null";
+
+/// Reads one column. Without a default, what is absent is null, if it can be.
+pub fn read<T>(
+    record: &mut Record<'_>,
+    index: usize,
+    name: &str,
+    nullable: bool,
+    from_value: FromValue<T>,
+    default: Option<fn() -> T>,
+) -> Result<T, ColumnError> {
+    let field = match (record.take(index), default) {
+        (None, Some(default)) => Ok(default()),
+        (None, None) if nullable => from_value(Value::Null),
+        (None, None) => Err(missing()),
+        (Some(Value::Null), Some(default)) if !nullable => Ok(default()),
+        (Some(value), _) => from_value(value),
+    };
+    field.map_err(|error| error.in_column(name))
+}
+
+/// A type that the field attribute `json` can keep. It is a trait so that its message says what to do.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be kept as JSON",
+    label = "not both `Serialize` and `Deserialize`",
+    note = "derive `serde::Serialize` and `serde::Deserialize` for it"
+)]
+pub trait Json: Sized {
+    /// The value of the column.
+    fn to_value(&self, name: &str) -> Result<Value<'static>, ColumnError>;
+
+    /// Reads the column. Whether it can be null is asked of the type's `Deserialize`.
+    fn read(
+        record: &mut Record<'_>,
+        index: usize,
+        name: &str,
+        default: Option<fn() -> Self>,
+    ) -> Result<Self, ColumnError>;
+}
+
+#[diagnostic::do_not_recommend] // Else rustc tells of serde's traits, and of all their types.
+impl<T: Serialize + DeserializeOwned> Json for T {
+    fn to_value(&self, name: &str) -> Result<Value<'static>, ColumnError> {
+        match serde_json::to_string(self) {
+            Ok(text) if text == NULL => Ok(Value::Null),
+            Ok(text) => Ok(Value::Json(Cow::Owned(text))),
+            Err(error) => Err(json_error("has no JSON", &error).in_column(name)),
+        }
+    }
+
+    fn read(
+        record: &mut Record<'_>,
+        index: usize,
+        name: &str,
+        default: Option<fn() -> Self>,
+    ) -> Result<Self, ColumnError> {
+        let field = match (record.take(index), default) {
+            (None, Some(default)) => Ok(default()),
+            (None, None) => json_from_str(NULL).map_err(|_| missing()),
+            (Some(Value::Null), default) => {
+                json_from_str(NULL).or_else(|error| default.map(|make| make()).ok_or(error))
+            }
+            (Some(Value::Json(text)), _) => json_from_str(&text),
+            (Some(other), _) => {
+                Err(ColumnError::new(format!("expected JSON, found {}", other.type_name())))
+            }
+        };
+        field.map_err(|error| error.in_column(name))
+    }
+}
+
+fn json_from_str<T: DeserializeOwned>(text: &str) -> Result<T, ColumnError> {
+    serde_json::from_str(text).map_err(|error| json_error("the JSON does not fit the type", &error))
+}
+
+/// What serde says about data quotes it, and values are the users' data: only the place is told.
+fn json_error(what: &str, error: &serde_json::Error) -> ColumnError {
+    if !error.is_data() {
+        return ColumnError::new(format!("{what}: {error}"));
+    }
+    match error.line() {
+        0 => ColumnError::new(what),
+        line => ColumnError::new(format!("{what}: line {line}, column {}", error.column())),
+    }
+}
+
+fn missing() -> ColumnError {
+    ColumnError::new("is missing")
+}

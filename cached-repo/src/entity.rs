@@ -121,6 +121,11 @@ impl Settings {
 /// - [`from_value`](Self::from_value) MUST return an equal value from what `to_value` made, and an
 ///   error (no panic) from anything else.
 /// - For an id, equal values MUST have equal [`Value`]s.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not fit a column",
+    label = "not a `Column`",
+    note = "implement `cached_repo::Column` for it, or keep it as JSON: `#[cache(json)]`"
+)]
 pub trait Column: Sized {
     /// The kind of column that holds this type.
     const KIND: Kind;
@@ -172,6 +177,11 @@ impl fmt::Display for ColumnError {
 impl std::error::Error for ColumnError {}
 
 /// An id: a [`Column`], or a tuple of two to four of them. It cannot be implemented by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an id",
+    label = "not an `Id`",
+    note = "an id is a type that implements `cached_repo::Column` and `Clone`, or up to four of them"
+)]
 pub trait Id: Clone + Send + Sync + 'static + sealed::Sealed {
     /// The values of the id columns, in the order in which the struct declares them.
     fn values(&self) -> Vec<Value<'_>>;
@@ -192,6 +202,7 @@ mod sealed {
 }
 
 impl<T: Column + Clone + Send + Sync + 'static> sealed::Sealed for T {}
+#[diagnostic::do_not_recommend]
 impl<T: Column + Clone + Send + Sync + 'static> Id for T {
     fn values(&self) -> Vec<Value<'_>> {
         vec![self.to_value()]
@@ -222,6 +233,7 @@ impl IntoId<String> for &str {
 macro_rules! composite {
     ($($id:ident $from:ident $n:tt),*) => {
         impl<$($id: Column + Clone + Send + Sync + 'static),*> sealed::Sealed for ($($id,)*) {}
+        #[diagnostic::do_not_recommend]
         impl<$($id: Column + Clone + Send + Sync + 'static),*> Id for ($($id,)*) {
             fn values(&self) -> Vec<Value<'_>> {
                 vec![$(self.$n.to_value()),*]
@@ -352,10 +364,7 @@ impl Column for Vec<u8> {
 
 impl<T: Column> Column for Option<T> {
     const KIND: Kind = T::KIND;
-    const NULLABLE: bool = {
-        assert!(!T::NULLABLE, "Option<Option<_>> has two kinds of null: use the attribute `json`");
-        true
-    };
+    const NULLABLE: bool = one_null(T::NULLABLE);
     fn to_value(&self) -> Value<'_> {
         self.as_ref().map_or(Value::Null, T::to_value)
     }
@@ -365,4 +374,10 @@ impl<T: Column> Column for Option<T> {
             value => T::from_value(value).map(Some),
         }
     }
+}
+
+#[track_caller] // Else rustc shows where `assert!` is defined.
+const fn one_null(nullable_inside: bool) -> bool {
+    assert!(!nullable_inside, "Option<Option<_>> has two kinds of null: use the attribute `json`");
+    true
 }

@@ -66,6 +66,7 @@ pub struct ColumnSpec {
 impl ColumnSpec {
     /// A column. `name` is what entries call it, `column` what the store calls it, `aliases` are
     /// older names under which entries may still hold it.
+    #[track_caller] // The derive's call stands at the field.
     pub const fn new(
         name: &'static str,
         column: &'static str,

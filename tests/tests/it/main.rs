@@ -3,5 +3,11 @@
 // A failed test panics: that is how it says so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod stage;
+
 mod backends;
+mod derive;
+mod interleavings;
+mod promises;
+mod stores;
 mod tidy;

@@ -1,0 +1,16 @@
+use cached_repo::CachedEntity;
+
+#[derive(CachedEntity)]
+#[cache(prefix = "a")]
+struct Todo {
+    #[cache(id, skip)]
+    a: String,
+    #[cache(id, json)]
+    b: Vec<String>,
+    #[cache(default, id)]
+    c: String,
+    #[cache(skip, rename = "e", column = "f", alias = "g", json)]
+    d: String,
+}
+
+fn main() {}

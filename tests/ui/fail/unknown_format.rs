@@ -1,0 +1,17 @@
+use cached_repo::CachedEntity;
+
+#[derive(CachedEntity)]
+#[cache(prefix = "a", format = "jsn")]
+struct Todo {
+    #[cache(id)]
+    id: String,
+}
+
+#[derive(CachedEntity)]
+#[cache(prefix = "b", format = "msgpack")]
+struct Later {
+    #[cache(id)]
+    id: String,
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use cached_repo::CachedEntity;
+
+#[derive(CachedEntity)]
+#[cache(prefix = "a", strategy = "write_thrugh")]
+struct Todo {
+    #[cache(id)]
+    id: String,
+}
+
+fn main() {}
