@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use futures_util::future::BoxFuture;
+pub use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use crate::{
@@ -15,15 +15,21 @@ use crate::{
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod check;
 mod connect;
 mod error;
 mod memory;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 
-pub use connect::*;
+pub use check::check;
+pub use connect::connect;
 pub use error::{Class, StoreError};
 pub use memory::memory;
+#[cfg(feature = "postgres")]
+pub use sql::connect::postgres;
+#[cfg(feature = "sqlite")]
+pub use sql::connect::sqlite;
 
 /// A database. Implement it to add one; run [`conformance`] over it to see that it keeps the contract.
 ///
@@ -75,10 +81,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     fn ledger<'a>(&'a self, operation: Ledger<'a>) -> BoxFuture<'a, Result<Entry, StoreError>>;
 
     /// Says what the database has and lacks for this schema. Changes nothing.
-    fn describe<'a>(
-        &'a self,
-        schema: &'a Schema,
-    ) -> BoxFuture<'a, Result<Description, StoreError>>;
+    fn describe<'a>(&'a self, schema: &'a Schema)
+    -> BoxFuture<'a, Result<Description, StoreError>>;
 }
 
 impl dyn Store {
