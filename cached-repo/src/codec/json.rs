@@ -58,8 +58,10 @@ pub(super) fn decode(schema: &Schema, text: &[u8]) -> Result<Decoded, ColumnErro
     let decoded = Object { schema }
         .deserialize(&mut reader)
         .and_then(|decoded| reader.end().map(|()| decoded))
-        // serde_json's message has the position, and quotes no more than a type.
-        .map_err(|e| ColumnError::new(e.to_string()))?;
+        // The position only: serde_json's own message quotes the value.
+        .map_err(|e| {
+            ColumnError::new(format!("no such entity at line {} column {}", e.line(), e.column()))
+        })?;
     Ok(decoded)
 }
 

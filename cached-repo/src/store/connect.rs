@@ -1,1 +1,46 @@
-//! Opens a store by the scheme of its URL, or around a pool that the user already has.
+//! Opens a store by the scheme of its URL.
+
+use super::SharedStore;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use super::sql;
+use crate::error::{Error, Result};
+
+/// Opens the database that a URL names.
+///
+/// | scheme | database | feature |
+/// |---|---|---|
+/// | `postgres:`, `postgresql:` | PostgreSQL | `postgres` |
+/// | `sqlite:` | SQLite: a file, which is made if it is missing, or `sqlite::memory:` | `sqlite` |
+///
+/// # Errors
+///
+/// When the scheme is not one of these, its feature is off, or the database does not answer within
+/// ten seconds.
+pub async fn connect(url: &str) -> Result<SharedStore> {
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+    match scheme {
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => sql::connect::connect_postgres(url).await,
+        #[cfg(not(feature = "postgres"))]
+        "postgres" | "postgresql" => Err(feature_is_off(scheme, "postgres")),
+        #[cfg(feature = "sqlite")]
+        "sqlite" => sql::connect::connect_sqlite(url).await,
+        #[cfg(not(feature = "sqlite"))]
+        "sqlite" => Err(feature_is_off(scheme, "sqlite")),
+        "mysql" | "mariadb" | "mongodb" | "mongodb+srv" => Err(Error::configuration(format!(
+            "the store for `{scheme}:` is not built yet; there are {KNOWN}"
+        ))),
+        // What stands before the colon may be anything, so it is not repeated.
+        _ => Err(Error::configuration(format!("the store's URL starts with none of {KNOWN}"))),
+    }
+}
+
+#[cfg(not(all(feature = "sqlite", feature = "postgres")))]
+fn feature_is_off(scheme: &str, feature: &str) -> Error {
+    Error::configuration(format!(
+        "a URL with `{scheme}:` needs the feature `{feature}` of cached-repo: \
+         add it to the dependency in Cargo.toml"
+    ))
+}
+
+const KNOWN: &str = "`postgres:`, `postgresql:`, `sqlite:`";

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use futures_util::future::BoxFuture;
+pub use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use crate::{
@@ -15,15 +15,21 @@ use crate::{
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod check;
 mod connect;
 mod error;
 mod memory;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 
-pub use connect::*;
+pub use check::check;
+pub use connect::connect;
 pub use error::{Class, StoreError};
 pub use memory::memory;
+#[cfg(feature = "postgres")]
+pub use sql::connect::postgres;
+#[cfg(feature = "sqlite")]
+pub use sql::connect::sqlite;
 
 /// A database. Implement it to add one; run [`conformance`] over it to see that it keeps the contract.
 ///
@@ -37,7 +43,8 @@ pub use memory::memory;
 ///   leave columns of a row that the schema does not list as they are. Otherwise a save destroys data
 ///   that this library does not know of.
 /// - [`check`](Self::check) MUST refuse a value that the database cannot hold exactly
-///   ([`StoreError::record`]), and [`apply`](Self::apply) MUST NOT write it. Otherwise a read shows something that nobody saved.
+///   ([`StoreError::record`]), and [`apply`](Self::apply) MUST NOT write it. Otherwise a read shows
+///   something that nobody saved.
 ///
 /// *Writes.*
 /// - [`apply`](Self::apply) MUST be atomic: all changes of a batch, or none. Otherwise an error that
@@ -64,9 +71,9 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
         query: Query<'a>,
     ) -> BoxFuture<'a, Result<Vec<Record<'static>>, StoreError>>;
 
-    /// Looks whether the database can hold a change exactly, without asking it.
-    ///
-    /// Repositories call it before they announce a write to other processes.
+    /// Looks whether the database can hold a change exactly, without asking it. Repositories call it
+    /// before they announce a write to other processes. The function [`check`] has what every store
+    /// must refuse.
     fn check(&self, schema: &Schema, change: &Change) -> Result<(), StoreError>;
 
     /// Writes a batch in one transaction. No id occurs twice in a batch.
@@ -80,10 +87,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     fn ledger<'a>(&'a self, operation: Ledger<'a>) -> BoxFuture<'a, Result<Entry, StoreError>>;
 
     /// Says what the database has and lacks for this schema. Changes nothing.
-    fn describe<'a>(
-        &'a self,
-        schema: &'a Schema,
-    ) -> BoxFuture<'a, Result<Description, StoreError>>;
+    fn describe<'a>(&'a self, schema: &'a Schema)
+    -> BoxFuture<'a, Result<Description, StoreError>>;
 }
 
 impl dyn Store {

@@ -167,8 +167,11 @@ async fn of_many_saves_of_one_id_the_last_remains(stage: Stage) {
 async fn strange_ids_stay_apart(stage: Stage) {
     let long = ["é".repeat(200), "é".repeat(201), format!("{}x", "é".repeat(200))];
     let strange = [":", "{}", "{1}", "%3A", "a\nb", "a b", "a,b", "*", "é", "e\u{301}", "@lease:1"];
-    let all: Vec<Todo> =
-        strange.iter().map(|id| todo(id, id)).chain(long.iter().map(|id| todo(id, "long"))).collect();
+    let all: Vec<Todo> = strange
+        .iter()
+        .map(|id| todo(id, id))
+        .chain(long.iter().map(|id| todo(id, "long")))
+        .collect();
     let _ = stage.repo.save_many(&all).await.unwrap();
     let reader = stage.process().await;
     for _ in 0..2 {

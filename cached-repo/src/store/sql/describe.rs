@@ -1,0 +1,157 @@
+//! The tables as DDL, and what of them is missing.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Dialect, SqlStore, StoreError, Table,
+    ledger::{META, OFFSETS},
+};
+use crate::{
+    record::Value,
+    schema::{ColumnSpec, Kind, Schema},
+    store::Description,
+};
+
+impl<D: Dialect> SqlStore<D> {
+    pub(super) async fn description(&self, schema: &Schema) -> Result<Description, StoreError> {
+        let mut ddl = String::new();
+        let mut missing = Vec::new();
+        for (schema, create) in self.tables(&Table::new::<D>(schema)) {
+            ddl.push_str(&create);
+            missing.append(&mut self.missing(&schema).await?);
+        }
+        Ok(Description { ddl, missing })
+    }
+
+    /// Every table that a repository needs, with the DDL that creates it.
+    pub(super) fn tables(&self, table: &Table<'_>) -> Vec<(Schema, String)> {
+        vec![
+            (table.schema.clone(), create_table::<D>(table)),
+            (meta_schema(), create_meta::<D>()),
+            (offsets_schema(), create_offsets::<D>()),
+        ]
+    }
+
+    async fn missing(&self, schema: &Schema) -> Result<Vec<String>, StoreError> {
+        let table = Table::new::<D>(schema);
+        let name = schema.table();
+        let found = Found::read::<D>(&self.read(|| Ok(vec![D::inspect(&table)?])).await?)?;
+        if found.columns.is_empty() {
+            return Ok(vec![format!(
+                "The table `{name}` does not exist: `create_tables` makes it."
+            )]);
+        }
+        let mut missing: Vec<String> = schema
+            .columns()
+            .iter()
+            .filter(|column| !found.columns.iter().any(|c| c == column.column()))
+            .map(|column| {
+                let (column, kind) =
+                    (column.column(), D::column_type(column.kind(), column.is_id()));
+                format!("The table `{name}` has no column `{column}`: add one of type {kind}.")
+            })
+            .collect();
+        let mut ids: Vec<_> = schema.id_columns().map(|(_, c)| c.column().to_owned()).collect();
+        ids.sort_unstable();
+        if missing.is_empty() && !found.unique.contains(&ids) {
+            missing.push(format!(
+                "The table `{name}` has no primary key or unique index on exactly ({}): a write \
+                 cannot tell which row to overwrite.",
+                ids.join(", ")
+            ));
+        }
+        Ok(missing)
+    }
+}
+
+/// What there is of a table.
+struct Found {
+    columns: Vec<String>,
+    /// The columns of each unique index, sorted.
+    unique: Vec<Vec<String>>,
+}
+
+impl Found {
+    fn read<D: Dialect>(rows: &[super::Row<D>]) -> Result<Self, StoreError> {
+        let mut columns = Vec::new();
+        let mut unique = BTreeMap::<i64, Vec<String>>::new();
+        for row in rows {
+            let index = D::value(row, 0, Kind::I64).map_err(StoreError::systemic)?;
+            // An expression in an index has no name and makes the index another one.
+            let name = match D::value(row, 1, Kind::Text).map_err(StoreError::systemic)? {
+                Value::Text(name) => name.into_owned(),
+                _ => String::new(),
+            };
+            match index {
+                Value::I64(index) => unique.entry(index).or_default().push(name),
+                _ => columns.push(name),
+            }
+        }
+        unique.values_mut().for_each(|names| names.sort_unstable());
+        Ok(Self { columns, unique: unique.into_values().collect() })
+    }
+}
+
+fn create_table<D: Dialect>(table: &Table<'_>) -> String {
+    let mut lines: Vec<_> = std::iter::zip(table.schema.columns(), &table.columns)
+        .map(|(column, name)| {
+            let null = if column.is_nullable() { "" } else { " NOT NULL" };
+            format!("{name} {}{null}", D::column_type(column.kind(), column.is_id()))
+        })
+        .collect();
+    lines.push(format!("PRIMARY KEY ({})", table.id_list()));
+    create(&table.name, &lines)
+}
+
+fn create_meta<D: Dialect>() -> String {
+    let (key, value) = (D::column_type(Kind::Text, true), D::column_type(Kind::Text, false));
+    create(META, &[format!("key {key} PRIMARY KEY NOT NULL"), format!("value {value} NOT NULL")])
+}
+
+fn create_offsets<D: Dialect>() -> String {
+    let text = D::column_type(Kind::Text, false);
+    let big = D::column_type(Kind::I64, false);
+    create(
+        OFFSETS,
+        &[
+            format!("entity {} NOT NULL", D::column_type(Kind::Text, true)),
+            format!("partition {} NOT NULL", D::column_type(Kind::I32, true)),
+            format!("epoch {big} NOT NULL"),
+            format!("journal_id {text}"),
+            format!("last_id {big} NOT NULL DEFAULT 0"),
+            format!("home {text}"),
+            format!("state {text} NOT NULL DEFAULT 'open'"),
+            format!("updated_at {} NOT NULL DEFAULT CURRENT_TIMESTAMP", D::TIMESTAMP),
+            "PRIMARY KEY (entity, partition)".to_owned(),
+        ],
+    )
+}
+
+fn create(table: &str, lines: &[String]) -> String {
+    format!("CREATE TABLE IF NOT EXISTS {table} (\n    {}\n);\n", lines.join(",\n    "))
+}
+
+/// What a library's table must have; an older one may lack columns.
+fn meta_schema() -> Schema {
+    const COLUMNS: &[ColumnSpec] =
+        &[library_column("key", Kind::Text, true), library_column("value", Kind::Text, false)];
+    Schema::new(META, META, 1, COLUMNS)
+}
+
+fn offsets_schema() -> Schema {
+    const COLUMNS: &[ColumnSpec] = &[
+        library_column("entity", Kind::Text, true),
+        library_column("partition", Kind::I32, true),
+        library_column("epoch", Kind::I64, false),
+        library_column("journal_id", Kind::Text, false),
+        library_column("last_id", Kind::I64, false),
+        library_column("home", Kind::Text, false),
+        library_column("state", Kind::Text, false),
+        library_column("updated_at", Kind::Text, false),
+    ];
+    Schema::new(OFFSETS, OFFSETS, 1, COLUMNS)
+}
+
+const fn library_column(name: &'static str, kind: Kind, id: bool) -> ColumnSpec {
+    ColumnSpec::new(name, name, &[], kind, false, id)
+}

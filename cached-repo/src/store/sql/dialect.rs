@@ -1,0 +1,116 @@
+//! What one SQL database says differently from the next.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sqlx::Database;
+
+use super::{Connection, Row, StoreError, Table};
+use crate::{
+    change::EntityId,
+    record::{Record, Value},
+    schema::Kind,
+    store::{Class, Fence},
+};
+
+/// One SQL database. Implementing it, in one file, adds one.
+pub(in crate::store) trait Dialect: Sized + Send + Sync + 'static {
+    type Database: Database;
+
+    /// In messages.
+    const NAME: &'static str;
+    /// What stands around identifiers; doubled inside them.
+    const QUOTE: char;
+    /// How many write transactions the database runs side by side.
+    const WRITERS: usize;
+    /// Whether a connection whose call was given up may still be in the middle of it, so that it
+    /// must not be used again.
+    const CLOSES_ABANDONED: bool;
+    /// The greatest unsigned integer that a column of [`Kind::U64`] holds.
+    const U64_MAX: u64;
+    /// The column type of a moment in time.
+    const TIMESTAMP: &'static str;
+
+    /// Begins a transaction; one message to the server.
+    fn begin(begin: &Begin) -> String;
+
+    /// Sends a prepared statement and collects its rows.
+    fn run(
+        connection: &mut Connection<Self>,
+        statement: Statement<Self>,
+    ) -> BoxFuture<'_, Result<Vec<Row<Self>>, sqlx::Error>>;
+
+    /// Sends statements without parameters, separated by semicolons.
+    fn script(
+        connection: &mut Connection<Self>,
+        sql: String,
+    ) -> BoxFuture<'_, Result<(), sqlx::Error>>;
+
+    /// How the `n`th parameter (from 1) is written.
+    fn parameter(n: usize) -> String;
+
+    /// Makes a statement of one value per parameter.
+    fn bind(sql: String, values: &[Value<'_>]) -> Result<Statement<Self>, StoreError>;
+
+    /// Inserts the rows, or overwrites the mapped columns of those that are there.
+    fn upserts(table: &Table<'_>, rows: &[&Record<'_>])
+    -> Result<Vec<Statement<Self>>, StoreError>;
+
+    /// Deletes rows.
+    fn deletes(table: &Table<'_>, ids: &[&EntityId]) -> Result<Vec<Statement<Self>>, StoreError>;
+
+    /// Reads rows: the columns in the schema's order, in types that [`value`](Self::value) reads.
+    fn selects(table: &Table<'_>, ids: &[&EntityId]) -> Result<Vec<Statement<Self>>, StoreError>;
+
+    /// Reads the epochs of partitions: entity, partition, epoch.
+    fn epochs(fences: &[Fence]) -> Result<Statement<Self>, StoreError>;
+
+    /// Lists the columns of a table, each with a null before it, and then those of its unique
+    /// indexes, each with a number of the index before it.
+    fn inspect(table: &Table<'_>) -> Result<Statement<Self>, StoreError>;
+
+    /// Reads one column of a row, or says why not.
+    fn value(row: &Row<Self>, index: usize, kind: Kind) -> Result<Value<'static>, String>;
+
+    /// Why the database cannot hold this value of this kind, if it cannot.
+    fn refusal(value: &Value<'_>, id: bool) -> Option<String>;
+
+    /// The type of a column.
+    fn column_type(kind: Kind, id: bool) -> &'static str;
+
+    /// What an error with this code means.
+    fn class(code: &str) -> Class;
+
+    /// Whether an error with this code says that the connection is gone.
+    fn is_lost(code: &str) -> bool;
+
+    /// Whether a commit that was answered with this code may have happened.
+    fn is_doubtful(code: &str) -> bool;
+}
+
+/// A statement with its parameters.
+pub(in crate::store) struct Statement<D: Dialect> {
+    pub(super) sql: String,
+    pub(super) arguments: <D::Database as Database>::Arguments,
+}
+
+/// How a transaction begins.
+// A database that serialises its writers and has no timeouts needs none of it.
+#[cfg_attr(not(feature = "postgres"), allow(dead_code))]
+pub(in crate::store) struct Begin {
+    /// How long each statement may take.
+    pub(super) left: Duration,
+    /// How long the server may wait for the next statement before it rolls back.
+    pub(super) idle: Duration,
+    /// Locks to hold until the end, taken before the first statement.
+    pub(super) locks: Vec<Lock>,
+    /// Whether deferred triggers are to run with their statement.
+    pub(super) immediate: bool,
+}
+
+/// A lock on a number, for databases that do not serialise their writers anyway.
+#[cfg_attr(not(feature = "postgres"), allow(dead_code))]
+pub(in crate::store) enum Lock {
+    Shared(i64),
+    Exclusive(i64),
+}

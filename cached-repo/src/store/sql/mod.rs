@@ -1,0 +1,185 @@
+//! Every SQL database as a store: what they have in common, over what each [`Dialect`] says.
+
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use sqlx::Pool;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    Applied, Batch, Description, Entry, Ledger, Query, SharedStore, Store, StoreError,
+    check::{check, check_id},
+};
+use crate::{
+    change::{Change, EntityId},
+    clock::{Clock, Random},
+    record::Record,
+    schema::Schema,
+};
+
+mod dialect;
+use dialect::{Begin, Dialect, Lock, Statement};
+
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "postgres")]
+use postgres::Postgres;
+
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(feature = "sqlite")]
+use sqlite::Sqlite;
+
+pub(super) mod connect;
+mod describe;
+mod error;
+mod ledger;
+mod session;
+mod table;
+mod write;
+
+use error::classify;
+use session::Session;
+use table::Table;
+
+/// The tables of one SQL database.
+pub(super) struct SqlStore<D: Dialect> {
+    pool: Pool<D::Database>,
+    clock: Clock,
+    random: Random,
+    /// As many write transactions as the database runs side by side.
+    writers: Semaphore,
+    dialect: PhantomData<D>,
+}
+
+impl<D: Dialect> SqlStore<D> {
+    pub(super) fn shared(pool: Pool<D::Database>) -> SharedStore {
+        Arc::new(Self {
+            pool,
+            clock: Clock::new(),
+            random: Random::new(),
+            writers: Semaphore::new(D::WRITERS),
+            dialect: PhantomData,
+        })
+    }
+
+    async fn load_ids(
+        &self,
+        schema: &Schema,
+        ids: &[EntityId],
+    ) -> Result<Vec<Record<'static>>, StoreError> {
+        let table = Table::new::<D>(schema);
+        let mut wanted = Vec::with_capacity(ids.len());
+        for id in ids {
+            check_id(schema, id.values())?;
+            // What the database cannot hold is not there.
+            if table.refusal::<D>(id).is_none() {
+                wanted.push(id);
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = self.read(|| D::selects(&table, &wanted)).await?;
+        rows.iter().map(|row| table.record::<D>(row)).collect()
+    }
+
+    /// Runs statements that change nothing. A connection that died in the pool is found by using it,
+    /// so they are built and run again on the next one.
+    async fn read(
+        &self,
+        build: impl Fn() -> Result<Vec<Statement<D>>, StoreError> + Send + Sync,
+    ) -> Result<Vec<Row<D>>, StoreError> {
+        self.bounded(async {
+            let mut dead = 0;
+            loop {
+                let statements = build()?;
+                let mut session = Session::acquire(&self.pool).await?;
+                match session.run_all(statements).await {
+                    Err(e) if error::is_lost::<D>(&e) && dead <= self.pool.size() => dead += 1,
+                    rows => return rows.map_err(|e| classify::<D>(e, "read")),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Ends a call that has no deadline of its own.
+    async fn bounded<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        timeout_at(self.call_end(), call).await.unwrap_or_else(|_| {
+            let seconds = CALL_TIMEOUT.as_secs();
+            Err(StoreError::transient(format!("{} did not answer in {seconds} s", D::NAME)))
+        })
+    }
+
+    fn call_end(&self) -> Instant {
+        self.clock.now() + CALL_TIMEOUT
+    }
+}
+
+impl<D: Dialect> Store for SqlStore<D> {
+    fn load<'a>(
+        &'a self,
+        schema: &'a Schema,
+        query: Query<'a>,
+    ) -> BoxFuture<'a, Result<Vec<Record<'static>>, StoreError>> {
+        let Query::Ids(ids) = query;
+        Box::pin(self.load_ids(schema, ids))
+    }
+
+    fn check(&self, schema: &Schema, change: &Change) -> Result<(), StoreError> {
+        check(schema, change)?;
+        match change.record() {
+            Some(record) => Table::new::<D>(schema).check::<D>(record),
+            None => Ok(()),
+        }
+    }
+
+    fn apply<'a>(
+        &'a self,
+        schema: &'a Schema,
+        batch: Batch<'a>,
+    ) -> BoxFuture<'a, Result<Vec<Applied>, StoreError>> {
+        Box::pin(self.apply_batch(schema, batch))
+    }
+
+    fn ledger<'a>(&'a self, operation: Ledger<'a>) -> BoxFuture<'a, Result<Entry, StoreError>> {
+        Box::pin(async move {
+            match operation {
+                Ledger::Install { schema } => {
+                    self.install(schema).await?;
+                    Ok(Entry::Done)
+                }
+                Ledger::Identity => Ok(Entry::Identity(self.identity().await?)),
+                Ledger::RaiseEpoch { entity, partition } => {
+                    Ok(Entry::Epoch(self.raise_epoch(entity, partition).await?))
+                }
+            }
+        })
+    }
+
+    fn describe<'a>(
+        &'a self,
+        schema: &'a Schema,
+    ) -> BoxFuture<'a, Result<Description, StoreError>> {
+        Box::pin(self.description(schema))
+    }
+}
+
+impl<D: Dialect> fmt::Debug for SqlStore<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", D::NAME)
+    }
+}
+
+type Row<D> = <<D as Dialect>::Database as sqlx::Database>::Row;
+type Connection<D> = <<D as Dialect>::Database as sqlx::Database>::Connection;
+
+/// Bounds every call that has no deadline of its own.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,0 +1,307 @@
+//! PostgreSQL's dialect: a batch is one array per column, so that its text does not depend on its size.
+
+use std::fmt::Write;
+
+use futures_util::{FutureExt, TryFutureExt, future::BoxFuture};
+use sqlx::{
+    Arguments, AssertSqlSafe, Decode, PgConnection, Row as _, Type,
+    postgres::{PgArguments, PgRow},
+};
+
+use super::{Begin, Dialect, Lock, Statement, StoreError, Table};
+use crate::{
+    change::EntityId,
+    record::{Record, Value},
+    schema::Kind,
+    store::{Class, Fence},
+};
+
+/// See [`Dialect`].
+pub(in crate::store) struct Postgres;
+
+impl Dialect for Postgres {
+    type Database = sqlx::Postgres;
+
+    const NAME: &'static str = "PostgreSQL";
+    const QUOTE: char = '"';
+    const WRITERS: usize = tokio::sync::Semaphore::MAX_PERMITS;
+    const CLOSES_ABANDONED: bool = true;
+    const U64_MAX: u64 = i64::MAX as u64;
+    const TIMESTAMP: &'static str = "TIMESTAMPTZ";
+
+    /// READ COMMITTED, whatever the role's default: the fences are read after their locks were
+    /// granted, and a transaction's snapshot must not be older than that.
+    fn begin(begin: &Begin) -> String {
+        let (left, idle) = (begin.left.as_millis().max(1), begin.idle.as_millis().max(1));
+        let mut sql = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {left}; \
+             SET LOCAL lock_timeout = {left}; \
+             SET LOCAL idle_in_transaction_session_timeout = {idle}; \
+             SELECT set_config('synchronous_commit', 'on', true) \
+             WHERE current_setting('synchronous_commit') IN ('off', 'local')"
+        );
+        for lock in &begin.locks {
+            let _ = match lock {
+                Lock::Shared(key) => write!(sql, "; SELECT pg_advisory_xact_lock_shared({key})"),
+                Lock::Exclusive(key) => write!(sql, "; SELECT pg_advisory_xact_lock({key})"),
+            };
+        }
+        if begin.immediate {
+            // So that rows that are read back show what deferred triggers do to them.
+            sql.push_str("; SET CONSTRAINTS ALL IMMEDIATE");
+        }
+        sql
+    }
+
+    fn run(
+        connection: &mut PgConnection,
+        statement: Statement<Self>,
+    ) -> BoxFuture<'_, Result<Vec<PgRow>, sqlx::Error>> {
+        let Statement { sql, arguments } = statement;
+        sqlx::query_with(AssertSqlSafe(sql), arguments).fetch_all(connection).boxed()
+    }
+
+    fn script(
+        connection: &mut PgConnection,
+        sql: String,
+    ) -> BoxFuture<'_, Result<(), sqlx::Error>> {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).map_ok(drop).boxed()
+    }
+
+    fn parameter(n: usize) -> String {
+        format!("${n}")
+    }
+
+    fn bind(sql: String, values: &[Value<'_>]) -> Result<Statement<Self>, StoreError> {
+        let mut arguments = PgArguments::default();
+        for value in values {
+            match value {
+                Value::Bool(v) => arguments.add(v),
+                Value::I64(v) => arguments.add(v),
+                Value::F64(v) => arguments.add(v),
+                Value::Bytes(v) => arguments.add(&**v),
+                Value::Text(v) | Value::Json(v) => arguments.add(&**v),
+                Value::Null | Value::U64(_) => arguments.add(signed(value)),
+            }
+            .map_err(unbindable)?;
+        }
+        Ok(Statement { sql, arguments })
+    }
+
+    fn upserts(
+        table: &Table<'_>,
+        rows: &[&Record<'_>],
+    ) -> Result<Vec<Statement<Self>>, StoreError> {
+        let mut arguments = PgArguments::default();
+        let (mut values, mut arrays, mut names) = (Vec::new(), Vec::new(), Vec::new());
+        for index in 0..table.columns.len() {
+            let kind = kind_of(table, index);
+            bind_array(&mut arguments, kind, rows.iter().map(|row| row.get(index)))?;
+            arrays.push(format!("${}::{}[]", index + 1, array_type(kind)));
+            names.push(format!("c{index}"));
+            let cast = if kind == Kind::Json { "::jsonb" } else { "" };
+            values.push(format!("u.c{index}{cast}"));
+        }
+        let sql = format!(
+            "INSERT INTO {} ({}) SELECT {} FROM UNNEST({}) AS u ({}) {}",
+            table.name,
+            table.columns.join(", "),
+            values.join(", "),
+            arrays.join(", "),
+            names.join(", "),
+            table.on_conflict(),
+        );
+        Ok(vec![Statement { sql, arguments }])
+    }
+
+    fn deletes(table: &Table<'_>, ids: &[&EntityId]) -> Result<Vec<Statement<Self>>, StoreError> {
+        let (these, arguments) = these(table, ids)?;
+        let sql = format!("DELETE FROM {} WHERE {these}", table.name);
+        Ok(vec![Statement { sql, arguments }])
+    }
+
+    fn selects(table: &Table<'_>, ids: &[&EntityId]) -> Result<Vec<Statement<Self>>, StoreError> {
+        let (these, arguments) = these(table, ids)?;
+        // Cast, so that a table of the user's own may have narrower types.
+        let columns: Vec<_> = (0..table.columns.len())
+            .map(|i| format!("{}::{}", table.columns[i], array_type(kind_of(table, i))))
+            .collect();
+        let sql = format!("SELECT {} FROM {} WHERE {these}", columns.join(", "), table.name);
+        Ok(vec![Statement { sql, arguments }])
+    }
+
+    fn epochs(fences: &[Fence]) -> Result<Statement<Self>, StoreError> {
+        let mut arguments = PgArguments::default();
+        let entities: Vec<_> = fences.iter().map(|f| f.entity.as_str()).collect();
+        let partitions: Vec<_> = fences.iter().map(|f| i64::from(f.partition)).collect();
+        arguments.add(entities).map_err(unbindable)?;
+        arguments.add(partitions).map_err(unbindable)?;
+        let sql = "SELECT entity::text, partition::int8, epoch::int8 FROM cached_repo_offsets \
+                   WHERE (entity, partition) IN \
+                   (SELECT * FROM UNNEST($1::text[], $2::int8[]))";
+        Ok(Statement { sql: sql.to_owned(), arguments })
+    }
+
+    fn inspect(table: &Table<'_>) -> Result<Statement<Self>, StoreError> {
+        // A partial or deferrable index cannot decide which row an upsert overwrites.
+        let sql = "SELECT NULL::int8, attname::text FROM pg_attribute \
+                   WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped \
+                   UNION ALL \
+                   SELECT i.indexrelid::int8, a.attname::text FROM pg_index i \
+                   CROSS JOIN generate_series(0, i.indnkeyatts - 1) AS k \
+                   LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k] \
+                   WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indisvalid \
+                   AND i.indimmediate AND i.indpred IS NULL";
+        Self::bind(sql.to_owned(), &[Value::Text(table.name.as_str().into())])
+    }
+
+    fn value(row: &PgRow, index: usize, kind: Kind) -> Result<Value<'static>, String> {
+        let value = match kind {
+            Kind::Bool => get(row, index)?.map(Value::Bool),
+            Kind::I16 | Kind::I32 | Kind::I64 => get(row, index)?.map(Value::I64),
+            Kind::U64 => {
+                let value = get::<i64>(row, index)?.map(u64::try_from).transpose();
+                value.map_err(|_| "the number is negative")?.map(Value::U64)
+            }
+            Kind::F32 | Kind::F64 => get(row, index)?.map(Value::F64),
+            Kind::Text => get::<String>(row, index)?.map(|v| Value::Text(v.into())),
+            Kind::Json => get::<String>(row, index)?.map(|v| Value::Json(v.into())),
+            Kind::Bytes => get::<Vec<u8>>(row, index)?.map(|v| Value::Bytes(v.into())),
+        };
+        Ok(value.unwrap_or(Value::Null))
+    }
+
+    fn refusal(value: &Value<'_>, id: bool) -> Option<String> {
+        match value {
+            Value::Text(v) if v.contains('\0') => Some("text with a NUL character".to_owned()),
+            Value::Json(v) if has_nul_escape(v) => Some("JSON with \\u0000".to_owned()),
+            Value::Text(v) if id => too_long(v.len()),
+            Value::Bytes(v) if id => too_long(v.len()),
+            _ => None,
+        }
+    }
+
+    fn column_type(kind: Kind, id: bool) -> &'static str {
+        match kind {
+            Kind::Bool => "BOOLEAN",
+            Kind::I16 => "SMALLINT",
+            Kind::I32 => "INTEGER",
+            Kind::I64 | Kind::U64 => "BIGINT",
+            Kind::F32 => "REAL",
+            Kind::F64 => "DOUBLE PRECISION",
+            // So that two ids are one row exactly when they are equal.
+            Kind::Text if id => "TEXT COLLATE \"C\"",
+            Kind::Text => "TEXT",
+            Kind::Bytes => "BYTEA",
+            Kind::Json => "JSONB",
+        }
+    }
+
+    fn class(code: &str) -> Class {
+        match (code, &code[..code.len().min(2)]) {
+            ("25006" | "25P03" | "55P03" | "55006", _) => Class::Transient,
+            (_, "08" | "28" | "40" | "53" | "57" | "58") => Class::Transient,
+            // P0: raised by a trigger. 44: a view's CHECK OPTION. 54: a limit, as on an index row.
+            (_, "22" | "23" | "44" | "54" | "P0") => Class::Record,
+            _ => Class::Systemic,
+        }
+    }
+
+    fn is_lost(code: &str) -> bool {
+        matches!(code, "57P01" | "57P02" | "57P03" | "57P05" | "25P03") || code.starts_with("08")
+    }
+
+    fn is_doubtful(code: &str) -> bool {
+        // 25P03 came before the COMMIT did: the server had rolled back.
+        code != "25P03" && Self::is_lost(code)
+    }
+}
+
+/// The condition that selects rows by id, whatever their number.
+fn these(table: &Table<'_>, ids: &[&EntityId]) -> Result<(String, PgArguments), StoreError> {
+    let mut arguments = PgArguments::default();
+    let mut arrays = Vec::new();
+    for (part, &column) in table.ids.iter().enumerate() {
+        let kind = kind_of(table, column);
+        bind_array(&mut arguments, kind, ids.iter().map(|id| id.values().get(part)))?;
+        arrays.push(format!("${}::{}[]", part + 1, array_type(kind)));
+    }
+    let condition = match arrays.as_slice() {
+        [array] => format!("{} = ANY ({array})", table.id_list()),
+        _ => format!("({}) IN (SELECT * FROM UNNEST({}))", table.id_list(), arrays.join(", ")),
+    };
+    Ok((condition, arguments))
+}
+
+fn bind_array<'v>(
+    arguments: &mut PgArguments,
+    kind: Kind,
+    values: impl Iterator<Item = Option<&'v Value<'v>>>,
+) -> Result<(), StoreError> {
+    macro_rules! array {
+        ($($pattern:pat => $value:expr),*) => {
+            arguments.add(values.map(|v| match v { $(Some($pattern) => Some($value),)* _ => None })
+                .collect::<Vec<_>>())
+        };
+    }
+    match kind {
+        Kind::Bool => array!(Value::Bool(v) => *v),
+        Kind::I16 | Kind::I32 | Kind::I64 => array!(Value::I64(v) => *v),
+        Kind::U64 => arguments.add(values.map(|v| v.and_then(signed)).collect::<Vec<_>>()),
+        Kind::F32 | Kind::F64 => array!(Value::F64(v) => *v),
+        Kind::Text => array!(Value::Text(v) => &**v),
+        Kind::Json => array!(Value::Json(v) => &**v),
+        Kind::Bytes => array!(Value::Bytes(v) => &**v),
+    }
+    .map_err(unbindable)
+}
+
+fn kind_of(table: &Table<'_>, column: usize) -> Kind {
+    table.schema.columns()[column].kind()
+}
+
+fn array_type(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Bool => "bool",
+        Kind::I16 | Kind::I32 | Kind::I64 | Kind::U64 => "int8",
+        Kind::F32 | Kind::F64 => "float8",
+        Kind::Text | Kind::Json => "text",
+        Kind::Bytes => "bytea",
+    }
+}
+
+fn get<'r, T>(row: &'r PgRow, index: usize) -> Result<Option<T>, String>
+where
+    T: Decode<'r, sqlx::Postgres> + Type<sqlx::Postgres>,
+{
+    row.try_get(index).map_err(|e| e.to_string())
+}
+
+/// Those above [`Dialect::U64_MAX`] were refused.
+fn signed(value: &Value<'_>) -> Option<i64> {
+    match value {
+        Value::U64(v) => i64::try_from(*v).ok(),
+        _ => None,
+    }
+}
+
+fn unbindable(error: sqlx::error::BoxDynError) -> StoreError {
+    StoreError::record("a value cannot be sent to PostgreSQL").caused_by(error)
+}
+
+fn too_long(len: usize) -> Option<String> {
+    (len > ID_LEN_MAX)
+        .then(|| format!("an id of more than {ID_LEN_MAX} bytes (it has {len}) in an index"))
+}
+
+/// Whether JSON text has the escape of a NUL, which jsonb refuses. A backslash before it that is
+/// itself escaped makes it plain text.
+fn has_nul_escape(json: &str) -> bool {
+    json.match_indices("\\u0000").any(|(at, _)| {
+        let before = json[..at].bytes().rev().take_while(|&b| b == b'\\').count();
+        before % 2 == 0
+    })
+}
+
+/// A btree entry may have a third of a page, about 2,700 bytes.
+const ID_LEN_MAX: usize = 2600;

@@ -1,0 +1,256 @@
+//! SQLite's dialect: statements of many rows, one writer at a time.
+
+use futures_util::{FutureExt, TryFutureExt, future::BoxFuture};
+use sqlx::{
+    Arguments, AssertSqlSafe, Decode, Row as _, SqliteConnection, TypeInfo, ValueRef,
+    sqlite::{SqliteArguments, SqliteRow, SqliteValueRef},
+};
+
+use super::{Begin, Dialect, Statement, StoreError, Table, table::split};
+use crate::{
+    change::EntityId,
+    record::{Record, Value},
+    schema::Kind,
+    store::{Class, Fence},
+};
+
+/// See [`Dialect`].
+pub(in crate::store) struct Sqlite;
+
+impl Dialect for Sqlite {
+    type Database = sqlx::Sqlite;
+
+    const NAME: &'static str = "SQLite";
+    const QUOTE: char = '"';
+    /// Waiting here is fair and wakes at once; SQLite's own waiting is sleeping and trying again.
+    const WRITERS: usize = 1;
+    /// The driver's worker thread finishes or undoes what was given up before it takes the next call.
+    const CLOSES_ABANDONED: bool = false;
+    const U64_MAX: u64 = i64::MAX as u64;
+    const TIMESTAMP: &'static str = "TEXT";
+
+    /// SQLite has no timeouts of statements; it serialises writers, which no lock needs to do again.
+    fn begin(_: &Begin) -> String {
+        "BEGIN IMMEDIATE".to_owned()
+    }
+
+    fn run(
+        connection: &mut SqliteConnection,
+        statement: Statement<Self>,
+    ) -> BoxFuture<'_, Result<Vec<SqliteRow>, sqlx::Error>> {
+        let Statement { sql, arguments } = statement;
+        sqlx::query_with(AssertSqlSafe(sql), arguments).fetch_all(connection).boxed()
+    }
+
+    fn script(
+        connection: &mut SqliteConnection,
+        sql: String,
+    ) -> BoxFuture<'_, Result<(), sqlx::Error>> {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).map_ok(drop).boxed()
+    }
+
+    fn parameter(_: usize) -> String {
+        "?".to_owned()
+    }
+
+    fn bind(sql: String, values: &[Value<'_>]) -> Result<Statement<Self>, StoreError> {
+        statement(sql, values.iter())
+    }
+
+    fn upserts(
+        table: &Table<'_>,
+        rows: &[&Record<'_>],
+    ) -> Result<Vec<Statement<Self>>, StoreError> {
+        let width = table.columns.len();
+        let (columns, on_conflict) = (table.columns.join(", "), table.on_conflict());
+        chunks(rows, width)
+            .map(|rows| {
+                let values = tuples(rows.len(), width);
+                let name = &table.name;
+                let sql = format!("INSERT INTO {name} ({columns}) VALUES {values} {on_conflict}");
+                statement(sql, rows.iter().flat_map(|row| row.iter().map(|(_, value)| value)))
+            })
+            .collect()
+    }
+
+    fn deletes(table: &Table<'_>, ids: &[&EntityId]) -> Result<Vec<Statement<Self>>, StoreError> {
+        by_id(&format!("DELETE FROM {}", table.name), table, ids)
+    }
+
+    fn selects(table: &Table<'_>, ids: &[&EntityId]) -> Result<Vec<Statement<Self>>, StoreError> {
+        by_id(&format!("SELECT {} FROM {}", table.columns.join(", "), table.name), table, ids)
+    }
+
+    fn epochs(fences: &[Fence]) -> Result<Statement<Self>, StoreError> {
+        let sql = format!(
+            "SELECT entity, partition, epoch FROM cached_repo_offsets \
+             WHERE (entity, partition) IN (VALUES {})",
+            tuples(fences.len(), 2)
+        );
+        let values: Vec<_> = fences
+            .iter()
+            .flat_map(|f| [Value::Text(f.entity.as_str().into()), Value::I64(f.partition.into())])
+            .collect();
+        Self::bind(sql, &values)
+    }
+
+    fn inspect(table: &Table<'_>) -> Result<Statement<Self>, StoreError> {
+        let (namespace, name) = split(table.schema.table());
+        let namespace = namespace.map_or(Value::Null, |v| Value::Text(v.into()));
+        // An integer primary key is the table itself and has no index: it counts as number -1.
+        let sql = "WITH t (name, space) AS (VALUES (?, ?)) \
+                   SELECT NULL, c.name FROM t, pragma_table_info(t.name, t.space) AS c \
+                   UNION ALL \
+                   SELECT -1, c.name FROM t, pragma_table_info(t.name, t.space) AS c WHERE c.pk > 0 \
+                   UNION ALL \
+                   SELECT i.seq, c.name FROM t, pragma_index_list(t.name, t.space) AS i, \
+                   pragma_index_info(i.name, t.space) AS c \
+                   WHERE i.\"unique\" AND NOT i.partial";
+        Self::bind(sql.to_owned(), &[Value::Text(name.into()), namespace])
+    }
+
+    fn value(row: &SqliteRow, index: usize, kind: Kind) -> Result<Value<'static>, String> {
+        let raw = row.try_get_raw(index).map_err(|e| e.to_string())?;
+        if raw.is_null() {
+            return Ok(Value::Null);
+        }
+        let stored = raw.type_info().name().to_owned();
+        let value = match (kind, stored.as_str()) {
+            (Kind::Bool, "INTEGER") => Value::Bool(decode::<i64>(raw)? != 0),
+            (Kind::I16 | Kind::I32 | Kind::I64, "INTEGER") => Value::I64(decode(raw)?),
+            (Kind::U64, "INTEGER") => {
+                let value = u64::try_from(decode::<i64>(raw)?);
+                Value::U64(value.map_err(|_| "the number is negative")?)
+            }
+            // A column without the affinity REAL keeps whole numbers as integers.
+            (Kind::F32 | Kind::F64, "REAL" | "INTEGER") => Value::F64(decode(raw)?),
+            (Kind::Text, "TEXT") => Value::Text(decode::<String>(raw)?.into()),
+            (Kind::Json, "TEXT") => Value::Json(decode::<String>(raw)?.into()),
+            (Kind::Bytes, "BLOB") => Value::Bytes(decode::<Vec<u8>>(raw)?.into()),
+            _ => return Err(format!("expected {kind:?}, found {stored}")),
+        };
+        Ok(value)
+    }
+
+    fn refusal(value: &Value<'_>, _: bool) -> Option<String> {
+        match value {
+            Value::F64(v) if v.is_nan() => Some("NaN: it makes it NULL".to_owned()),
+            Value::F64(v) if *v == 0.0 && v.is_sign_negative() => {
+                Some("-0.0: it drops the sign".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    fn column_type(kind: Kind, _: bool) -> &'static str {
+        match kind {
+            Kind::Bool => "BOOLEAN",
+            Kind::I16 | Kind::I32 | Kind::I64 | Kind::U64 => "INTEGER",
+            Kind::F32 | Kind::F64 => "REAL",
+            Kind::Text | Kind::Json => "TEXT",
+            Kind::Bytes => "BLOB",
+        }
+    }
+
+    fn class(code: &str) -> Class {
+        match primary(code) {
+            BUSY | LOCKED | NOMEM | INTERRUPT | IOERR | FULL | CANTOPEN | PROTOCOL | SCHEMA => {
+                Class::Transient
+            }
+            TOOBIG | CONSTRAINT | MISMATCH => Class::Record,
+            _ => Class::Systemic,
+        }
+    }
+
+    fn is_lost(_: &str) -> bool {
+        false
+    }
+
+    fn is_doubtful(code: &str) -> bool {
+        // The log may have reached the disk although the sync failed.
+        primary(code) == IOERR
+    }
+}
+
+fn by_id(
+    head: &str,
+    table: &Table<'_>,
+    ids: &[&EntityId],
+) -> Result<Vec<Statement<Sqlite>>, StoreError> {
+    let (width, list) = (table.ids.len(), table.id_list());
+    chunks(ids, width)
+        .map(|ids| {
+            let sql = match width {
+                1 => format!("{head} WHERE {list} IN {}", tuples(1, ids.len())),
+                _ => format!("{head} WHERE ({list}) IN (VALUES {})", tuples(ids.len(), width)),
+            };
+            statement(sql, ids.iter().flat_map(|id| id.values()))
+        })
+        .collect()
+}
+
+fn statement<'v>(
+    sql: String,
+    values: impl Iterator<Item = &'v Value<'v>>,
+) -> Result<Statement<Sqlite>, StoreError> {
+    let mut arguments = SqliteArguments::default();
+    for value in values {
+        match value {
+            Value::Null => arguments.add(None::<i64>),
+            Value::Bool(v) => arguments.add(v),
+            Value::I64(v) => arguments.add(v),
+            // Those above `U64_MAX` were refused.
+            Value::U64(v) => arguments.add(i64::try_from(*v).ok()),
+            Value::F64(v) => arguments.add(v),
+            Value::Text(v) | Value::Json(v) => arguments.add(v.clone().into_owned()),
+            Value::Bytes(v) => arguments.add(v.clone().into_owned()),
+        }
+        .map_err(|e| StoreError::record("a value cannot be sent to SQLite").caused_by(e))?;
+    }
+    Ok(Statement { sql, arguments })
+}
+
+fn decode<'r, T: Decode<'r, sqlx::Sqlite>>(raw: SqliteValueRef<'r>) -> Result<T, String> {
+    T::decode(raw).map_err(|e| e.to_string())
+}
+
+/// Splits rows into powers of two, so that few statements occur and stay prepared.
+fn chunks<T>(rows: &[T], width: usize) -> impl Iterator<Item = &[T]> {
+    let most = (PARAMETERS_MAX / width.max(1)).clamp(1, ROWS_MAX);
+    let mut rest = rows;
+    std::iter::from_fn(move || {
+        let most = rest.len().min(most).checked_ilog2()?;
+        let (chunk, behind) = rest.split_at(1 << most);
+        rest = behind;
+        Some(chunk)
+    })
+}
+
+/// `(?, ?), (?, ?)`
+fn tuples(rows: usize, width: usize) -> String {
+    let tuple = format!("({})", vec!["?"; width].join(", "));
+    vec![tuple; rows].join(", ")
+}
+
+/// Extended result codes carry the primary one in their lowest byte.
+fn primary(code: &str) -> i32 {
+    code.parse::<i32>().unwrap_or(0) & 0xff
+}
+
+/// SQLite's limit on parameters of one statement.
+const PARAMETERS_MAX: usize = 32_766;
+/// Longer statements are not faster.
+const ROWS_MAX: usize = 1024;
+
+const BUSY: i32 = 5;
+const LOCKED: i32 = 6;
+const NOMEM: i32 = 7;
+const INTERRUPT: i32 = 9;
+const IOERR: i32 = 10;
+const FULL: i32 = 13;
+const CANTOPEN: i32 = 14;
+const PROTOCOL: i32 = 15;
+const SCHEMA: i32 = 17;
+const TOOBIG: i32 = 18;
+const CONSTRAINT: i32 = 19;
+const MISMATCH: i32 = 20;

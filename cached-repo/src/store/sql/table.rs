@@ -1,0 +1,100 @@
+//! An entity's table, as SQL spells it.
+
+use super::{Dialect, Row, StoreError};
+use crate::{
+    change::EntityId,
+    record::{Record, Value},
+    schema::Schema,
+    store::check::refused,
+};
+
+/// A table with all its names quoted.
+pub(in crate::store) struct Table<'a> {
+    pub(super) schema: &'a Schema,
+    pub(super) name: String,
+    /// In the schema's order.
+    pub(super) columns: Vec<String>,
+    /// The indices of the id columns.
+    pub(super) ids: Vec<usize>,
+}
+
+impl<'a> Table<'a> {
+    pub(super) fn new<D: Dialect>(schema: &'a Schema) -> Self {
+        let name = match split(schema.table()) {
+            (Some(namespace), table) => format!("{}.{}", quote::<D>(namespace), quote::<D>(table)),
+            (None, table) => quote::<D>(table),
+        };
+        let columns = schema.columns().iter().map(|c| quote::<D>(c.column())).collect();
+        let ids = schema.id_columns().map(|(index, _)| index).collect();
+        Self { schema, name, columns, ids }
+    }
+
+    pub(super) fn id_list(&self) -> String {
+        let names: Vec<_> = self.ids.iter().map(|&i| self.columns[i].as_str()).collect();
+        names.join(", ")
+    }
+
+    /// Overwrites the mapped columns of a row that is there, and no others.
+    pub(super) fn on_conflict(&self) -> String {
+        let assigned: Vec<_> = (0..self.columns.len())
+            .filter(|i| !self.ids.contains(i))
+            .map(|i| format!("{0} = excluded.{0}", self.columns[i]))
+            .collect();
+        let action = match assigned.is_empty() {
+            true => "NOTHING".to_owned(),
+            false => format!("UPDATE SET {}", assigned.join(", ")),
+        };
+        format!("ON CONFLICT ({}) DO {action}", self.id_list())
+    }
+
+    /// Why the database cannot hold this id, if it cannot.
+    pub(super) fn refusal<D: Dialect>(&self, id: &EntityId) -> Option<String> {
+        id.values().iter().find_map(|value| refusal::<D>(value, true))
+    }
+
+    /// Refuses a record with a value that the database cannot hold exactly.
+    pub(super) fn check<D: Dialect>(&self, record: &Record<'_>) -> Result<(), StoreError> {
+        for (index, value) in record.iter() {
+            let column = &self.schema.columns()[index];
+            if let Some(why) = refusal::<D>(value, column.is_id()) {
+                return Err(refused(column, format!("{} cannot hold {why}", D::NAME)));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn record<D: Dialect>(&self, row: &Row<D>) -> Result<Record<'static>, StoreError> {
+        let columns = self.schema.columns();
+        let mut record = Record::absent(columns.len());
+        for (index, column) in columns.iter().enumerate() {
+            let value = D::value(row, index, column.kind()).map_err(|why| {
+                refused(column, format!("a row of table `{}`: {why}", self.schema.table()))
+            })?;
+            record.set(index, value);
+        }
+        Ok(record)
+    }
+}
+
+/// The namespace, if the name has one, and the table's name in it.
+pub(super) fn split(name: &str) -> (Option<&str>, &str) {
+    match name.split_once('.') {
+        Some((namespace, table)) => (Some(namespace), table),
+        None => (None, name),
+    }
+}
+
+fn quote<D: Dialect>(name: &str) -> String {
+    let quote = D::QUOTE;
+    let inner = name.replace(quote, &format!("{quote}{quote}"));
+    format!("{quote}{inner}{quote}")
+}
+
+fn refusal<D: Dialect>(value: &Value<'_>, id: bool) -> Option<String> {
+    match value {
+        Value::U64(v) if *v > D::U64_MAX => {
+            Some(format!("integers above {} ({v} was given)", D::U64_MAX))
+        }
+        value => D::refusal(value, id),
+    }
+}
