@@ -170,6 +170,9 @@ impl<E: CachedEntity> Repository<E> {
     async fn read(&self, operation: &'static str, ids: Vec<E::Id>) -> Result<Vec<Option<E>>> {
         let ids = self.ids(operation, &ids)?;
         self.check_len(operation, ids.len())?;
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
         let reading = self.shared.flow.read(ids.clone()).instrument(self.span(operation));
         let records = reading.await.map_err(|e| self.name(operation, e))?;
         let build = |(record, id): (Option<Record<'static>>, &EntityId)| {
@@ -185,6 +188,9 @@ impl<E: CachedEntity> Repository<E> {
 
     async fn write(&self, operation: &'static str, changes: Vec<Change>) -> Result<Vec<Saved>> {
         self.check_len(operation, changes.len())?;
+        if changes.is_empty() {
+            return Ok(Vec::new());
+        }
         let writing = self.shared.flow.write(changes).instrument(self.span(operation));
         writing.await.map_err(|e| self.name(operation, e))
     }

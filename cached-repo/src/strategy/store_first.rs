@@ -64,9 +64,6 @@ impl StoreFirst {
         }
         let asked: Vec<EntityId> = changes.iter().map(|change| change.id().clone()).collect();
         let changes = last_of_each(changes);
-        if changes.is_empty() {
-            return Ok(Vec::new());
-        }
         let writer = Arc::clone(self);
         // A task of its own: a caller that goes away must not leave half a write.
         let written = super::detached(async move { writer.run(&changes).await }).await?;

@@ -7,7 +7,10 @@ mod stage;
 
 mod backends;
 mod derive;
+mod faults;
 mod interleavings;
+mod nothing_older;
 mod promises;
+mod refusals;
 mod stores;
 mod tidy;

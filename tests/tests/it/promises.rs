@@ -4,7 +4,7 @@
 use cached_repo::{CacheStep, Durable, ErrorKind, Format, Strategy, store::StoreError};
 use tests::Point;
 
-use crate::stage::{On, Over, Stage, Todo, todo};
+use crate::stage::{Stage, Todo, todo};
 
 /// Runs each promise over the matrix.
 macro_rules! promises {

@@ -11,21 +11,21 @@ use tests::{Gated, isolate, servers};
 /// The entity of most tests: one column of each sort.
 #[derive(Clone, Debug, PartialEq, CachedEntity)]
 #[cache(prefix = "todos", jitter = "0%")]
-pub struct Todo {
+pub(crate) struct Todo {
     #[cache(id)]
-    pub id: String,
-    pub name: String,
-    pub description: Option<String>,
-    pub done: bool,
-    pub rank: i64,
-    pub score: f64,
-    pub blob: Vec<u8>,
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) description: Option<String>,
+    pub(crate) done: bool,
+    pub(crate) rank: i64,
+    pub(crate) score: f64,
+    pub(crate) blob: Vec<u8>,
     #[cache(json)]
-    pub labels: Vec<String>,
+    pub(crate) labels: Vec<String>,
 }
 
 /// A todo that is told from others of its id by its name.
-pub fn todo(id: &str, name: &str) -> Todo {
+pub(crate) fn todo(id: &str, name: &str) -> Todo {
     Todo {
         id: id.to_owned(),
         name: name.to_owned(),
@@ -40,7 +40,7 @@ pub fn todo(id: &str, name: &str) -> Todo {
 
 /// Which store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum On {
+pub(crate) enum On {
     Memory,
     Sqlite,
     Postgres,
@@ -48,18 +48,18 @@ pub enum On {
 
 /// Which backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
+pub(crate) enum Over {
     InProcess,
     Redis,
 }
 
 /// Everything one test needs, made for it alone.
-pub struct Stage {
-    pub strategy: Strategy,
-    pub over: Over,
-    pub gate: Arc<Gated>,
+pub(crate) struct Stage {
+    pub(crate) strategy: Strategy,
+    pub(crate) over: Over,
+    pub(crate) gate: Arc<Gated>,
     /// The first process.
-    pub repo: Repository<Todo>,
+    pub(crate) repo: Repository<Todo>,
     cache: Cache,
     namespace: String,
     settings: Settings,
@@ -68,7 +68,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    pub async fn new(strategy: Strategy, format: Format, on: On, over: Over) -> Self {
+    pub(crate) async fn new(strategy: Strategy, format: Format, on: On, over: Over) -> Self {
         let (store, directory) = open(on).await;
         Self::with(strategy, format, over, store, directory).await
     }
@@ -92,25 +92,25 @@ impl Stage {
     }
 
     /// The cheapest stage: everything in this process, so that time may be paused.
-    pub async fn in_process(strategy: Strategy) -> Self {
+    pub(crate) async fn in_process(strategy: Strategy) -> Self {
         Self::new(strategy, Format::Json, On::Memory, Over::InProcess).await
     }
 
-    pub fn table(&self) -> &str {
+    pub(crate) fn table(&self) -> &str {
         &self.settings.table
     }
 
-    pub fn cache(&self) -> &Cache {
+    pub(crate) fn cache(&self) -> &Cache {
         &self.cache
     }
 
     /// The settings that every repository of this stage starts from.
-    pub fn builder(&self, cache: &Cache) -> RepositoryBuilder<Todo> {
+    pub(crate) fn builder(&self, cache: &Cache) -> RepositoryBuilder<Todo> {
         self.settings.builder(cache)
     }
 
     /// Another process: its own connection and repository over the same servers.
-    pub async fn process(&self) -> Repository<Todo> {
+    pub(crate) async fn process(&self) -> Repository<Todo> {
         let cache = match self.over {
             Over::InProcess => self.cache.clone(),
             Over::Redis => connect(self.over, &self.namespace, None).await,
@@ -119,13 +119,13 @@ impl Stage {
     }
 
     /// Another process that reaches Redis at another address, such as a proxy's.
-    pub async fn process_at(&self, url: &str, outage: Outage) -> Repository<Todo> {
+    pub(crate) async fn process_at(&self, url: &str, outage: Outage) -> Repository<Todo> {
         let cache = connect(Over::Redis, &self.namespace, Some(url)).await;
         self.builder(&cache).outage(outage).build().await.unwrap()
     }
 
     /// A plain connection, for what only another program would do.
-    pub async fn raw(&self) -> redis::aio::MultiplexedConnection {
+    pub(crate) async fn raw(&self) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(servers::redis_url()).unwrap();
         client.get_multiplexed_async_connection().await.unwrap()
     }

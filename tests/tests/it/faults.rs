@@ -1,0 +1,262 @@
+//! Redis slow, cut, refused, away and back: what reads and writes do meanwhile and afterwards.
+
+use std::time::Duration;
+
+use cached_repo::{Cache, CacheStep, ErrorKind, Format, Outage, Outcome, Repository, Strategy};
+use tests::{Mode, Point, Proxy, servers, servers::PrivateRedis};
+
+use crate::stage::{On, Over, Stage, Todo, todo};
+
+const STORE_FIRST: [Strategy; 3] =
+    [Strategy::CacheAside, Strategy::ReadThrough, Strategy::WriteThrough];
+
+/// A stage over Redis, and a process of it that reaches Redis through a proxy.
+async fn behind_proxy(strategy: Strategy, outage: Outage) -> (Stage, Proxy, Repository<Todo>) {
+    let stage = Stage::new(strategy, Format::Json, On::Memory, Over::Redis).await;
+    let proxy = Proxy::start(servers::redis_url()).await;
+    let process = stage.process_at(&proxy.url(), outage).await;
+    (stage, proxy, process)
+}
+
+fn faults() -> [Mode; 3] {
+    [Mode::Refuse, Mode::BlackHole, Mode::CutAfter(0)]
+}
+
+fn name(found: Option<Todo>) -> String {
+    found.map_or("none".to_owned(), |todo| todo.name)
+}
+
+#[tokio::test]
+async fn a7_with_redis_down_reads_are_served_by_the_store() {
+    for strategy in STORE_FIRST {
+        for fault in faults() {
+            let (stage, proxy, process) = behind_proxy(strategy, Outage::Available).await;
+            let _ = stage.repo.save(&todo("1", "a")).await.unwrap();
+            proxy.set(fault);
+            proxy.cut();
+            let loads = stage.gate.loads();
+            for _ in 0..3 {
+                assert_eq!(name(process.get("1").await.unwrap()), "a", "{fault:?}");
+            }
+            assert_eq!(stage.gate.loads(), loads + 3);
+            assert!(process.counts().cache_failures >= 3, "the fault did not happen");
+            proxy.set(Mode::Pass);
+            proxy.cut();
+            // The breaker lets a caller through after its backoff.
+            while process.counts().fills + process.counts().hits == 0 {
+                assert_eq!(name(process.get("1").await.unwrap()), "a");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a7_with_redis_down_only_so_many_reads_ask_the_store_at_a_time() {
+    let (stage, proxy, _) = behind_proxy(Strategy::ReadThrough, Outage::Available).await;
+    let cache = Cache::builder().namespace("outage").connect(&proxy.url()).await.unwrap();
+    let settings = stage.builder(&cache).outage_loads_max(2).prefix(stage.table());
+    let capped = settings.store_timeout(Duration::from_millis(400)).build().await.unwrap();
+    proxy.set(Mode::Refuse);
+    proxy.cut();
+    let held: Vec<_> = (0..3).map(|_| stage.gate.hold(Point::BeforeLoad, None)).collect();
+    let reads: Vec<_> = ["1", "2", "3"]
+        .map(|id| {
+            let repo = capped.clone();
+            tokio::spawn(async move { repo.get(id).await })
+        })
+        .into();
+    held[0].arrived().await;
+    held[1].arrived().await;
+    // The third gives up after `store_timeout`; the first two are held until it did.
+    let mut refused = 0;
+    let mut left = Vec::new();
+    let (first, rest) = futures_util::future::select_all(reads).await.into_first();
+    refused += usize::from(first.unwrap().unwrap_err().kind() == ErrorKind::Overloaded);
+    left.extend(rest);
+    assert_eq!((refused, stage.gate.loads()), (1, 2));
+    held.into_iter().for_each(tests::Held::release);
+    for read in left {
+        assert_eq!(read.await.unwrap().unwrap(), None);
+    }
+}
+
+/// `select_all`'s answer without the index.
+trait IntoFirst<T, F> {
+    fn into_first(self) -> (T, Vec<F>);
+}
+
+impl<T, F> IntoFirst<T, F> for (T, usize, Vec<F>) {
+    fn into_first(self) -> (T, Vec<F>) {
+        (self.0, self.2)
+    }
+}
+
+#[tokio::test]
+async fn a8_strict_writes_fail_before_the_store_is_touched() {
+    for strategy in STORE_FIRST {
+        for fault in faults() {
+            let (stage, proxy, process) = behind_proxy(strategy, Outage::Strict).await;
+            let _ = process.save(&todo("1", "old")).await.unwrap();
+            let batches = stage.gate.batches();
+            proxy.set(fault);
+            proxy.cut();
+            let error = process.save(&todo("1", "new")).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::CacheUnavailable, "{fault:?}: {error}");
+            assert_eq!((error.outcome(), error.is_retryable()), (Outcome::NotApplied, true));
+            assert_eq!(stage.gate.batches(), batches);
+            assert_eq!(name(stage.repo.get("1").await.unwrap()), "old");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a8_available_writes_succeed_and_are_invalidated_when_redis_is_back() {
+    for strategy in STORE_FIRST {
+        for fault in faults() {
+            let (stage, proxy, process) = behind_proxy(strategy, Outage::Available).await;
+            let _ = stage.repo.save(&todo("1", "old")).await.unwrap();
+            let _ = stage.repo.get("1").await.unwrap();
+            proxy.set(fault);
+            proxy.cut();
+            let saved = process.save(&todo("1", "new")).await.unwrap();
+            assert_eq!(saved.cache(), CacheStep::Pending, "{fault:?}");
+            assert_eq!(name(process.get("1").await.unwrap()), "new", "it reads its own write");
+            assert_eq!(name(stage.repo.get("1").await.unwrap()), "old", "what pending means");
+            proxy.set(Mode::Pass);
+            proxy.cut();
+            assert_eq!(name(process.get("1").await.unwrap()), "new", "also right after the outage");
+            while name(stage.repo.get("1").await.unwrap()) != "new" {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            assert_eq!(process.counts().invalidations_lost, 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn t1_a_cache_step_that_fails_leaves_the_entry_empty_and_the_save_done() {
+    for strategy in STORE_FIRST {
+        let (stage, proxy, process) = behind_proxy(strategy, Outage::Strict).await;
+        let _ = stage.repo.save(&todo("1", "old")).await.unwrap();
+        let held = stage.gate.hold(Point::AfterApply, "1");
+        let (repo, entity) = (process.clone(), todo("1", "new"));
+        let saving = tokio::spawn(async move { repo.save(&entity).await });
+        held.arrived().await;
+        proxy.set(Mode::Refuse);
+        proxy.cut();
+        held.release();
+        let saved = saving.await.unwrap().unwrap();
+        assert_eq!(saved.cache(), CacheStep::Done, "the entry was removed before the write");
+        assert_eq!(name(stage.repo.get("1").await.unwrap()), "new");
+        assert_eq!(name(process.get("1").await.unwrap()), "new");
+        assert!(process.counts().cache_failures > 0, "the fault did not happen");
+    }
+}
+
+#[tokio::test]
+async fn a20_one_bad_entry_of_many_is_a_miss_and_the_others_are_hits() {
+    for format in [Format::Json, Format::Hash] {
+        for strategy in STORE_FIRST {
+            let stage = Stage::new(strategy, format, On::Memory, Over::Redis).await;
+            let _ = stage.repo.save_many(&[todo("1", "a"), todo("2", "b"), todo("3", "c")]).await;
+            let _ = stage.repo.get_many(["1", "2", "3"]).await.unwrap();
+            let mut raw = stage.raw().await;
+            let key = stage.repo.key("2").unwrap();
+            let mut plant = redis::pipe();
+            plant.cmd("DEL").arg(&key);
+            match format {
+                Format::Json => {
+                    plant.cmd("SET").arg(&key).arg(b"{\"_cr\":\"garbage\xff".as_slice())
+                }
+                _ => plant.cmd("HSET").arg(&key).arg("rank").arg("garbage"),
+            };
+            let _: redis::Value = plant.query_async(&mut raw).await.unwrap();
+            let before = stage.repo.counts();
+            let found = stage.repo.get_many(["1", "2", "3"]).await.unwrap();
+            let names: Vec<_> = found.into_iter().map(name).collect();
+            assert_eq!(names, ["a", "b", "c"]);
+            let counts = stage.repo.counts();
+            assert_eq!(counts.undecodable, before.undecodable + 1, "counted");
+            assert_eq!((counts.hits, counts.misses), (before.hits + 2, before.misses + 1));
+            assert_eq!(name(stage.repo.get("2").await.unwrap()), "b");
+            assert_eq!(stage.repo.counts().undecodable, counts.undecodable, "and replaced");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_answers_another_key_is_not_believed() {
+    let stage = Stage::new(Strategy::CacheAside, Format::Json, On::Memory, Over::Redis).await;
+    let _ = stage.repo.save_many(&[todo("1", "a"), todo("2", "b")]).await.unwrap();
+    let _ = stage.repo.get("1").await.unwrap();
+    let (from, to) = (stage.repo.key("1").unwrap(), stage.repo.key("2").unwrap());
+    let mut raw = stage.raw().await;
+    let _: i64 = redis::cmd("COPY").arg(from).arg(to).query_async(&mut raw).await.unwrap();
+    assert_eq!(name(stage.repo.get("2").await.unwrap()), "b");
+    assert_eq!(stage.repo.counts().undecodable, 1);
+}
+
+#[tokio::test]
+async fn under_redis_only_an_undecodable_entry_is_an_error_and_stays() {
+    for format in [Format::Json, Format::Hash] {
+        let stage = Stage::new(Strategy::RedisOnly, format, On::Memory, Over::Redis).await;
+        let key = stage.repo.key("1").unwrap();
+        let mut raw = stage.raw().await;
+        let _: () = redis::cmd("SET").arg(&key).arg("garbage").query_async(&mut raw).await.unwrap();
+        if format == Format::Json {
+            let error = stage.repo.get("1").await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Undecodable, "{error}");
+        } else {
+            assert_eq!(stage.repo.get("1").await.unwrap_err().kind(), ErrorKind::Undecodable);
+        }
+        let kept: String = redis::cmd("GET").arg(&key).query_async(&mut raw).await.unwrap();
+        assert_eq!(kept, "garbage");
+    }
+}
+
+#[tokio::test]
+async fn under_redis_only_everything_fails_while_redis_is_down() {
+    let (_stage, proxy, process) = behind_proxy(Strategy::RedisOnly, Outage::Available).await;
+    let _ = process.save(&todo("1", "a")).await.unwrap();
+    proxy.set(Mode::Refuse);
+    proxy.cut();
+    assert_eq!(process.get("1").await.unwrap_err().kind(), ErrorKind::CacheUnavailable);
+    let error = process.save(&todo("1", "b")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::CacheUnavailable);
+    assert_eq!(error.outcome(), Outcome::Unknown, "the connection was lost: it may have run");
+    proxy.set(Mode::Pass);
+    proxy.cut();
+    while process.get("1").await.is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(name(process.get("1").await.unwrap()), "a");
+}
+
+#[tokio::test]
+async fn a_slow_redis_costs_a_read_its_timeout_and_no_more_than_a_few_reads() {
+    let (stage, proxy, process) = behind_proxy(Strategy::CacheAside, Outage::Available).await;
+    let _ = stage.repo.save(&todo("1", "a")).await.unwrap();
+    proxy.set(Mode::BlackHole);
+    // After three timeouts the connection counts as dead, and the reads after it do not wait.
+    for _ in 0..10 {
+        assert_eq!(name(process.get("1").await.unwrap()), "a");
+    }
+    assert!(proxy.connections() >= 2, "the dead connection was replaced");
+}
+
+#[tokio::test]
+async fn a_redis_that_was_restarted_is_found_again() {
+    let mut server = PrivateRedis::start(&[]).await;
+    let stage = Stage::new(Strategy::WriteThrough, Format::Json, On::Memory, Over::InProcess).await;
+    let process = stage.process_at(&server.url(), Outage::Available).await;
+    let _ = process.save(&todo("1", "a")).await.unwrap();
+    server.kill();
+    assert_eq!(name(process.get("1").await.unwrap()), "a");
+    server.restart().await;
+    let hits = process.counts().hits;
+    while process.counts().hits == hits {
+        assert_eq!(name(process.get("1").await.unwrap()), "a");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

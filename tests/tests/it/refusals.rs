@@ -1,0 +1,191 @@
+//! What `build` and `connect` refuse, and that each refusal says what to do.
+
+use cached_repo::{
+    Cache, CachedEntity, ErrorKind, Format, Repository, Result, Strategy,
+    store::{self, SharedStore},
+};
+use tests::{Mode, Proxy, isolate, servers, servers::PrivateRedis};
+
+use crate::stage::Todo;
+
+#[track_caller]
+fn refused<T>(result: Result<T>, kind: ErrorKind, words: &[&str]) {
+    let Err(error) = result else { panic!("it was accepted") };
+    let message = error.to_string();
+    assert_eq!(error.kind(), kind, "{message}");
+    for word in words {
+        assert!(message.contains(word), "`{word}` is not in: {message}");
+    }
+}
+
+async fn redis() -> Cache {
+    let builder = Cache::builder().namespace(isolate::unique("refusals"));
+    builder.connect(&servers::redis_url()).await.unwrap()
+}
+
+async fn ready(store: SharedStore) -> SharedStore {
+    store.create_tables::<Todo>().await.unwrap();
+    store
+}
+
+#[tokio::test]
+async fn a_strategy_without_the_store_it_needs() {
+    for strategy in Strategy::ALL.iter().filter(|s| s.needs_store()) {
+        let built = Repository::<Todo>::builder(&Cache::in_memory()).strategy(*strategy).build();
+        refused(built.await, ErrorKind::Configuration, &[strategy.name(), ".store(&db)"]);
+    }
+}
+
+#[tokio::test]
+async fn a_url_of_an_unknown_or_unbuilt_scheme() {
+    let unknown = store::connect("oracle://localhost/x").await;
+    refused(unknown, ErrorKind::Configuration, &["sqlite", "postgres"]);
+    refused(
+        store::connect("mysql://u:hunter2@h/x").await,
+        ErrorKind::Configuration,
+        &["not built"],
+    );
+    refused(Cache::connect("http://localhost").await, ErrorKind::Configuration, &["redis://"]);
+    refused(Cache::connect("rediss://localhost").await, ErrorKind::Configuration, &["not built"]);
+    let bad = Cache::connect("redis://user:hun ter2@[::bad").await;
+    assert!(!format!("{:?}", bad.unwrap_err()).contains("hun ter2"));
+}
+
+#[tokio::test]
+async fn a_redis_that_is_down_at_start_is_an_error_after_the_connect_timeout() {
+    let proxy = Proxy::start(servers::redis_url()).await;
+    for fault in [Mode::Refuse, Mode::BlackHole] {
+        proxy.set(fault);
+        let connected = Cache::connect(&proxy.url()).await;
+        refused(connected, ErrorKind::CacheUnavailable, &["connect Redis"]);
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_may_evict_the_only_copy() {
+    let server = PrivateRedis::start(&["--maxmemory-policy", "allkeys-lru"]).await;
+    let cache = Cache::connect(&server.url()).await.unwrap();
+    let built = Repository::<Todo>::builder(&cache).strategy(Strategy::RedisOnly).build().await;
+    refused(built, ErrorKind::Configuration, &["allkeys-lru", "noeviction"]);
+    let store = ready(store::memory()).await;
+    let other = Repository::<Todo>::builder(&cache).store(&store).build().await;
+    assert!(other.is_ok(), "copies may be evicted");
+}
+
+#[tokio::test]
+async fn a_redis_in_cluster_mode() {
+    let connected = Cache::connect(&servers::redis_cluster_url()).await;
+    refused(connected, ErrorKind::Configuration, &["cluster"]);
+}
+
+#[tokio::test]
+async fn a_store_without_its_tables() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}?mode=rwc", directory.path().join("x.db").display());
+    let sqlite = store::connect(&url).await.unwrap();
+    let built = Repository::<Todo>::builder(&Cache::in_memory()).store(&sqlite).build().await;
+    refused(built, ErrorKind::Configuration, &["todos", "cached_repo_meta", "create_tables"]);
+    let sql = sqlite.schema_sql::<Todo>().await.unwrap();
+    for table in ["todos", "cached_repo_meta", "cached_repo_offsets"] {
+        assert!(sql.contains(table), "{sql}");
+    }
+    sqlite.create_tables::<Todo>().await.unwrap();
+    assert!(Repository::<Todo>::builder(&Cache::in_memory()).store(&sqlite).build().await.is_ok());
+}
+
+#[tokio::test]
+async fn another_store_than_the_one_this_redis_knows() {
+    let cache = redis().await;
+    let (one, two) = (ready(store::memory()).await, ready(store::memory()).await);
+    assert!(Repository::<Todo>::builder(&cache).store(&one).build().await.is_ok());
+    let built = Repository::<Todo>::builder(&cache).store(&two).build().await;
+    refused(built, ErrorKind::Configuration, &["another database", "@registry"]);
+    assert!(Repository::<Todo>::builder(&cache).store(&one).build().await.is_ok());
+}
+
+#[tokio::test]
+async fn other_partitions_than_the_other_processes_have() {
+    let cache = redis().await;
+    let builder = || Repository::<Todo>::builder(&cache).strategy(Strategy::RedisOnly);
+    assert!(builder().build().await.is_ok());
+    refused(builder().partitions(8).build().await, ErrorKind::Configuration, &["partitions = 16"]);
+    refused(builder().partitions(0).build().await, ErrorKind::Configuration, &["1 to 4096"]);
+}
+
+#[tokio::test]
+async fn settings_that_make_no_sense() {
+    use std::time::Duration;
+    let cache = Cache::in_memory();
+    let builder = || Repository::<Todo>::builder(&cache).strategy(Strategy::RedisOnly);
+    let configuration = ErrorKind::Configuration;
+    refused(builder().prefix("a:b").build().await, configuration, &["prefix", "a:b"]);
+    refused(builder().prefix("").build().await, configuration, &["prefix"]);
+    refused(builder().table("a.b.c").build().await, configuration, &["schema.table"]);
+    refused(builder().jitter_percent(101).build().await, configuration, &["jitter_percent"]);
+    refused(builder().ttl(Duration::ZERO).build().await, configuration, &["ttl"]);
+    refused(builder().outage_loads_max(0).build().await, configuration, &["outage_loads_max"]);
+    refused(
+        builder().store_timeout(Duration::ZERO).build().await,
+        configuration,
+        &["store_timeout"],
+    );
+    let named = Cache::builder().namespace("a b").connect(&servers::redis_url()).await;
+    refused(named, configuration, &["namespace"]);
+}
+
+#[tokio::test]
+async fn names_parse_from_text_and_by_serde() {
+    for strategy in Strategy::ALL {
+        assert_eq!(strategy.name().parse::<Strategy>().unwrap(), *strategy);
+        let json = serde_json::to_string(strategy).unwrap();
+        assert_eq!(json, format!("\"{strategy}\""));
+        assert_eq!(serde_json::from_str::<Strategy>(&json).unwrap(), *strategy);
+    }
+    refused("write_trough".parse::<Strategy>(), ErrorKind::Configuration, &["write_through"]);
+    for format in Format::ALL {
+        assert_eq!(format.name().parse::<Format>().unwrap(), *format);
+    }
+    refused("xml".parse::<Format>(), ErrorKind::Configuration, &["json", "hash"]);
+}
+
+/// A value that a certain database cannot hold is refused before anything is sent, in any strategy.
+#[tokio::test]
+async fn values_that_the_database_cannot_hold() {
+    #[derive(Clone, CachedEntity)]
+    #[cache(prefix = "numbers")]
+    struct Number {
+        #[cache(id)]
+        id: i64,
+        wide: u64,
+        real: f64,
+        text: String,
+    }
+    let number = |id| Number { id, wide: 1, real: 1.0, text: "x".to_owned() };
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}?mode=rwc", directory.path().join("x.db").display());
+    let stores = [store::connect(&url).await, store::connect(&servers::postgres_url()).await];
+    for (store, sqlite) in stores.into_iter().map(Result::unwrap).zip([true, false]) {
+        store.create_tables::<Number>().await.unwrap();
+        let cache = redis().await;
+        let repo = Repository::<Number>::builder(&cache)
+            .store(&store)
+            .strategy(Strategy::WriteThrough)
+            .build()
+            .await
+            .unwrap();
+        let before = repo.counts();
+        let wide = repo.save(&Number { wide: u64::MAX, ..number(1) }).await;
+        refused(wide, ErrorKind::Invalid, &["wide", "save numbers \"1\""]);
+        if sqlite {
+            let nan = repo.save(&Number { real: f64::NAN, ..number(1) }).await;
+            refused(nan, ErrorKind::Invalid, &["real"]);
+        } else {
+            let nul = repo.save(&Number { text: "a\0b".to_owned(), ..number(1) }).await;
+            refused(nul, ErrorKind::Invalid, &["text"]);
+        }
+        assert_eq!(repo.counts(), before, "nothing was asked or written");
+        let _ = repo.save(&Number { wide: i64::MAX as u64, ..number(i64::MIN) }).await.unwrap();
+        let found = repo.get(i64::MIN).await.unwrap().unwrap();
+        assert_eq!((found.wide, found.real, &*found.text), (i64::MAX as u64, 1.0, "x"));
+    }
+}
