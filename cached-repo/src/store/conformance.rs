@@ -17,8 +17,14 @@ use std::{borrow::Cow, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    Applied, Batch, Class, Ledger, Query, SharedStore, StoreError,
+    Applied,
+    Batch,
+    Class,
+    Ledger,
+    Query,
+    SharedStore,
     Store, // For the links in the documentation and for `dyn Store`.
+    StoreError,
 };
 use crate::{
     change::{Change, EntityId},
@@ -115,11 +121,7 @@ impl<'a> Suite<'a> {
         Change::Put { id: entity_id(ids.into()).unwrap(), record }
     }
 
-    async fn apply(
-        &self,
-        schema: &Schema,
-        changes: &[Change],
-    ) -> Result<Vec<Applied>, StoreError> {
+    async fn apply(&self, schema: &Schema, changes: &[Change]) -> Result<Vec<Applied>, StoreError> {
         self.store.apply(schema, Batch::new(changes, soon())).await
     }
 
@@ -191,5 +193,4 @@ const PAIRS_COLUMNS: &[ColumnSpec] = &[
 ];
 
 const NUMBERS: Schema = Schema::new("numbers", "numbers", 1, NUMBERS_COLUMNS);
-const NUMBERS_COLUMNS: &[ColumnSpec] =
-    &[ColumnSpec::new("id", "id", &[], Kind::U64, false, true)];
+const NUMBERS_COLUMNS: &[ColumnSpec] = &[ColumnSpec::new("id", "id", &[], Kind::U64, false, true)];
