@@ -7,15 +7,14 @@ use crate::{
     schema::{ColumnSpec, Kind, Schema},
 };
 
-/// Checks what every store must: that each column of the change is there, is null only where it may
-/// be, and is within its kind. What a certain database cannot hold is that store's to refuse.
-///
-/// # Errors
-///
-/// [`StoreError::record`], naming the first column that does not fit.
-pub fn check(schema: &Schema, change: &Change) -> Result<(), StoreError> {
+/// That each column of the change is there, is null only where it may be, and is within its kind.
+/// What a certain database cannot hold is that store's to refuse.
+pub(super) fn check(schema: &Schema, change: &Change) -> Result<(), StoreError> {
     check_id(schema, change.id().values())?;
     let Some(record) = change.record() else { return Ok(()) };
+    if record.len() > schema.columns().len() {
+        return Err(StoreError::record("the record has more columns than its schema"));
+    }
     for (index, column) in schema.columns().iter().enumerate() {
         let value = record.get(index).ok_or_else(|| refused(column, "it is absent"))?;
         check_value(column, value)?;

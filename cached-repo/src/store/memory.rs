@@ -8,12 +8,10 @@ use std::{
 use futures_util::{FutureExt, future::BoxFuture};
 use std::future::ready;
 
-use super::{
-    Applied, Batch, Description, Entry, Ledger, Query, SharedStore, Store, StoreError, check::check,
-};
+use super::{Applied, Batch, Description, Entry, Ledger, Query, SharedStore, Store, StoreError};
 use crate::{
     change::{Change, EntityId},
-    clock::{Clock, Random},
+    clock::Random,
     record::{Record, Value},
     schema::Schema,
 };
@@ -23,15 +21,10 @@ use crate::{
 ///
 /// It has no timers and no tasks, so it behaves the same under tokio's paused time.
 pub fn memory() -> SharedStore {
-    Arc::new(MemoryStore {
-        clock: Clock::new(),
-        identity: Random::new().token(),
-        tables: Mutex::default(),
-    })
+    Arc::new(MemoryStore { identity: Random::new().token(), tables: Mutex::default() })
 }
 
 struct MemoryStore {
-    clock: Clock,
     identity: String,
     tables: Mutex<Tables>,
 }
@@ -57,40 +50,24 @@ impl MemoryStore {
     }
 
     fn apply_now(&self, schema: &Schema, batch: Batch<'_>) -> Result<Vec<Applied>, StoreError> {
-        for change in batch.changes {
-            check(schema, change)?;
-        }
         // Held to the end: the fences, the deadline and the rows are one step.
         let mut tables = self.lock();
-        for fence in batch.fences {
-            let epoch = tables.epochs.get(&(fence.entity.clone(), fence.partition)).copied();
-            let epoch = epoch.unwrap_or(0);
-            if epoch != fence.epoch {
-                let (entity, partition) = (&fence.entity, fence.partition);
-                return Err(StoreError::fenced(format!(
-                    "partition {partition} of {entity} is in epoch {epoch}, the write expected {}",
-                    fence.epoch
-                )));
-            }
-        }
-        if batch.deadline <= self.clock.now() {
-            return Err(StoreError::transient("the write came after its deadline"));
-        }
+        batch.check(schema, |fence| {
+            let key = (fence.entity.clone(), fence.partition);
+            tables.epochs.get(&key).copied().unwrap_or(0)
+        })?;
         let rows = tables.rows.entry(schema.table().to_owned()).or_default();
-        let applied = batch.changes.iter().map(|change| match change.record() {
-            None => {
+        for change in batch.changes {
+            let Some(written) = change.record() else {
                 rows.remove(change.id().text());
-                Applied::Deleted
+                continue;
+            };
+            let row = rows.entry(change.id().text().to_owned()).or_default();
+            for (index, value) in written.iter() {
+                row.insert(schema.columns()[index].column().to_owned(), value.clone());
             }
-            Some(written) => {
-                let row = rows.entry(change.id().text().to_owned()).or_default();
-                for (index, value) in written.iter() {
-                    row.insert(schema.columns()[index].column().to_owned(), value.clone());
-                }
-                Applied::Put(batch.returning.then(|| record(schema, row)))
-            }
-        });
-        Ok(applied.collect())
+        }
+        Ok(batch.applied())
     }
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
@@ -110,7 +87,7 @@ impl Store for MemoryStore {
     }
 
     fn check(&self, schema: &Schema, change: &Change) -> Result<(), StoreError> {
-        check(schema, change)
+        super::check(schema, change)
     }
 
     fn apply<'a>(

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     change::{Change, EntityId},
+    clock::Clock,
     entity::CachedEntity,
     error::Result,
     record::Record,
@@ -18,13 +19,14 @@ pub mod conformance;
 mod check;
 mod connect;
 mod error;
+mod json;
 mod memory;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 
-pub use check::check;
 pub use connect::connect;
 pub use error::{Class, StoreError};
+pub use json::{from_json, to_json};
 pub use memory::memory;
 #[cfg(feature = "postgres")]
 pub use sql::connect::postgres;
@@ -159,6 +161,31 @@ impl<'a> Batch<'a> {
     pub fn returning(self, returning: bool) -> Self {
         Self { returning, ..self }
     }
+
+    /// What became of the changes, for a store that writes rows as they are: it has no triggers.
+    pub fn applied(&self) -> Vec<Applied> {
+        let applied = self.changes.iter().map(|change| match change.record() {
+            Some(record) => Applied::Put(self.returning.then(|| record.clone())),
+            None => Applied::Deleted,
+        });
+        applied.collect()
+    }
+
+    /// Whether the batch may be written now, for a store that decides and writes in one step: all
+    /// values are of their kinds, the fences hold where `epoch` tells the epoch that a fence's
+    /// partition is in (0 if it has no row), and the deadline has not passed.
+    ///
+    /// # Errors
+    ///
+    /// The error to answer with if not.
+    pub fn check(&self, schema: &Schema, epoch: impl Fn(&Fence) -> u64) -> Result<(), StoreError> {
+        self.changes.iter().try_for_each(|change| check::check(schema, change))?;
+        self.fences.iter().try_for_each(|fence| fence.check(epoch(fence)))?;
+        if self.deadline <= Clock::new().now() {
+            return Err(StoreError::transient("the deadline of the write has passed"));
+        }
+        Ok(())
+    }
 }
 
 /// The epoch that a partition's journal must be in for a store-first write to be safe.
@@ -180,6 +207,16 @@ impl Fence {
     /// A fence.
     pub fn new(entity: impl Into<String>, partition: u32, epoch: u64) -> Self {
         Self { entity: entity.into(), partition, epoch }
+    }
+
+    fn check(&self, found: u64) -> Result<(), StoreError> {
+        if self.epoch == found {
+            return Ok(());
+        }
+        let Self { entity, partition, epoch } = self;
+        Err(StoreError::fenced(format!(
+            "partition {partition} of {entity} is in epoch {found}, the write expected {epoch}"
+        )))
     }
 }
 

@@ -71,6 +71,10 @@ pub(in crate::store) async fn connect_sqlite(url: &str) -> Result<SharedStore> {
         let pool = pool.map_err(|e| unreachable("SQLite in memory").caused_by(e))?;
         return Ok(sqlite(pool));
     }
+    if options.get_filename().as_os_str().is_empty() {
+        // Each connection would have an empty database of its own.
+        return Err(Error::configuration("the store's `sqlite:` URL names no file"));
+    }
     if !url.contains("mode=") {
         options = options.create_if_missing(true);
     }

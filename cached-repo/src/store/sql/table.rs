@@ -92,9 +92,7 @@ fn quote<D: Dialect>(name: &str) -> String {
 
 fn refusal<D: Dialect>(value: &Value<'_>, id: bool) -> Option<String> {
     match value {
-        Value::U64(v) if *v > D::U64_MAX => {
-            Some(format!("integers above {} ({v} was given)", D::U64_MAX))
-        }
+        Value::U64(v) if *v > D::U64_MAX => Some(format!("integers above {}", D::U64_MAX)),
         value => D::refusal(value, id),
     }
 }

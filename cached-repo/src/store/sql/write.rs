@@ -153,24 +153,15 @@ async fn check_fences<D: Dialect>(
     let mut epochs = HashMap::new();
     for row in &rows {
         let column = |i, kind| D::value(row, i, kind).map_err(StoreError::systemic);
-        let (entity, partition) = (column(0, Kind::Text)?, column(1, Kind::I64)?);
-        if let (Value::Text(entity), Value::I64(partition), Value::I64(epoch)) =
-            (entity, partition, column(2, Kind::I64)?)
-        {
+        let row = (column(0, Kind::Text)?, column(1, Kind::U64)?, column(2, Kind::U64)?);
+        if let (Value::Text(entity), Value::U64(partition), Value::U64(epoch)) = row {
             epochs.insert((entity.into_owned(), partition), epoch);
         }
     }
-    for fence in fences {
-        let key = (fence.entity.clone(), i64::from(fence.partition));
-        let found = epochs.get(&key).copied().unwrap_or(0);
-        if u64::try_from(found) != Ok(fence.epoch) {
-            let Fence { entity, partition, epoch } = fence;
-            return Err(StoreError::fenced(format!(
-                "partition {partition} of {entity} is in epoch {found}, the write expected {epoch}"
-            )));
-        }
-    }
-    Ok(())
+    fences.iter().try_for_each(|fence| {
+        let key = (fence.entity.clone(), u64::from(fence.partition));
+        fence.check(epochs.get(&key).copied().unwrap_or(0))
+    })
 }
 
 /// The number of the lock that keeps an epoch from being raised. Two partitions with one number
