@@ -22,6 +22,10 @@ impl Store for Counting {
         Box::pin(async { Ok(Vec::new()) })
     }
 
+    fn check(&self, _: &Schema, _: &Change) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn apply<'a>(
         &'a self,
         _: &'a Schema,

@@ -9,7 +9,7 @@ use crate::{
 
 /// That each column of the change is there, is null only where it may be, and is within its kind.
 /// What a certain database cannot hold is that store's to refuse.
-pub(super) fn check(schema: &Schema, change: &Change) -> Result<(), StoreError> {
+pub fn check_kinds(schema: &Schema, change: &Change) -> Result<(), StoreError> {
     check_id(schema, change.id().values())?;
     let Some(record) = change.record() else { return Ok(()) };
     if record.len() > schema.columns().len() {

@@ -87,7 +87,7 @@ impl Store for MemoryStore {
     }
 
     fn check(&self, schema: &Schema, change: &Change) -> Result<(), StoreError> {
-        super::check(schema, change)
+        super::check::check_kinds(schema, change)
     }
 
     fn apply<'a>(

@@ -24,6 +24,7 @@ mod memory;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 
+pub use check::check_kinds;
 pub use connect::connect;
 pub use error::{Class, StoreError};
 pub use json::{from_json, to_json};
@@ -74,7 +75,7 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     ) -> BoxFuture<'a, Result<Vec<Record<'static>>, StoreError>>;
 
     /// Looks whether the database can hold a change exactly, without asking it. Repositories call it
-    /// before they announce a write to other processes. The function [`check`] has what every store
+    /// before they announce a write to other processes. The function [`check_kinds`] has what every store
     /// must refuse.
     fn check(&self, schema: &Schema, change: &Change) -> Result<(), StoreError>;
 
@@ -179,7 +180,7 @@ impl<'a> Batch<'a> {
     ///
     /// The error to answer with if not.
     pub fn check(&self, schema: &Schema, epoch: impl Fn(&Fence) -> u64) -> Result<(), StoreError> {
-        self.changes.iter().try_for_each(|change| check::check(schema, change))?;
+        self.changes.iter().try_for_each(|change| check::check_kinds(schema, change))?;
         self.fences.iter().try_for_each(|fence| fence.check(epoch(fence)))?;
         if self.deadline <= Clock::new().now() {
             return Err(StoreError::transient("the deadline of the write has passed"));

@@ -6,28 +6,19 @@ use cached_repo::{Change, EntityId, Record, Schema, store::*};
 use serde_json::{Value as Json, json};
 use tokio::sync::Mutex;
 
-type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
-
+type Checked<T> = Result<T, StoreError>;
+type Answer<'a, T> = BoxFuture<'a, Checked<T>>;
 #[derive(Debug)]
 struct FileStore(PathBuf, Mutex<Json>);
 
 impl FileStore {
-    fn open(path: PathBuf) -> io::Result<SharedStore> {
-        let new = json!({ "identity": format!("{path:?} of process {}", process::id()) });
-        let state = if path.exists() { serde_json::from_slice(&fs::read(&path)?)? } else { new };
-        Ok(Arc::new(Self(path, Mutex::new(state))))
-    }
-
-    /// Changes a copy, which counts once it has replaced the file. (Blocks and does not sync.)
-    async fn write<T, F>(&self, change: F) -> Result<T, StoreError>
-    where
-        F: FnOnce(&mut Json) -> Result<T, StoreError>,
-    {
+    /// Changes a copy, which counts once it has replaced the file. (It blocks and does not sync.)
+    async fn write<T>(&self, change: impl FnOnce(&mut Json) -> Checked<T>) -> Checked<T> {
         let mut current = self.1.lock().await;
         let mut copy = current.clone();
         let answer = change(&mut copy)?;
-        let next = self.0.with_extension("next");
-        let replaced = fs::write(&next, copy.to_string()).and_then(|()| fs::rename(next, &self.0));
+        let (new, path) = (self.0.with_extension("new"), &self.0);
+        let replaced = fs::write(&new, copy.to_string()).and_then(|()| fs::rename(new, path));
         replaced.map_err(|e| StoreError::transient("the file was not replaced").caused_by(e))?;
         *current = copy;
         Ok(answer)
@@ -35,38 +26,32 @@ impl FileStore {
 }
 
 impl Store for FileStore {
-    fn load<'a>(&'a self, table: &'a Schema, query: Query<'a>) -> Answer<'a, Vec<Record<'static>>> {
+    fn load<'a>(&'a self, schema: &'a Schema, q: Query<'a>) -> Answer<'a, Vec<Record<'static>>> {
         Box::pin(async move {
-            let Query::Ids(ids) = query else { return Err(StoreError::systemic("unknown query")) };
-            let rows = &self.1.lock().await["tables"][table.table()];
+            let Query::Ids(ids) = q else { return Err(StoreError::systemic("unknown query")) };
+            let rows = &self.1.lock().await["tables"][schema.table()];
             let ids: BTreeSet<_> = ids.iter().map(EntityId::text).collect();
             let found = ids.into_iter().map(|id| &rows[id]).filter(|row| row.is_object());
-            found.map(|row| from_json(table, row)).collect()
+            found.map(|row| from_json(schema, row)).collect()
         })
     }
-
-    fn check(&self, table: &Schema, change: &Change) -> Result<(), StoreError> {
-        check(table, change)
+    fn check(&self, schema: &Schema, change: &Change) -> Checked<()> {
+        check_kinds(schema, change)
     }
-
-    fn apply<'a>(&'a self, table: &'a Schema, batch: Batch<'a>) -> Answer<'a, Vec<Applied>> {
+    fn apply<'a>(&'a self, schema: &'a Schema, batch: Batch<'a>) -> Answer<'a, Vec<Applied>> {
         Box::pin(self.write(move |state| {
-            let epochs = &state["epochs"];
-            batch.check(table, |fence| {
-                epochs[&fence.entity][fence.partition.to_string()].as_u64().unwrap_or(0)
-            })?;
-            let rows = &mut state["tables"][table.table()];
+            let epoch = |f: &Fence| state["epochs"][&f.entity][f.partition.to_string()].as_u64();
+            batch.check(schema, |fence| epoch(fence).unwrap_or(0))?;
             for change in batch.changes {
-                let row = &mut rows[change.id().text()];
+                let row = &mut state["tables"][schema.table()][change.id().text()];
                 match change.record() {
-                    Some(record) => to_json(table, record, row)?,
+                    Some(record) => to_json(schema, record, row)?,
                     None => *row = Json::Null,
                 }
             }
             Ok(batch.applied())
         }))
     }
-
     fn ledger<'a>(&'a self, operation: Ledger<'a>) -> Answer<'a, Entry> {
         Box::pin(self.write(move |state| match operation {
             Ledger::Install { .. } => Ok(Entry::Done),
@@ -79,7 +64,6 @@ impl Store for FileStore {
             _ => Err(StoreError::systemic("unknown operation")),
         }))
     }
-
     fn describe<'a>(&'a self, _: &'a Schema) -> Answer<'a, Description> {
         Box::pin(async { Ok(Description::default()) })
     }
@@ -88,8 +72,9 @@ impl Store for FileStore {
 #[tokio::main]
 async fn main() -> io::Result<()> {
     let path = env::temp_dir().join(format!("custom-store-{}.json", process::id()));
-    conformance::run(&FileStore::open(path.clone())?, "example").await; // Panics where it is broken.
-    fs::remove_file(path)?;
+    let new = Mutex::new(json!({ "identity": path.display().to_string() }));
+    let store: SharedStore = Arc::new(FileStore(path.clone(), new));
+    conformance::run(&store, "example").await; // Panics where the contract is broken.
     println!("the file store keeps the contract");
-    Ok(())
+    fs::remove_file(path)
 }

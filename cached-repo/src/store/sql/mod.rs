@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{
     Applied, Batch, Description, Entry, Ledger, Query, SharedStore, Store, StoreError,
-    check::{check, check_id},
+    check::{check_id, check_kinds},
 };
 use crate::{
     change::{Change, EntityId},
@@ -134,7 +134,7 @@ impl<D: Dialect> Store for SqlStore<D> {
     }
 
     fn check(&self, schema: &Schema, change: &Change) -> Result<(), StoreError> {
-        check(schema, change)?;
+        check_kinds(schema, change)?;
         match change.record() {
             Some(record) => Table::new::<D>(schema).check::<D>(record),
             None => Ok(()),

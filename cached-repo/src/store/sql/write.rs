@@ -11,7 +11,7 @@ use crate::{
     key::entity_id,
     record::{Record, Value},
     schema::{Kind, Schema},
-    store::{Applied, Batch, Fence, check::check},
+    store::{Applied, Batch, Fence, check::check_kinds},
 };
 
 impl<D: Dialect> SqlStore<D> {
@@ -85,7 +85,7 @@ impl<'a> Plan<'a> {
         let mut puts = Vec::with_capacity(changes.len());
         let mut deleted = Vec::new();
         for change in changes {
-            check(table.schema, change)?;
+            check_kinds(table.schema, change)?;
             match change.record() {
                 Some(record) => {
                     table.check::<D>(record)?;
