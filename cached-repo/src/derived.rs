@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    entity::ColumnError,
+    column::ColumnError,
     record::{Record, Value},
 };
 

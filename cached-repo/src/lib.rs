@@ -18,12 +18,12 @@ mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 mod backend;
-#[cfg(feature = "conformance")]
-#[doc(hidden)]
-pub use backend::conformance::run as backend_conformance;
 
 mod entity;
-pub use entity::{CachedEntity, Column, ColumnError, Id, IntoId, Settings};
+pub use entity::{CachedEntity, Id, IntoId, Settings};
+
+mod column;
+pub use column::{Column, ColumnError};
 
 mod schema;
 pub use schema::{ColumnSpec, Kind, Schema};

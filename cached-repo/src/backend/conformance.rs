@@ -7,7 +7,6 @@ use std::{borrow::Cow, time::Duration};
 
 use super::*;
 use crate::{
-    cache::Cache,
     codec::{Envelope, stamp},
     key::entity_id,
     record::Value,
@@ -15,16 +14,11 @@ use crate::{
 
 const HOLD: Duration = Duration::from_secs(30);
 
-/// Runs the suite over the cache's backend, in both formats. `prefix` must be unused.
-///
-/// # Panics
-///
-/// Where the backend breaks a promise.
-pub async fn run(cache: &Cache, prefix: &str) {
+/// Runs the suite over a backend, in both formats. The namespace must be unused.
+pub(crate) async fn run(backend: &dyn Backend, namespace: &str) {
     for (format, name) in [(Format::Json, "json"), (Format::Hash, "hash")] {
-        let prefix = format!("{prefix}-{name}");
-        let keys = Keyspace::new(&cache.namespace, &prefix, cache.backend.topology(), 4).unwrap();
-        let suite = Suite { cache, prefix, keys, format };
+        let keys = Keyspace::new(namespace, name, backend.topology(), 4).unwrap();
+        let suite = Suite { backend, namespace, keys, format };
         suite.leases_and_fills().await;
         suite.writers_keep_readers_from_filling().await;
         suite.a_put_needs_a_sole_writer_in_the_same_epoch_and_generation().await;
@@ -40,17 +34,13 @@ pub async fn run(cache: &Cache, prefix: &str) {
 }
 
 struct Suite<'a> {
-    cache: &'a Cache,
-    prefix: String,
+    backend: &'a dyn Backend,
+    namespace: &'a str,
     keys: Keyspace,
     format: Format,
 }
 
 impl Suite<'_> {
-    fn backend(&self) -> &dyn Backend {
-        &*self.cache.backend
-    }
-
     /// A slot of partition 0 (another one for another name).
     fn slot(&self, name: &str) -> Slot {
         let slots = (0..).map(|i| {
@@ -69,7 +59,7 @@ impl Suite<'_> {
 
     async fn read(&self, slot: &Slot) -> Option<Raw> {
         let slots = [slot.clone()];
-        let seen = self.backend().read(&self.keys, self.format, &slots).await.unwrap();
+        let seen = self.backend.read(&self.keys, self.format, &slots).await.unwrap();
         seen.into_iter().next().unwrap().raw
     }
 
@@ -90,7 +80,7 @@ impl Suite<'_> {
 
     async fn lease(&self, slot: &Slot, token: &str, replace: bool) -> Lease {
         let asks = [LeaseAsk { slot, replace }];
-        let leases = self.backend().lease(&self.keys, self.format, &asks, token, HOLD).await;
+        let leases = self.backend.lease(&self.keys, self.format, &asks, token, HOLD).await;
         leases.unwrap()[0]
     }
 
@@ -98,19 +88,19 @@ impl Suite<'_> {
         let (body, stamp) = (self.body(text), stamp(1, slot.hash));
         let content = content(State::Clean, &stamp, &body);
         let fills = [Fill { slot, generation, content: Some(content) }];
-        self.backend().fill(&self.keys, &fills, token).await.unwrap()[0]
+        self.backend.fill(&self.keys, &fills, token).await.unwrap()[0]
     }
 
     async fn begin(&self, slot: &Slot, token: &str) -> Begin {
         let slots = [slot.clone()];
-        self.backend().begin(&self.keys, &slots, token, HOLD).await.unwrap()
+        self.backend.begin(&self.keys, &slots, token, HOLD).await.unwrap()
     }
 
     async fn end(&self, slot: &Slot, token: &str, (epoch, generation): (u64, u64)) -> bool {
         let (body, stamp) = (self.body(token), stamp(1, slot.hash));
         let content = Some(content(State::Clean, &stamp, &body));
         let ends = [End { slot, token, epoch, generation, content }];
-        self.backend().end(&self.keys, &ends).await.unwrap()[0]
+        self.backend.end(&self.keys, &ends).await.unwrap()[0]
     }
 
     async fn put(&self, writes: &[(&Slot, Option<&str>)]) -> PutReply {
@@ -125,7 +115,7 @@ impl Suite<'_> {
                 content: body.as_ref().map(|body| content(State::Kept, stamp, body)),
             })
             .collect();
-        self.backend().put(&self.keys, &puts).await.unwrap()
+        self.backend.put(&self.keys, &puts).await.unwrap()
     }
 
     async fn plant_state(&self, slot: &Slot, state: State) {
@@ -139,7 +129,7 @@ impl Suite<'_> {
                 (b"v".to_vec(), b"planted".to_vec()),
             ]),
         };
-        self.backend().plant(&slot.entry, raw).await.unwrap();
+        self.backend.plant(&slot.entry, raw).await.unwrap();
     }
 
     async fn leases_and_fills(&self) {
@@ -153,9 +143,9 @@ impl Suite<'_> {
         assert_eq!(self.lease(&slot, "c", false).await, Lease::Present);
         assert_eq!(self.lease(&slot, "c", true).await, Lease::Granted { generation: 0 });
         let returned = [Fill { slot: &slot, generation: 0, content: None }];
-        assert!(self.backend().fill(&self.keys, &returned, "c").await.unwrap()[0]);
+        assert!(self.backend.fill(&self.keys, &returned, "c").await.unwrap()[0]);
         assert_eq!(self.value(&slot).await.as_deref(), Some("a"), "nothing was written");
-        let evicted = self.backend().evict(&self.keys, &[slot.clone()]).await.unwrap();
+        let evicted = self.backend.evict(&self.keys, std::slice::from_ref(&slot)).await.unwrap();
         assert_eq!((evicted, self.read(&slot).await), (vec![true], None));
     }
 
@@ -203,7 +193,8 @@ impl Suite<'_> {
             let kept = state == State::Kept;
             assert_eq!(refused, if kept { Begin::Kept(0) } else { Begin::Dirty(0) });
             assert_eq!(self.lease(&slot, "r", true).await, Lease::Present);
-            let evicted = self.backend().evict(&self.keys, &[slot.clone()]).await.unwrap();
+            let evicted =
+                self.backend.evict(&self.keys, std::slice::from_ref(&slot)).await.unwrap();
             assert_eq!(evicted, [false]);
             assert!(!self.end(&slot, "x", (0, 0)).await);
             if !kept {
@@ -214,19 +205,18 @@ impl Suite<'_> {
         }
         let (clean, dirty) = (self.slot("clean"), self.slot("pinned-d"));
         let slots = [clean.clone(), dirty];
-        let begun = self.backend().begin(&self.keys, &slots, "x", HOLD).await.unwrap();
+        let begun = self.backend.begin(&self.keys, &slots, "x", HOLD).await.unwrap();
         assert_eq!(begun, Begin::Dirty(1));
         let lease = self.lease(&clean, "r", false).await;
         assert_eq!(lease, Lease::Granted { generation: 0 }, "a refused begin changes nothing");
     }
 
     async fn another_home_is_fenced(&self) {
-        let (namespace, topology) = (&self.cache.namespace, self.backend().topology());
-        let prefix = format!("{}-home", self.prefix);
-        let keys = Keyspace::new(namespace, &prefix, topology, 1).unwrap();
+        let prefix = format!("{}-home", self.format);
+        let keys = Keyspace::new(self.namespace, &prefix, self.backend.topology(), 1).unwrap();
         let slots = [keys.slot(&entity_id(vec![Value::I64(1)]).unwrap())];
-        self.backend().plant_meta(&keys, 0, Meta::Home("gone")).await.unwrap();
-        let begun = self.backend().begin(&keys, &slots, "x", HOLD).await.unwrap();
+        self.backend.plant_meta(&keys, 0, Meta::Home("gone")).await.unwrap();
+        let begun = self.backend.begin(&keys, &slots, "x", HOLD).await.unwrap();
         assert_eq!(begun, Begin::Fenced);
     }
 
@@ -247,18 +237,18 @@ impl Suite<'_> {
     async fn a_generation_outdates_fills(&self) {
         let slot = self.slot("generation");
         self.lease(&slot, "a", false).await;
-        self.backend().plant_meta(&self.keys, 0, Meta::Generation(7)).await.unwrap();
+        self.backend.plant_meta(&self.keys, 0, Meta::Generation(7)).await.unwrap();
         assert!(!self.fill(&slot, "a", 0, "old").await, "the generation moved under the lease");
         assert_eq!(self.lease(&slot, "a", false).await, Lease::Granted { generation: 7 });
         assert!(self.fill(&slot, "a", 7, "new").await);
         let slots = [slot.clone()];
-        let seen = self.backend().read(&self.keys, self.format, &slots).await.unwrap();
+        let seen = self.backend.read(&self.keys, self.format, &slots).await.unwrap();
         assert_eq!(seen[0].generation, 7);
-        self.backend().plant_meta(&self.keys, 0, Meta::Epoch(3)).await.unwrap();
+        self.backend.plant_meta(&self.keys, 0, Meta::Epoch(3)).await.unwrap();
         assert_eq!(self.begin(&slot, "w").await, Begin::Begun { epoch: 3, generation: 7 });
         assert!(self.end(&slot, "w", (3, 7)).await);
-        self.backend().plant_meta(&self.keys, 0, Meta::Generation(0)).await.unwrap();
-        self.backend().plant_meta(&self.keys, 0, Meta::Epoch(0)).await.unwrap();
+        self.backend.plant_meta(&self.keys, 0, Meta::Generation(0)).await.unwrap();
+        self.backend.plant_meta(&self.keys, 0, Meta::Epoch(0)).await.unwrap();
     }
 
     async fn entries_of_another_type_are_replaced(&self) {
@@ -267,7 +257,7 @@ impl Suite<'_> {
             Format::Json => Raw::Fields(vec![(b"v".to_vec(), b"x".to_vec())]),
             _ => Raw::Text(b"text".to_vec()),
         };
-        self.backend().plant(&slot.entry, other).await.unwrap();
+        self.backend.plant(&slot.entry, other).await.unwrap();
         assert!(matches!(self.read(&slot).await, None | Some(Raw::WrongType)));
         assert_eq!(self.lease(&slot, "a", false).await, Lease::Granted { generation: 0 });
         assert!(self.fill(&slot, "a", 0, "mine").await);
@@ -277,7 +267,7 @@ impl Suite<'_> {
     async fn facts_are_recorded_once(&self) {
         let register = async |value: &str| {
             let facts = [("first", value.to_owned()), ("second", "same".to_owned())];
-            self.backend().register(&self.keys, &facts).await.unwrap()
+            self.backend.register(&self.keys, &facts).await.unwrap()
         };
         assert_eq!(register("a").await, ["a", "same"]);
         assert_eq!(register("b").await, ["a", "same"]);
@@ -288,7 +278,7 @@ impl Suite<'_> {
         self.begin(&slot, "overlapping").await;
         self.end(&slot, "overlapping", (0, 0)).await;
         let slots = [slot.clone()];
-        self.backend().begin(&self.keys, &slots, "dead", short).await.unwrap();
+        self.backend.begin(&self.keys, &slots, "dead", short).await.unwrap();
         assert_eq!(self.lease(&slot, "r", false).await, Lease::Blocked);
         // The token's own deadline is what this waits for; nothing else can end it.
         while self.lease(&slot, "r", false).await == Lease::Blocked {
@@ -299,7 +289,7 @@ impl Suite<'_> {
         let brief = Content { ttl: Some(short), ..content(State::Clean, &stamp, &body) };
         self.lease(&slot, "f", true).await;
         let fills = [Fill { slot: &slot, generation: 0, content: Some(brief) }];
-        assert!(self.backend().fill(&self.keys, &fills, "f").await.unwrap()[0]);
+        assert!(self.backend.fill(&self.keys, &fills, "f").await.unwrap()[0]);
         while self.read(&slot).await.is_some() {
             tokio::time::sleep(short).await;
         }

@@ -12,7 +12,7 @@ use crate::{
     change::EntityId,
     clock::{Clock, Random},
     codec::{Body, Codec, State},
-    entity::ColumnError,
+    column::ColumnError,
     key::{self, Keyspace, Slot},
     record::Record,
     schema::Schema,

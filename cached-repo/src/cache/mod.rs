@@ -55,6 +55,18 @@ impl Cache {
         Self::builder().in_memory()
     }
 
+    /// Checks that the backend keeps the promises that repositories build on. The namespace must be
+    /// unused.
+    ///
+    /// # Panics
+    ///
+    /// Where the backend breaks a promise.
+    #[cfg(feature = "conformance")]
+    #[doc(hidden)]
+    pub async fn check_conformance(&self) {
+        crate::backend::conformance::run(&*self.backend, &self.namespace).await;
+    }
+
     /// Settings for a cache.
     pub fn builder() -> CacheBuilder {
         CacheBuilder::default()

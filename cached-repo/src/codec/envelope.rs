@@ -17,7 +17,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::entity::ColumnError;
+use crate::column::ColumnError;
 
 /// The field's name, in JSON and in a hash.
 pub(crate) const ENVELOPE_FIELD: &str = "_cr";

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Decoded, ENVELOPE_FIELD, Envelope, json::column_named, mismatch};
 use crate::{
-    entity::ColumnError,
+    column::ColumnError,
     record::{Record, Value},
     schema::{ColumnSpec, Kind, Schema},
 };

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{Decoded, ENVELOPE_FIELD, Envelope, mismatch};
 use crate::{
-    entity::ColumnError,
+    column::ColumnError,
     record::{Record, Value},
     schema::{ColumnSpec, Kind, Schema},
 };

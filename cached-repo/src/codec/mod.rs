@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 use crate::{
-    entity::ColumnError,
+    column::ColumnError,
     error::Error,
     record::{Record, Value},
     schema::Schema,

@@ -1,22 +1,22 @@
 //! The backends keep the promises that the cache builds on: one suite over each of them.
 
-use cached_repo::{Cache, backend_conformance};
+use cached_repo::Cache;
 use tests::{isolate, servers};
 
 #[tokio::test]
 async fn the_in_process_backend_conforms() {
-    backend_conformance(&Cache::in_memory(), "suite").await;
+    Cache::builder().namespace("suite").in_memory().check_conformance().await;
 }
 
 #[tokio::test]
 async fn redis_conforms() {
     let builder = Cache::builder().namespace(isolate::unique("backend"));
-    backend_conformance(&builder.connect(&servers::redis_url()).await.unwrap(), "suite").await;
+    builder.connect(&servers::redis_url()).await.unwrap().check_conformance().await;
 }
 
 #[tokio::test]
 async fn a_node_in_cluster_mode_conforms() {
     let builder = Cache::builder().namespace(isolate::unique("backend")).accept_cluster();
     let cache = builder.connect(&servers::redis_cluster_url()).await.unwrap();
-    backend_conformance(&cache, "suite").await;
+    cache.check_conformance().await;
 }

@@ -12,5 +12,6 @@ mod interleavings;
 mod nothing_older;
 mod promises;
 mod refusals;
+mod state_machine;
 mod stores;
 mod tidy;

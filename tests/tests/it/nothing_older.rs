@@ -148,10 +148,8 @@ impl Run {
             let saving = async { repo.save(&todo(&id.to_string(), &name)).await };
             // A crashed writer never answers: its process is gone.
             let deadline = Duration::from_millis(800);
-            if let Ok(saved) = tokio::time::timeout(deadline, saving).await {
-                if saved.is_ok() {
-                    self.acknowledged[id].fetch_max(self.store.number(&name), SeqCst);
-                }
+            if let Ok(Ok(_)) = tokio::time::timeout(deadline, saving).await {
+                self.acknowledged[id].fetch_max(self.store.number(&name), SeqCst);
             }
             tokio::time::sleep(Duration::from_micros(fastrand::u64(..2000))).await;
         }

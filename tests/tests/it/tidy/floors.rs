@@ -8,7 +8,10 @@ use super::{
 /// The modules of `cached-repo`, by floor. A file imports from a lower floor or from its own folder.
 const FLOORS: [&[&str]; 7] = [
     &["error", "clock", "retry"],
-    &["entity", "schema", "record", "change", "key", "codec", "backend", "names", "derived"],
+    &[
+        "entity", "column", "schema", "record", "change", "key", "codec", "backend", "names",
+        "derived",
+    ],
     &["near", "redis", "memory", "store"],
     &["cache", "batching"],
     &["strategy", "worker"],

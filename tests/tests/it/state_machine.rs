@@ -1,0 +1,208 @@
+//! Random operations of two processes against a map, with virtual time; a failing case shrinks.
+
+use std::{collections::HashMap, time::Duration};
+
+use cached_repo::{ErrorKind, Outcome, Repository, Strategy, store::StoreError};
+use proptest::{
+    collection::vec,
+    prelude::{ProptestConfig, any, prop_assert_eq, prop_oneof, proptest},
+    strategy::Strategy as Generator,
+    test_runner::TestCaseError,
+};
+use tests::Point;
+
+use crate::stage::{Stage, Todo, todo};
+
+/// Few ids, so that operations meet.
+const IDS: [&str; 4] = ["a", "b", ":", "é"];
+
+/// What one of the two processes does.
+#[derive(Clone, Debug)]
+enum Step {
+    Save {
+        process: usize,
+        id: usize,
+        name: u8,
+    },
+    SaveMany {
+        process: usize,
+        names: Vec<(usize, u8)>,
+    },
+    Delete {
+        process: usize,
+        id: usize,
+    },
+    Get {
+        process: usize,
+        id: usize,
+    },
+    GetMany {
+        process: usize,
+        ids: Vec<usize>,
+    },
+    Exists {
+        process: usize,
+        id: usize,
+    },
+    Evict {
+        process: usize,
+        id: usize,
+    },
+    /// The store refuses the next write, or its answer is lost after it took effect.
+    Fail {
+        process: usize,
+        id: usize,
+        name: u8,
+        unknown: bool,
+    },
+    Wait {
+        seconds: u64,
+    },
+}
+
+fn step() -> impl Generator<Value = Step> {
+    let (process, id) = (0..2_usize, 0..IDS.len());
+    prop_oneof![
+        4 => (process.clone(), id.clone(), any::<u8>())
+            .prop_map(|(process, id, name)| Step::Save { process, id, name }),
+        1 => (process.clone(), vec((id.clone(), any::<u8>()), 0..5))
+            .prop_map(|(process, names)| Step::SaveMany { process, names }),
+        2 => (process.clone(), id.clone()).prop_map(|(process, id)| Step::Delete { process, id }),
+        6 => (process.clone(), id.clone()).prop_map(|(process, id)| Step::Get { process, id }),
+        2 => (process.clone(), vec(id.clone(), 0..6))
+            .prop_map(|(process, ids)| Step::GetMany { process, ids }),
+        1 => (process.clone(), id.clone()).prop_map(|(process, id)| Step::Exists { process, id }),
+        1 => (process.clone(), id.clone()).prop_map(|(process, id)| Step::Evict { process, id }),
+        1 => (process, id, any::<u8>(), any::<bool>())
+            .prop_map(|(process, id, name, unknown)| Step::Fail { process, id, name, unknown }),
+        2 => (0..4000_u64).prop_map(|seconds| Step::Wait { seconds }),
+    ]
+}
+
+/// Two processes and what they should see.
+struct Machine {
+    stage: Stage,
+    processes: [Repository<Todo>; 2],
+    model: HashMap<&'static str, Todo>,
+}
+
+impl Machine {
+    async fn new(strategy: Strategy) -> Self {
+        let stage = Stage::in_process(strategy).await;
+        let processes = [stage.process().await, stage.process().await];
+        Self { stage, processes, model: HashMap::new() }
+    }
+
+    async fn run(&mut self, step: Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Save { process, id, name } => {
+                let entity = todo(IDS[id], &name.to_string());
+                let _ = self.processes[process].save(&entity).await.unwrap();
+                self.model.insert(IDS[id], entity);
+            }
+            Step::SaveMany { process, names } => {
+                let all: Vec<_> =
+                    names.iter().map(|(id, name)| todo(IDS[*id], &name.to_string())).collect();
+                let saved = self.processes[process].save_many(&all).await.unwrap();
+                prop_assert_eq!(saved.len(), all.len());
+                self.model.extend(names.iter().map(|(id, _)| IDS[*id]).zip(all));
+            }
+            Step::Delete { process, id } => {
+                let _ = self.processes[process].delete(IDS[id]).await.unwrap();
+                self.model.remove(IDS[id]);
+            }
+            Step::Get { process, id } => {
+                let found = self.processes[process].get(IDS[id]).await.unwrap();
+                prop_assert_eq!(found.as_ref(), self.model.get(IDS[id]));
+            }
+            Step::GetMany { process, ids } => {
+                let ids: Vec<_> = ids.into_iter().map(|id| IDS[id]).collect();
+                let found = self.processes[process].get_many(ids.clone()).await.unwrap();
+                let expected: Vec<_> = ids.iter().map(|id| self.model.get(id).cloned()).collect();
+                prop_assert_eq!(found, expected);
+            }
+            Step::Exists { process, id } => {
+                let exists = self.processes[process].exists(IDS[id]).await.unwrap();
+                prop_assert_eq!(exists, self.model.contains_key(IDS[id]));
+            }
+            Step::Evict { process, id } => {
+                let evicted = self.processes[process].evict(IDS[id]).await;
+                prop_assert_eq!(evicted.is_ok(), self.stage.strategy.needs_store());
+            }
+            Step::Fail { process, id, name, unknown } => {
+                self.fail(process, IDS[id], name, unknown).await?;
+            }
+            Step::Wait { seconds } => tokio::time::advance(Duration::from_secs(seconds)).await,
+        }
+        Ok(())
+    }
+
+    async fn fail(
+        &mut self,
+        process: usize,
+        id: &'static str,
+        name: u8,
+        unknown: bool,
+    ) -> Result<(), TestCaseError> {
+        if !self.stage.strategy.needs_store() {
+            return Ok(());
+        }
+        let (point, failure) = match unknown {
+            true => (Point::AfterApply, StoreError::unknown("lost")),
+            false => (Point::BeforeApply, StoreError::record("refused")),
+        };
+        self.stage.gate.fail(point, None, failure);
+        let entity = todo(id, &name.to_string());
+        let error = self.processes[process].save(&entity).await.unwrap_err();
+        if unknown {
+            prop_assert_eq!(error.outcome(), Outcome::Unknown);
+            self.model.insert(id, entity);
+        } else {
+            prop_assert_eq!(
+                (error.kind(), error.outcome()),
+                (ErrorKind::Refused, Outcome::NotApplied)
+            );
+        }
+        Ok(())
+    }
+}
+
+fn holds(strategy: Strategy, steps: Vec<Step>) -> Result<(), TestCaseError> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let mut machine = Machine::new(strategy).await;
+        for step in steps {
+            machine.run(step).await?;
+        }
+        Ok(())
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        max_shrink_iters: 2000,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn cache_aside_reads_what_the_map_holds(steps in vec(step(), 1..60)) {
+        holds(Strategy::CacheAside, steps)?;
+    }
+
+    #[test]
+    fn read_through_reads_what_the_map_holds(steps in vec(step(), 1..60)) {
+        holds(Strategy::ReadThrough, steps)?;
+    }
+
+    #[test]
+    fn write_through_reads_what_the_map_holds(steps in vec(step(), 1..60)) {
+        holds(Strategy::WriteThrough, steps)?;
+    }
+
+    #[test]
+    fn redis_only_reads_what_the_map_holds(steps in vec(step(), 1..60)) {
+        holds(Strategy::RedisOnly, steps)?;
+    }
+}
