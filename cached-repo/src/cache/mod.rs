@@ -13,12 +13,14 @@ mod counts;
 mod entries;
 mod flight;
 mod owed;
+mod steps;
 
 pub(crate) use counts::Counters;
 pub use counts::Counts;
-pub(crate) use entries::{Begun, Entries, Entry, Filling, Lifetimes, Refusal};
+pub(crate) use entries::{Entries, Entry, Lifetimes};
 pub(crate) use flight::{Flights, Landing, Lead, Phase};
 pub(crate) use owed::Owed;
+pub(crate) use steps::{Begun, Filling, Refusal};
 
 /// A connection to Redis, cheap to clone; build repositories on it.
 ///

@@ -4,7 +4,6 @@
 //! awaits, so every call completes at its first poll.
 
 use std::{
-    collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -14,15 +13,15 @@ use crate::{
         Backend, Begin, CacheError, End, Fill, Lease, LeaseAsk, Put, PutReply, Reply, Seen, Server,
     },
     clock::Clock,
-    codec::{Format, State as EntryState},
+    codec::Format,
     key::{Keyspace, Slot, Topology},
 };
 
 mod entries;
 mod intents;
+mod state;
 
-use entries::Entries;
-use intents::Intents;
+use state::{RUN_ID, State};
 
 /// A cache in this process.
 #[derive(Debug)]
@@ -31,34 +30,6 @@ pub(crate) struct MemoryBackend {
     topology: Topology,
     state: Mutex<State>,
 }
-
-/// What Redis would hold, by key.
-#[derive(Debug, Default)]
-struct State {
-    entries: Entries,
-    /// Token and deadline (µs) of the reader that may fill.
-    leases: HashMap<String, (String, u64)>,
-    intents: HashMap<String, Intents>,
-    metas: HashMap<String, Meta>,
-    generations: HashMap<String, u64>,
-    registries: HashMap<String, HashMap<&'static str, String>>,
-    /// Calls until what has expired is thrown away.
-    sweep_in: usize,
-}
-
-/// What is known of a partition.
-#[derive(Debug, Default, Clone)]
-struct Meta {
-    clock: u64,
-    epoch: u64,
-    home: Option<String>,
-}
-
-/// Looking at everything once in so many calls keeps what has expired from piling up.
-const SWEEP_EVERY: usize = 4096;
-
-/// What this server is called where a journal says which server it belongs to.
-const RUN_ID: &str = "in-process";
 
 impl MemoryBackend {
     pub(crate) fn new(clock: Clock) -> Self {
@@ -71,160 +42,8 @@ impl MemoryBackend {
         // none that we know of) spoils nothing.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.micros();
-        match state.sweep_in.checked_sub(1) {
-            Some(left) => state.sweep_in = left,
-            None => state.sweep(now),
-        }
+        state.sweep_now_and_then(now);
         (state, now)
-    }
-}
-
-impl State {
-    fn sweep(&mut self, now: u64) {
-        self.entries.expire(now);
-        self.leases.retain(|_, (_, deadline)| *deadline > now);
-        self.intents.retain(|_, intents| {
-            intents.expire(now);
-            intents.is_live()
-        });
-        self.sweep_in = SWEEP_EVERY;
-    }
-
-    fn generation(&self, keys: &Keyspace, partition: u32) -> u64 {
-        self.generations.get(keys.generation(partition)).copied().unwrap_or(0)
-    }
-
-    fn meta(&self, keys: &Keyspace, partition: u32) -> Meta {
-        self.metas.get(&keys.meta(partition)).cloned().unwrap_or_default()
-    }
-
-    /// The live intents of a slot.
-    fn intents(&mut self, keys: &Keyspace, slot: &Slot, now: u64) -> &mut Intents {
-        let intents = self.intents.entry(keys.intents(slot)).or_default();
-        intents.expire(now);
-        intents
-    }
-
-    fn lease_holder(&self, keys: &Keyspace, slot: &Slot, now: u64) -> Option<&str> {
-        let (token, deadline) = self.leases.get(&keys.lease(slot))?;
-        (*deadline > now).then_some(token.as_str())
-    }
-
-    fn lease(
-        &mut self,
-        keys: &Keyspace,
-        format: Format,
-        ask: &LeaseAsk<'_>,
-        (token, until): (&str, u64),
-        now: u64,
-    ) -> Lease {
-        let slot = ask.slot;
-        if self.intents(keys, slot, now).is_live() {
-            return Lease::Blocked;
-        }
-        let usable = !ask.replace && self.entries.is_of(&slot.entry, format, now);
-        if usable || self.entries.is_pinned(&slot.entry, now) {
-            return Lease::Present;
-        }
-        if self.lease_holder(keys, slot, now).is_some() {
-            return Lease::Held;
-        }
-        self.leases.insert(keys.lease(slot), (token.to_owned(), until));
-        Lease::Granted { generation: self.generation(keys, slot.partition) }
-    }
-
-    fn fill(&mut self, keys: &Keyspace, fill: &Fill<'_>, token: &str, now: u64) -> bool {
-        let slot = fill.slot;
-        if self.lease_holder(keys, slot, now) != Some(token) {
-            return false;
-        }
-        self.leases.remove(&keys.lease(slot));
-        if self.intents(keys, slot, now).is_live()
-            || self.generation(keys, slot.partition) != fill.generation
-            || self.entries.is_pinned(&slot.entry, now)
-        {
-            return false;
-        }
-        if let Some(content) = &fill.content {
-            self.entries.write(slot, content, 0, fill.generation, now);
-        }
-        true
-    }
-
-    fn begin(
-        &mut self,
-        keys: &Keyspace,
-        slots: &[Slot],
-        token: &str,
-        hold: u64,
-        now: u64,
-    ) -> Begin {
-        let Some(first) = slots.first() else { return Begin::Begun { epoch: 0, generation: 0 } };
-        let meta = self.meta(keys, first.partition);
-        if meta.home.is_some_and(|home| home != RUN_ID) {
-            return Begin::Fenced;
-        }
-        for (index, slot) in slots.iter().enumerate() {
-            match self.entries.state(&slot.entry, now).flatten() {
-                Some(EntryState::Kept) => return Begin::Kept(index),
-                Some(state) if state.is_pinned() => return Begin::Dirty(index),
-                _ => {}
-            }
-        }
-        for slot in slots {
-            self.intents(keys, slot, now).begin(token, now + hold);
-            self.entries.remove(&slot.entry);
-            self.leases.remove(&keys.lease(slot));
-        }
-        Begin::Begun { epoch: meta.epoch, generation: self.generation(keys, first.partition) }
-    }
-
-    fn end(&mut self, keys: &Keyspace, end: &End<'_>, now: u64) -> bool {
-        let slot = end.slot;
-        let alone = self.intents(keys, slot, now).end(end.token);
-        if !self.intents(keys, slot, now).is_live() {
-            self.intents.remove(&keys.intents(slot));
-        }
-        self.leases.remove(&keys.lease(slot));
-        if self.entries.is_pinned(&slot.entry, now) {
-            return false;
-        }
-        let same = self.meta(keys, slot.partition).epoch == end.epoch
-            && self.generation(keys, slot.partition) == end.generation;
-        match &end.content {
-            Some(content) if alone && same => {
-                self.entries.write(slot, content, 0, end.generation, now);
-                true
-            }
-            _ => {
-                self.entries.remove(&slot.entry);
-                false
-            }
-        }
-    }
-
-    fn put(&mut self, keys: &Keyspace, puts: &[Put<'_>], now: u64) -> PutReply {
-        for (index, put) in puts.iter().enumerate() {
-            let state = self.entries.state(&put.slot.entry, now).flatten();
-            if state.is_some_and(|s| s.is_pinned() && s != EntryState::Kept) {
-                return PutReply::Dirty(index);
-            }
-        }
-        let mut versions = Vec::with_capacity(puts.len());
-        for put in puts {
-            let slot = put.slot;
-            let generation = self.generation(keys, slot.partition);
-            let meta = self.metas.entry(keys.meta(slot.partition)).or_default();
-            meta.clock = now.max(meta.clock + 1);
-            let version = meta.clock;
-            versions.push(version);
-            self.leases.remove(&keys.lease(slot));
-            match &put.content {
-                Some(content) => self.entries.write(slot, content, version, generation, now),
-                None => self.entries.remove(&slot.entry),
-            }
-        }
-        PutReply::Written(versions)
     }
 }
 
@@ -245,7 +64,7 @@ impl Backend for MemoryBackend {
     ) -> Reply<'a, Vec<Seen>> {
         let (state, now) = self.enter();
         let see = |slot: &Slot| Seen {
-            raw: state.entries.read(&slot.entry, format, now),
+            raw: state.read(slot, format, now),
             generation: state.generation(keys, slot.partition),
         };
         done(slots.iter().map(see).collect())
@@ -297,15 +116,7 @@ impl Backend for MemoryBackend {
 
     fn evict<'a>(&'a self, keys: &'a Keyspace, slots: &'a [Slot]) -> Reply<'a, Vec<bool>> {
         let (mut state, now) = self.enter();
-        let mut evict = |slot: &Slot| {
-            let copy = !state.entries.is_pinned(&slot.entry, now);
-            if copy {
-                state.entries.remove(&slot.entry);
-                state.leases.remove(&keys.lease(slot));
-            }
-            copy
-        };
-        done(slots.iter().map(&mut evict).collect())
+        done(slots.iter().map(|slot| state.evict(keys, slot, now)).collect())
     }
 
     fn register<'a>(
@@ -314,11 +125,7 @@ impl Backend for MemoryBackend {
         facts: &'a [(&'static str, String)],
     ) -> Reply<'a, Vec<String>> {
         let (mut state, _) = self.enter();
-        let known = state.registries.entry(keys.registry()).or_default();
-        let record = |(name, value): &(&'static str, String)| {
-            known.entry(name).or_insert_with(|| value.clone()).clone()
-        };
-        done(facts.iter().map(record).collect())
+        done(state.register(keys, facts))
     }
 
     fn server(&self) -> Reply<'_, Server> {
@@ -333,7 +140,7 @@ impl Backend for MemoryBackend {
     #[cfg(feature = "conformance")]
     fn plant<'a>(&'a self, key: &'a str, raw: crate::codec::Raw) -> Reply<'a, ()> {
         let (mut state, _) = self.enter();
-        state.entries.plant(key, raw);
+        state.plant(key, raw);
         done(())
     }
 
@@ -344,16 +151,8 @@ impl Backend for MemoryBackend {
         partition: u32,
         planted: crate::backend::Meta,
     ) -> Reply<'a, ()> {
-        use crate::backend::Meta as Planted;
         let (mut state, _) = self.enter();
-        let meta = state.metas.entry(keys.meta(partition)).or_default();
-        match planted {
-            Planted::Home(home) => meta.home = Some(home.to_owned()),
-            Planted::Epoch(epoch) => meta.epoch = epoch,
-            Planted::Generation(generation) => {
-                state.generations.insert(keys.generation(partition).to_owned(), generation);
-            }
-        }
+        state.plant_meta(keys, partition, planted);
         done(())
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     },
     clock::{Clock, Random},
     codec::Format,
-    error::Result,
+    error::{Error, Result},
     key::{Keyspace, Slot, Topology},
 };
 
@@ -48,13 +48,13 @@ impl RedisBackend {
         let facts = backend.info().await.map_err(CacheError::into_error)?;
         let version = facts.get("redis_version").map_or("", String::as_str);
         if parse_version(version).is_some_and(|found| found < VERSION_MIN) {
-            return Err(crate::Error::configuration(format!(
+            return Err(Error::configuration(format!(
                 "Redis {version} is too old: use 6.2 or newer"
             )));
         }
         if facts.get("cluster_enabled").is_some_and(|enabled| enabled == "1") {
             if !accept_cluster {
-                return Err(crate::Error::configuration(
+                return Err(Error::configuration(
                     "this server is in cluster mode, which is not built yet: use a standalone one",
                 ));
             }

@@ -17,7 +17,7 @@ use futures_util::future::BoxFuture;
 use crate::{
     cache::Entries,
     change::{Change, EntityId},
-    error::{Error, Result},
+    error::{Error, ErrorKind, Outcome, Result},
     record::Record,
     store::SharedStore,
 };
@@ -157,11 +157,9 @@ async fn detached<T: Send + 'static>(
     match tokio::spawn(work).await {
         Ok(result) => result,
         Err(stopped) => {
-            let outcome = crate::Outcome::Unknown;
+            let outcome = Outcome::Unknown;
             let message = "the task that did the work panicked or its runtime was shut down";
-            Err(Error::new(crate::ErrorKind::Internal, message)
-                .outcome_is(outcome)
-                .caused_by(stopped))
+            Err(Error::new(ErrorKind::Internal, message).outcome_is(outcome).caused_by(stopped))
         }
     }
 }

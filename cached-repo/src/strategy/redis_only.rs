@@ -8,7 +8,7 @@ use super::{Flow, Saved};
 use crate::{
     cache::{Entries, Entry},
     change::{Change, EntityId},
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Outcome, Result},
     record::Record,
 };
 
@@ -57,7 +57,7 @@ impl RedisOnly {
         let written = entries.put(&writes).await.map_err(|error| {
             let ambiguous = error.is_ambiguous();
             let error = error.into_error();
-            if ambiguous { error.outcome_is(crate::Outcome::Unknown) } else { error }
+            if ambiguous { error.outcome_is(Outcome::Unknown) } else { error }
         })?;
         entries.counters.puts.add(written.iter().flatten().count());
         let receipt = |version| match version {

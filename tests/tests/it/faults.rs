@@ -5,10 +5,7 @@ use std::time::Duration;
 use cached_repo::{Cache, CacheStep, ErrorKind, Format, Outage, Outcome, Repository, Strategy};
 use tests::{Mode, Point, Proxy, servers, servers::PrivateRedis};
 
-use crate::stage::{On, Over, Stage, Todo, todo};
-
-const STORE_FIRST: [Strategy; 3] =
-    [Strategy::CacheAside, Strategy::ReadThrough, Strategy::WriteThrough];
+use crate::stage::{On, Over, STORE_FIRST, Stage, Todo, name, todo};
 
 /// A stage over Redis, and a process of it that reaches Redis through a proxy.
 async fn behind_proxy(strategy: Strategy, outage: Outage) -> (Stage, Proxy, Repository<Todo>) {
@@ -20,10 +17,6 @@ async fn behind_proxy(strategy: Strategy, outage: Outage) -> (Stage, Proxy, Repo
 
 fn faults() -> [Mode; 3] {
     [Mode::Refuse, Mode::BlackHole, Mode::CutAfter(0)]
-}
-
-fn name(found: Option<Todo>) -> String {
-    found.map_or("none".to_owned(), |todo| todo.name)
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The interleavings A1 to A20 and T1 to T6 of the failure catalogue, held at sync points.
+//! The interleavings A1 to A20 of the failure catalogue: readers beside writers, held at sync points.
 //!
 //! Each runs on the in-process backend with virtual time and, where no time has to pass, on Redis.
 
@@ -6,45 +6,9 @@ use std::time::Duration;
 
 use cached_repo::{CacheStep, ErrorKind, Format, Outcome, Strategy, store::StoreError};
 use tests::Point;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::time::Instant;
 
-use crate::stage::{On, Over, Stage, Todo, todo};
-
-const STORE_FIRST: [Strategy; 3] =
-    [Strategy::CacheAside, Strategy::ReadThrough, Strategy::WriteThrough];
-
-/// Runs a body for each store-first strategy over both backends.
-macro_rules! each_store_first {
-    ($(#[$doc:meta])* $name:ident, |$stage:ident| $body:block) => {
-        $(#[$doc])*
-        #[tokio::test]
-        async fn $name() {
-            for strategy in STORE_FIRST {
-                for over in [Over::InProcess, Over::Redis] {
-                    let $stage = Stage::new(strategy, Format::Json, On::Memory, over).await;
-                    $body
-                }
-            }
-        }
-    };
-}
-
-fn get(repo: &cached_repo::Repository<Todo>, id: &'static str) -> JoinHandle<Option<Todo>> {
-    let repo = repo.clone();
-    tokio::spawn(async move { repo.get(id).await.unwrap() })
-}
-
-fn save(
-    repo: &cached_repo::Repository<Todo>,
-    entity: Todo,
-) -> JoinHandle<cached_repo::Result<cached_repo::Saved>> {
-    let repo = repo.clone();
-    tokio::spawn(async move { repo.save(&entity).await })
-}
-
-fn name(found: Option<Todo>) -> String {
-    found.map_or("none".to_owned(), |todo| todo.name)
-}
+use crate::stage::{On, Over, STORE_FIRST, Stage, get, name, save, todo};
 
 each_store_first!(a1_a_row_that_was_loaded_before_a_write_is_never_cached, |stage| {
     let _ = stage.repo.save(&todo("1", "old")).await.unwrap();
@@ -263,45 +227,6 @@ each_store_first!(a18_with_the_store_down_hits_are_served_and_misses_are_errors,
     assert_eq!(name(stage.repo.get("1").await.unwrap()), "a");
 });
 
-each_store_first!(t2_nothing_is_in_the_cache_before_the_store_has_committed, |stage| {
-    let held = stage.gate.hold(Point::BeforeApply, "1");
-    let writing = save(&stage.repo, todo("1", "new"));
-    held.arrived().await;
-    let reader = stage.process().await;
-    assert_eq!(reader.get("1").await.unwrap(), None);
-    held.fail(StoreError::record("refused"));
-    assert!(writing.await.unwrap().is_err());
-    assert_eq!(reader.get("1").await.unwrap(), None);
-});
-
-each_store_first!(t3_cache_steps_that_arrive_in_the_wrong_order_leave_no_older_value, |stage| {
-    let (one, two, reader) = (stage.process().await, stage.process().await, stage.process().await);
-    let committed = stage.gate.hold(Point::AfterApply, "1");
-    let first = save(&one, todo("1", "first"));
-    committed.arrived().await;
-    let _ = two.save(&todo("1", "second")).await.unwrap();
-    committed.release();
-    let _ = first.await.unwrap().unwrap();
-    assert_eq!(name(reader.get("1").await.unwrap()), "second");
-});
-
-#[tokio::test(start_paused = true)]
-async fn t5_an_unknown_commit_is_said_to_be_unknown_and_blocks_the_entry() {
-    for strategy in STORE_FIRST {
-        let stage = Stage::in_process(strategy).await;
-        let _ = stage.repo.save(&todo("1", "old")).await.unwrap();
-        stage.gate.fail(Point::AfterApply, "1", StoreError::unknown("the connection was lost"));
-        let error = stage.repo.save(&todo("1", "new")).await.unwrap_err();
-        assert_eq!((error.outcome(), error.is_retryable()), (Outcome::Unknown, true));
-        let reader = stage.process().await;
-        assert_eq!(name(reader.get("1").await.unwrap()), "new");
-        assert_eq!(reader.counts().fills, 0);
-        tokio::time::advance(Duration::from_secs(11)).await;
-        let _ = reader.get("1").await.unwrap();
-        assert_eq!(reader.counts().fills, 1);
-    }
-}
-
 each_store_first!(a_late_follower_never_gets_a_row_from_before_an_acknowledged_write, |stage| {
     let _ = stage.repo.save(&todo("1", "old")).await.unwrap();
     stage.repo.evict("1").await.unwrap();
@@ -318,15 +243,21 @@ each_store_first!(a_late_follower_never_gets_a_row_from_before_an_acknowledged_w
     let _ = early.await.unwrap();
 });
 
-each_store_first!(a_fenced_store_is_asked_again_and_then_refused, |stage| {
-    for _ in 0..2 {
-        stage.gate.fail(Point::BeforeApply, "1", StoreError::fenced("the epoch moved"));
+#[tokio::test]
+async fn a15_entries_that_were_made_together_do_not_expire_together() {
+    let stage = Stage::new(Strategy::WriteThrough, Format::Json, On::Memory, Over::Redis).await;
+    let spread = stage.builder(stage.cache()).jitter_percent(10).build().await.unwrap();
+    let all: Vec<_> = (0..200).map(|i| todo(&i.to_string(), "x")).collect();
+    let _ = spread.save_many(&all).await.unwrap();
+    let mut raw = stage.raw().await;
+    let mut lifetimes = Vec::new();
+    for each in &all {
+        let key = spread.key(&each.id).unwrap();
+        let ms: i64 = redis::cmd("PTTL").arg(key).query_async(&mut raw).await.unwrap();
+        lifetimes.push(ms);
     }
-    let _ = stage.repo.save(&todo("1", "a")).await.unwrap();
-    for _ in 0..3 {
-        stage.gate.fail(Point::BeforeApply, "1", StoreError::fenced("the epoch moved"));
-    }
-    let error = stage.repo.save(&todo("1", "b")).await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Fenced, Outcome::NotApplied));
-    assert_eq!(name(stage.process().await.get("1").await.unwrap()), "a");
-});
+    let (low, high) = (*lifetimes.iter().min().unwrap(), *lifetimes.iter().max().unwrap());
+    // An hour, more or less a tenth; a minute for a machine that is busy.
+    assert!(low > 3_240_000 - 60_000 && high <= 3_960_000, "{low} to {high}");
+    assert!(high - low > 540_000, "spread over at least 15 percent: {low} to {high}");
+}

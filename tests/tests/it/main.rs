@@ -3,11 +3,13 @@
 // A failed test panics: that is how it says so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[macro_use]
 mod stage;
 
 mod backends;
 mod derive;
 mod faults;
+mod interleaved_writes;
 mod interleavings;
 mod nothing_older;
 mod promises;

@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use cached_repo::{
-    Cache, CachedEntity, Format, Outage, Repository, RepositoryBuilder, Strategy,
+    Cache, CachedEntity, Format, Outage, Repository, RepositoryBuilder, Result, Saved, Strategy,
     store::{self, SharedStore},
 };
 use tests::{Gated, isolate, servers};
+use tokio::task::JoinHandle;
 
 /// The entity of most tests: one column of each sort.
 #[derive(Clone, Debug, PartialEq, CachedEntity)]
@@ -38,6 +39,25 @@ pub(crate) fn todo(id: &str, name: &str) -> Todo {
     }
 }
 
+pub(crate) const STORE_FIRST: [Strategy; 3] =
+    [Strategy::CacheAside, Strategy::ReadThrough, Strategy::WriteThrough];
+
+/// Runs a body for each store-first strategy over both backends.
+macro_rules! each_store_first {
+    ($(#[$doc:meta])* $name:ident, |$stage:ident| $body:block) => {
+        $(#[$doc])*
+        #[tokio::test]
+        async fn $name() {
+            for strategy in STORE_FIRST {
+                for over in [Over::InProcess, Over::Redis] {
+                    let $stage = Stage::new(strategy, Format::Json, On::Memory, over).await;
+                    $body
+                }
+            }
+        }
+    };
+}
+
 /// Which store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum On {
@@ -64,7 +84,7 @@ pub(crate) struct Stage {
     namespace: String,
     settings: Settings,
     /// Holds the file of an SQLite database.
-    _directory: Option<tempfile::TempDir>,
+    directory: Option<tempfile::TempDir>,
 }
 
 impl Stage {
@@ -88,7 +108,7 @@ impl Stage {
         let cache = connect(over, &namespace, None).await;
         let settings = Settings { strategy, format, table, store: gate.clone() };
         let repo = settings.builder(&cache).build().await.unwrap();
-        Self { strategy, over, gate, repo, cache, namespace, settings, _directory: directory }
+        Self { strategy, over, gate, repo, cache, namespace, settings, directory }
     }
 
     /// The cheapest stage: everything in this process, so that time may be paused.
@@ -122,6 +142,31 @@ impl Stage {
     pub(crate) async fn process_at(&self, url: &str, outage: Outage) -> Repository<Todo> {
         let cache = connect(Over::Redis, &self.namespace, Some(url)).await;
         self.builder(&cache).outage(outage).build().await.unwrap()
+    }
+
+    /// Gives the table a trigger that writes each name in capitals.
+    pub(crate) async fn let_a_trigger_shout(&self) {
+        let table = self.table();
+        if let Some(directory) = &self.directory {
+            let file = directory.path().join("test.db");
+            let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", file.display())).await;
+            let trigger = format!(
+                "CREATE TRIGGER shout AFTER INSERT ON {table} BEGIN \
+                 UPDATE {table} SET name = upper(name) WHERE id = NEW.id; END"
+            );
+            let trigger = sqlx::raw_sql(sqlx::AssertSqlSafe(trigger));
+            trigger.execute(&pool.unwrap()).await.unwrap();
+        } else {
+            let pool = sqlx::PgPool::connect(&servers::postgres_url()).await;
+            let trigger = format!(
+                "CREATE FUNCTION shout_{table}() RETURNS trigger LANGUAGE plpgsql AS \
+                 'BEGIN NEW.name = upper(NEW.name); RETURN NEW; END'; \
+                 CREATE TRIGGER shout BEFORE INSERT OR UPDATE ON {table} \
+                 FOR EACH ROW EXECUTE FUNCTION shout_{table}()"
+            );
+            let trigger = sqlx::raw_sql(sqlx::AssertSqlSafe(trigger));
+            trigger.execute(&pool.unwrap()).await.unwrap();
+        }
     }
 
     /// A plain connection, for what only another program would do.
@@ -173,4 +218,21 @@ async fn open(on: On) -> (SharedStore, Option<tempfile::TempDir>) {
         }
         On::Postgres => (store::connect(&servers::postgres_url()).await.unwrap(), None),
     }
+}
+
+/// A read in a task of its own.
+pub(crate) fn get(repo: &Repository<Todo>, id: &'static str) -> JoinHandle<Option<Todo>> {
+    let repo = repo.clone();
+    tokio::spawn(async move { repo.get(id).await.unwrap() })
+}
+
+/// A write in a task of its own.
+pub(crate) fn save(repo: &Repository<Todo>, entity: Todo) -> JoinHandle<Result<Saved>> {
+    let repo = repo.clone();
+    tokio::spawn(async move { repo.save(&entity).await })
+}
+
+/// The todo's name, or "none".
+pub(crate) fn name(found: Option<Todo>) -> String {
+    found.map_or("none".to_owned(), |todo| todo.name)
 }

@@ -1,6 +1,7 @@
 -- Functions that the scripts share; put in front of each of them.
 --
--- KEYS: none of its own. ARGV: none of its own.
+-- KEYS: none of its own.
+-- ARGV: none of its own.
 -- Returns: nothing.
 -- Atomic because: it is part of the script that it precedes.
 

@@ -19,7 +19,8 @@ fn nothing_is_left_to_be_done() {
 
 #[test]
 fn nothing_in_the_libraries_panics_without_a_proof() {
-    let offences = library().flat_map(|s| unproved(&s));
+    // A conformance suite is a test that other crates call: it tells by panicking.
+    let offences = library().filter(|s| !s.path.contains("conformance")).flat_map(|s| unproved(&s));
     none("`unwrap` and `expect` have a comment `Proof: …` at or above the line", offences);
 }
 

@@ -1,0 +1,242 @@
+//! The cache steps of reads and writes: lease and fill, begin and end, put, evict.
+
+use std::time::Duration;
+
+use super::entries::{Entries, Lifetimes, by_partition};
+use crate::{
+    backend::{Begin, CacheError, Content, End, Fill, Lease, LeaseAsk, Put, PutReply},
+    change::EntityId,
+    codec::{Body, State},
+    key::Slot,
+    record::Record,
+};
+
+/// A row to fill an entry with, or the absence of one.
+#[derive(Debug)]
+pub(crate) struct Filling<'a> {
+    pub(crate) id: &'a EntityId,
+    pub(crate) generation: u64,
+    pub(crate) row: Option<&'a Record<'static>>,
+}
+
+/// An announced write of one entity.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Begun {
+    pub(crate) partition: u32,
+    pub(crate) epoch: u64,
+    pub(crate) generation: u64,
+}
+
+/// Why a write could not be announced.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    Cache(CacheError),
+    Fenced,
+    /// The id, by index, holds a journaled write.
+    Dirty(usize),
+    /// The id, by index, is kept by `redis_only`.
+    Kept(usize),
+}
+
+impl Entries {
+    pub(crate) async fn lease(
+        &self,
+        asks: &[(&EntityId, bool)],
+        token: &str,
+        hold: Duration,
+    ) -> Result<Vec<Lease>, CacheError> {
+        let slots: Vec<_> = asks.iter().map(|(id, _)| self.keys.slot(id)).collect();
+        let ask = |(slot, (_, replace)): (_, &(_, bool))| LeaseAsk { slot, replace: *replace };
+        let asks: Vec<_> = slots.iter().zip(asks).map(ask).collect();
+        by_partition(
+            &asks,
+            |ask| ask.slot.partition,
+            |group| async move {
+                self.backend.lease(&self.keys, self.codec.format(), &group, token, hold).await
+            },
+        )
+        .await
+    }
+
+    /// Fills entries; tells for each whether nobody wrote since the lease. A row that is too large to
+    /// cache, and "no such row" where that is not remembered, only return the lease.
+    pub(crate) async fn fill(
+        &self,
+        fillings: &[Filling<'_>],
+        token: &str,
+    ) -> Result<Vec<bool>, CacheError> {
+        let prepared: Vec<_> =
+            fillings.iter().map(|filling| self.prepare(filling.id, filling.row)).collect();
+        let fills: Vec<_> = fillings
+            .iter()
+            .zip(&prepared)
+            .map(|(filling, Prepared { slot, content })| {
+                let content = content.as_ref().map(Stamped::content);
+                Fill { slot, generation: filling.generation, content }
+            })
+            .collect();
+        by_partition(
+            &fills,
+            |fill| fill.slot.partition,
+            |group| async move { self.backend.fill(&self.keys, &group, token).await },
+        )
+        .await
+    }
+
+    /// Announces a write of these ids under one token.
+    pub(crate) async fn begin(
+        &self,
+        ids: &[EntityId],
+        token: &str,
+        hold: Duration,
+    ) -> Result<Vec<Begun>, Refusal> {
+        let indexed: Vec<(usize, Slot)> = self.slots(ids).into_iter().enumerate().collect();
+        let begin = |group: Vec<(usize, Slot)>| async move {
+            let (indices, slots): (Vec<usize>, Vec<Slot>) = group.into_iter().unzip();
+            match self.backend.begin(&self.keys, &slots, token, hold).await {
+                Ok(Begin::Begun { epoch, generation }) => Ok(slots
+                    .iter()
+                    .map(|slot| Begun { partition: slot.partition, epoch, generation })
+                    .collect()),
+                Ok(Begin::Fenced) => Err(Refusal::Fenced),
+                Ok(Begin::Dirty(i)) => Err(Refusal::Dirty(indices.get(i).copied().unwrap_or(0))),
+                Ok(Begin::Kept(i)) => Err(Refusal::Kept(indices.get(i).copied().unwrap_or(0))),
+                Err(error) => Err(Refusal::Cache(error)),
+            }
+        };
+        by_partition(&indexed, |(_, slot)| slot.partition, begin).await
+    }
+
+    /// Ends a write. Where `rows` has a row, the entry is put if that is safe.
+    pub(crate) async fn end(
+        &self,
+        ids: &[EntityId],
+        begun: &[Begun],
+        rows: &[Option<&Record<'static>>],
+        token: &str,
+    ) -> Result<Vec<bool>, CacheError> {
+        let prepared: Vec<_> = ids
+            .iter()
+            .zip(rows)
+            .map(|(id, row)| match row {
+                Some(row) => self.prepare(id, Some(row)),
+                None => Prepared { slot: self.keys.slot(id), content: None },
+            })
+            .collect();
+        let ends: Vec<_> = begun
+            .iter()
+            .zip(&prepared)
+            .map(|(begun, Prepared { slot, content })| {
+                let content = content.as_ref().map(Stamped::content);
+                End { slot, token, epoch: begun.epoch, generation: begun.generation, content }
+            })
+            .collect();
+        self.end_all(&ends).await
+    }
+
+    /// Removes entries, their leases and these tokens, whatever became of the writes.
+    pub(crate) async fn invalidate(&self, owed: &[(Slot, String)]) -> Result<(), CacheError> {
+        let end = |(slot, token)| End { slot, token, epoch: 0, generation: 0, content: None };
+        let ends: Vec<_> = owed.iter().map(|(slot, token)| end((slot, token.as_str()))).collect();
+        self.end_all(&ends).await.map(drop)
+    }
+
+    async fn end_all(&self, ends: &[End<'_>]) -> Result<Vec<bool>, CacheError> {
+        by_partition(
+            ends,
+            |end| end.slot.partition,
+            |group| async move { self.backend.end(&self.keys, &group).await },
+        )
+        .await
+    }
+
+    /// Writes entries that are the only copy; no body deletes. Answers the versions, or the index of
+    /// an id that holds a journaled write.
+    pub(crate) async fn put(
+        &self,
+        writes: &[(EntityId, Option<Body>)],
+    ) -> Result<Vec<Result<u64, usize>>, CacheError> {
+        let stamp = |(id, body): &(EntityId, Option<Body>)| {
+            let slot = self.keys.slot(id);
+            let ttl = self.lifetimes.kept_ttl.map(|ttl| self.spread(ttl));
+            let stamp = self.codec.stamp(slot.hash);
+            let content = body.clone().map(|body| Stamped { state: State::Kept, stamp, body, ttl });
+            Prepared { slot, content }
+        };
+        let prepared: Vec<_> = writes.iter().map(stamp).collect();
+        let puts: Vec<_> = prepared
+            .iter()
+            .map(|Prepared { slot, content }| Put {
+                slot,
+                content: content.as_ref().map(Stamped::content),
+            })
+            .enumerate()
+            .collect();
+        by_partition(
+            &puts,
+            |(_, put)| put.slot.partition,
+            |group| async move {
+                let (indices, group): (Vec<usize>, Vec<Put<'_>>) = group.into_iter().unzip();
+                Ok(match self.backend.put(&self.keys, &group).await? {
+                    PutReply::Written(versions) => versions.into_iter().map(Ok).collect(),
+                    PutReply::Dirty(i) => {
+                        let index = indices.get(i).copied().unwrap_or(0);
+                        vec![Err(index); group.len()]
+                    }
+                })
+            },
+        )
+        .await
+    }
+
+    /// Removes copies; tells for each whether nothing of it is cached now.
+    pub(crate) async fn evict(&self, ids: &[EntityId]) -> Result<Vec<bool>, CacheError> {
+        let slots = self.slots(ids);
+        by_partition(
+            &slots,
+            |slot| slot.partition,
+            |group: Vec<Slot>| async move { self.backend.evict(&self.keys, &group).await },
+        )
+        .await
+    }
+
+    fn prepare(&self, id: &EntityId, row: Option<&Record<'static>>) -> Prepared {
+        let slot = self.keys.slot(id);
+        let Lifetimes { ttl, negative_ttl, .. } = self.lifetimes;
+        let (state, body, ttl) = match row.map(|row| self.codec.encode(row)) {
+            Some(Ok(body)) => (State::Clean, body, ttl),
+            None if !negative_ttl.is_zero() => {
+                (State::Negative, self.codec.encode_absence(), negative_ttl)
+            }
+            // A row that has no entry (the database holds what the format cannot) is not cached.
+            Some(Err(_)) | None => return Prepared { slot, content: None },
+        };
+        let stamp = self.codec.stamp(slot.hash);
+        let fits = body.size() <= self.size_max;
+        let stamped = Stamped { state, stamp, body, ttl: Some(self.spread(ttl)) };
+        Prepared { slot, content: fits.then_some(stamped) }
+    }
+
+    fn spread(&self, ttl: Duration) -> Duration {
+        self.random.jitter(ttl, self.lifetimes.jitter)
+    }
+}
+
+/// An entry that is ready to be written, where there is one to write.
+struct Prepared {
+    slot: Slot,
+    content: Option<Stamped>,
+}
+
+struct Stamped {
+    state: State,
+    stamp: String,
+    body: Body,
+    ttl: Option<Duration>,
+}
+
+impl Stamped {
+    fn content(&self) -> Content<'_> {
+        Content { state: self.state, stamp: &self.stamp, body: &self.body, ttl: self.ttl }
+    }
+}

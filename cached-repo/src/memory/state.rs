@@ -1,0 +1,243 @@
+//! What Redis would hold, and what its scripts would do with it, in the in-process backend.
+
+use std::collections::HashMap;
+
+use super::{entries::Entries, intents::Intents};
+use crate::{
+    backend::{Begin, End, Fill, Lease, LeaseAsk, Put, PutReply},
+    codec::{Format, Raw, State as EntryState},
+    key::{Keyspace, Slot},
+};
+
+/// What Redis would hold, by key.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    entries: Entries,
+    /// Token and deadline (µs) of the reader that may fill.
+    leases: HashMap<String, (String, u64)>,
+    intents: HashMap<String, Intents>,
+    metas: HashMap<String, Meta>,
+    generations: HashMap<String, u64>,
+    registries: HashMap<String, HashMap<&'static str, String>>,
+    /// Calls until what has expired is thrown away.
+    sweep_in: usize,
+}
+
+/// What is known of a partition.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Meta {
+    clock: u64,
+    epoch: u64,
+    home: Option<String>,
+}
+
+/// Looking at everything once in so many calls keeps what has expired from piling up.
+const SWEEP_EVERY: usize = 4096;
+
+/// What this server is called where a journal says which server it belongs to.
+pub(super) const RUN_ID: &str = "in-process";
+
+impl State {
+    /// Throws away what has expired, once in so many calls.
+    pub(super) fn sweep_now_and_then(&mut self, now: u64) {
+        match self.sweep_in.checked_sub(1) {
+            Some(left) => self.sweep_in = left,
+            None => self.sweep(now),
+        }
+    }
+
+    pub(super) fn read(&self, slot: &Slot, format: Format, now: u64) -> Option<Raw> {
+        self.entries.read(&slot.entry, format, now)
+    }
+
+    fn sweep(&mut self, now: u64) {
+        self.entries.expire(now);
+        self.leases.retain(|_, (_, deadline)| *deadline > now);
+        self.intents.retain(|_, intents| {
+            intents.expire(now);
+            intents.is_live()
+        });
+        self.sweep_in = SWEEP_EVERY;
+    }
+
+    pub(super) fn generation(&self, keys: &Keyspace, partition: u32) -> u64 {
+        self.generations.get(keys.generation(partition)).copied().unwrap_or(0)
+    }
+
+    fn meta(&self, keys: &Keyspace, partition: u32) -> Meta {
+        self.metas.get(&keys.meta(partition)).cloned().unwrap_or_default()
+    }
+
+    /// The live intents of a slot.
+    fn intents(&mut self, keys: &Keyspace, slot: &Slot, now: u64) -> &mut Intents {
+        let intents = self.intents.entry(keys.intents(slot)).or_default();
+        intents.expire(now);
+        intents
+    }
+
+    fn lease_holder(&self, keys: &Keyspace, slot: &Slot, now: u64) -> Option<&str> {
+        let (token, deadline) = self.leases.get(&keys.lease(slot))?;
+        (*deadline > now).then_some(token.as_str())
+    }
+
+    pub(super) fn lease(
+        &mut self,
+        keys: &Keyspace,
+        format: Format,
+        ask: &LeaseAsk<'_>,
+        (token, until): (&str, u64),
+        now: u64,
+    ) -> Lease {
+        let slot = ask.slot;
+        if self.intents(keys, slot, now).is_live() {
+            return Lease::Blocked;
+        }
+        let usable = !ask.replace && self.entries.is_of(&slot.entry, format, now);
+        if usable || self.entries.is_pinned(&slot.entry, now) {
+            return Lease::Present;
+        }
+        if self.lease_holder(keys, slot, now).is_some() {
+            return Lease::Held;
+        }
+        self.leases.insert(keys.lease(slot), (token.to_owned(), until));
+        Lease::Granted { generation: self.generation(keys, slot.partition) }
+    }
+
+    pub(super) fn fill(&mut self, keys: &Keyspace, fill: &Fill<'_>, token: &str, now: u64) -> bool {
+        let slot = fill.slot;
+        if self.lease_holder(keys, slot, now) != Some(token) {
+            return false;
+        }
+        self.leases.remove(&keys.lease(slot));
+        if self.intents(keys, slot, now).is_live()
+            || self.generation(keys, slot.partition) != fill.generation
+            || self.entries.is_pinned(&slot.entry, now)
+        {
+            return false;
+        }
+        if let Some(content) = &fill.content {
+            self.entries.write(slot, content, 0, fill.generation, now);
+        }
+        true
+    }
+
+    pub(super) fn begin(
+        &mut self,
+        keys: &Keyspace,
+        slots: &[Slot],
+        token: &str,
+        hold: u64,
+        now: u64,
+    ) -> Begin {
+        let Some(first) = slots.first() else { return Begin::Begun { epoch: 0, generation: 0 } };
+        let meta = self.meta(keys, first.partition);
+        if meta.home.is_some_and(|home| home != RUN_ID) {
+            return Begin::Fenced;
+        }
+        for (index, slot) in slots.iter().enumerate() {
+            match self.entries.state(&slot.entry, now).flatten() {
+                Some(EntryState::Kept) => return Begin::Kept(index),
+                Some(state) if state.is_pinned() => return Begin::Dirty(index),
+                _ => {}
+            }
+        }
+        for slot in slots {
+            self.intents(keys, slot, now).begin(token, now + hold);
+            self.entries.remove(&slot.entry);
+            self.leases.remove(&keys.lease(slot));
+        }
+        Begin::Begun { epoch: meta.epoch, generation: self.generation(keys, first.partition) }
+    }
+
+    pub(super) fn end(&mut self, keys: &Keyspace, end: &End<'_>, now: u64) -> bool {
+        let slot = end.slot;
+        let alone = self.intents(keys, slot, now).end(end.token);
+        if !self.intents(keys, slot, now).is_live() {
+            self.intents.remove(&keys.intents(slot));
+        }
+        self.leases.remove(&keys.lease(slot));
+        if self.entries.is_pinned(&slot.entry, now) {
+            return false;
+        }
+        let same = self.meta(keys, slot.partition).epoch == end.epoch
+            && self.generation(keys, slot.partition) == end.generation;
+        match &end.content {
+            Some(content) if alone && same => {
+                self.entries.write(slot, content, 0, end.generation, now);
+                true
+            }
+            _ => {
+                self.entries.remove(&slot.entry);
+                false
+            }
+        }
+    }
+
+    pub(super) fn put(&mut self, keys: &Keyspace, puts: &[Put<'_>], now: u64) -> PutReply {
+        for (index, put) in puts.iter().enumerate() {
+            let state = self.entries.state(&put.slot.entry, now).flatten();
+            if state.is_some_and(|s| s.is_pinned() && s != EntryState::Kept) {
+                return PutReply::Dirty(index);
+            }
+        }
+        let mut versions = Vec::with_capacity(puts.len());
+        for put in puts {
+            let slot = put.slot;
+            let generation = self.generation(keys, slot.partition);
+            let meta = self.metas.entry(keys.meta(slot.partition)).or_default();
+            meta.clock = now.max(meta.clock + 1);
+            let version = meta.clock;
+            versions.push(version);
+            self.leases.remove(&keys.lease(slot));
+            match &put.content {
+                Some(content) => self.entries.write(slot, content, version, generation, now),
+                None => self.entries.remove(&slot.entry),
+            }
+        }
+        PutReply::Written(versions)
+    }
+
+    pub(super) fn evict(&mut self, keys: &Keyspace, slot: &Slot, now: u64) -> bool {
+        let copy = !self.entries.is_pinned(&slot.entry, now);
+        if copy {
+            self.entries.remove(&slot.entry);
+            self.leases.remove(&keys.lease(slot));
+        }
+        copy
+    }
+
+    pub(super) fn register(
+        &mut self,
+        keys: &Keyspace,
+        facts: &[(&'static str, String)],
+    ) -> Vec<String> {
+        let known = self.registries.entry(keys.registry()).or_default();
+        let record = |(name, value): &(&'static str, String)| {
+            known.entry(name).or_insert_with(|| value.clone()).clone()
+        };
+        facts.iter().map(record).collect()
+    }
+
+    #[cfg(feature = "conformance")]
+    pub(super) fn plant(&mut self, key: &str, raw: Raw) {
+        self.entries.plant(key, raw);
+    }
+
+    #[cfg(feature = "conformance")]
+    pub(super) fn plant_meta(
+        &mut self,
+        keys: &Keyspace,
+        partition: u32,
+        planted: crate::backend::Meta,
+    ) {
+        use crate::backend::Meta as Planted;
+        let meta = self.metas.entry(keys.meta(partition)).or_default();
+        match planted {
+            Planted::Home(home) => meta.home = Some(home.to_owned()),
+            Planted::Epoch(epoch) => meta.epoch = epoch,
+            Planted::Generation(generation) => {
+                self.generations.insert(keys.generation(partition).to_owned(), generation);
+            }
+        }
+    }
+}
