@@ -19,15 +19,14 @@ pub(super) fn classify<D: Dialect>(error: Error, doing: &str) -> StoreError {
     };
     let code = error.as_database_error().and_then(|e| e.code());
     let code = code.map(|code| format!(" (code {code})")).unwrap_or_default();
-    let error = match class {
+    match class {
         Class::Transient => {
             StoreError::transient(format!("{name} could not {doing}; try again{code}"))
         }
         Class::Record => StoreError::record(format!("{name} refused a record{code}")),
         _ => StoreError::systemic(format!("{name} cannot {doing} as it is set up{code}")),
     }
-    .caused_by(error);
-    error
+    .caused_by(error)
 }
 
 /// Whether the connection is gone, which says nothing about the database.

@@ -64,3 +64,11 @@ async fn a_database_that_does_not_answer_is_given_up() {
     assert_eq!(kind, ErrorKind::StoreUnavailable);
     assert!(text.contains("did not answer within 10 s"), "{text}");
 }
+
+#[tokio::test]
+async fn a_database_that_does_not_exist_is_a_mistake_in_the_settings() {
+    let database = postgres::Database::new().await;
+    let (server, _) = database.url.split_once('?').unwrap();
+    let (kind, text) = refused(&format!("{server}_that_is_not_there")).await;
+    assert_eq!(kind, ErrorKind::Configuration, "{text}");
+}

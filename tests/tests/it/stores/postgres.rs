@@ -57,7 +57,9 @@ impl Database {
     /// Waits until this many of the store's connections are so.
     pub(super) async fn connections(&mut self, are: &str, count: i64) {
         let sql = format!("{} AND {are}", self.connections_sql("count(*)"));
+        let end = Instant::now() + Duration::from_secs(30);
         loop {
+            assert!(Instant::now() < end, "{count} connections never were so: {are}");
             let found: i64 = sqlx::query_scalar(AssertSqlSafe(sql.clone()))
                 .fetch_one(&mut self.watch)
                 .await
@@ -233,7 +235,14 @@ async fn a_value_that_postgres_cannot_hold_is_refused_by_name_and_never_found() 
         let message = refused.unwrap_err().to_string();
         assert!(words.iter().all(|word| message.contains(word)), "{message}");
 
-        assert!(database.store.load(&names, Query::Ids(&[id.clone()])).await.unwrap().is_empty());
+        assert!(
+            database
+                .store
+                .load(&names, Query::Ids(std::slice::from_ref(&id)))
+                .await
+                .unwrap()
+                .is_empty()
+        );
         let delete = [Change::Delete { id }];
         let batch = Batch::new(&delete, Instant::now() + Duration::from_secs(20));
         database.store.apply(&names, batch).await.unwrap();
