@@ -68,6 +68,15 @@ pub async fn run(store: &SharedStore, name: &str) {
     writes::writers_at_the_same_time_do_not_disturb_each_other(&suite).await;
 }
 
+/// The id with these values, for tests of a store's own.
+///
+/// # Panics
+///
+/// When they cannot be an id.
+pub fn id(values: Vec<Value<'static>>) -> EntityId {
+    entity_id(values).unwrap()
+}
+
 /// The store under test with its tables, and ids that no other run uses.
 struct Suite<'a> {
     store: &'a dyn Store,
@@ -103,7 +112,7 @@ impl<'a> Suite<'a> {
         let mut record = Record::absent(THINGS_COLUMNS.len());
         record.set(0, id.clone());
         (1..THINGS_COLUMNS.len()).for_each(|i| record.set(i, Value::Null));
-        (entity_id(vec![id]).unwrap(), record)
+        (self::id(vec![id]), record)
     }
 
     fn thing_with(&self, what: &str, column: usize, value: Value<'static>) -> Change {
@@ -118,7 +127,7 @@ impl<'a> Suite<'a> {
         record.set(0, ids[0].clone());
         record.set(1, ids[1].clone());
         record.set(2, text(value));
-        Change::Put { id: entity_id(ids.into()).unwrap(), record }
+        Change::Put { id: id(ids.into()), record }
     }
 
     async fn apply(&self, schema: &Schema, changes: &[Change]) -> Result<Vec<Applied>, StoreError> {

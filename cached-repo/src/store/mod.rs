@@ -67,7 +67,8 @@ pub use sql::connect::sqlite;
 /// *Everything.* An implementation SHOULD bound each call in time, and SHOULD NOT put values or
 /// passwords into messages.
 pub trait Store: Send + Sync + fmt::Debug + 'static {
-    /// Finds rows. Rows come in any order, each at most once; an id without a row is left out.
+    /// Finds rows. Rows come in any order, each once, even if its id is there twice; an id without a
+    /// row is left out.
     fn load<'a>(
         &'a self,
         schema: &'a Schema,
@@ -107,7 +108,7 @@ impl dyn Store {
         Ok(description.map_err(|e| e.into_error().during("schema_sql", schema.prefix()))?.ddl)
     }
 
-    /// Runs [`schema_sql`](Self::schema_sql): creates the tables that are missing, changes none.
+    /// Runs [`schema_sql`](#method.schema_sql): creates the tables that are missing, changes none.
     ///
     /// # Errors
     ///
@@ -191,8 +192,8 @@ impl<'a> Batch<'a> {
 
 /// The epoch that a partition's journal must be in for a store-first write to be safe.
 ///
-/// The transaction MUST hold the partition's row (shared) until it commits, so that an epoch cannot
-/// be raised in between.
+/// From the check until the commit, the transaction MUST keep the epoch from being raised; several
+/// transactions may do so at the same time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Fence {

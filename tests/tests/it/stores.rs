@@ -1,19 +1,129 @@
-//! Every store keeps the contract, and the SQL ones say what went wrong.
+//! Every store keeps the contract, and the SQL ones do what the contract leaves to them.
 
-use cached_repo::store::{self, conformance};
+use std::{
+    borrow::Cow,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use cached_repo::{
+    Change, ColumnSpec, EntityId, Kind, Record, Schema, Value,
+    store::{
+        self, Applied, Batch, Class, Entry, Fence, Ledger, Query, SharedStore, StoreError,
+        conformance,
+    },
+};
+use tokio::time::Instant;
+
+mod connecting;
+mod postgres;
+mod postgres_time;
+mod sqlite;
 
 #[tokio::test]
 async fn memory_keeps_the_contract() {
-    conformance::run(&store::memory(), "conformance").await;
+    conformance::run(&store::memory(), "contract").await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
+async fn memory_keeps_the_contract_while_time_is_paused() {
+    conformance::run(&store::memory(), "contract").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sqlite_in_memory_keeps_the_contract() {
-    conformance::run(&store::connect("sqlite::memory:").await.unwrap(), "conformance").await;
+    conformance::run(&store::connect("sqlite::memory:").await.unwrap(), "contract").await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_in_a_file_keeps_the_contract() {
+    let file = sqlite::File::new();
+    // Twice: the second run is over what the first left behind.
+    conformance::run(&file.store().await, "contract").await;
+    conformance::run(&file.store().await, "contract").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn postgres_keeps_the_contract() {
-    let url = std::env::var("CACHED_REPO_TEST_POSTGRES").unwrap();
-    conformance::run(&store::connect(&url).await.unwrap(), "conformance").await;
+    let database = postgres::Database::new().await;
+    conformance::run(&database.store, "contract").await;
+    conformance::run(&database.store, "contract").await;
+}
+
+/// A table of an id, a text and a number.
+const NOTES: Schema = Schema::new("notes", "notes", 1, NOTES_COLUMNS);
+const NOTES_COLUMNS: &[ColumnSpec] = &[
+    ColumnSpec::new("id", "id", &[], Kind::I64, false, true),
+    ColumnSpec::new("body", "body", &[], Kind::Text, true, false),
+    ColumnSpec::new("rank", "rank", &[], Kind::I32, true, false),
+];
+
+fn schema(name: &'static str, columns: impl IntoIterator<Item = ColumnSpec>) -> Schema {
+    Schema::new(name, name, 1, columns.into_iter().collect::<Vec<_>>().leak())
+}
+
+fn id_column(name: &'static str, kind: Kind) -> ColumnSpec {
+    ColumnSpec::new(name, name, &[], kind, false, true)
+}
+
+fn column(name: &'static str, kind: Kind) -> ColumnSpec {
+    ColumnSpec::new(name, name, &[], kind, true, false)
+}
+
+fn text(value: &str) -> Value<'static> {
+    Value::Text(Cow::Owned(value.to_owned()))
+}
+
+fn record(values: Vec<Value<'static>>) -> Record<'static> {
+    let mut record = Record::absent(values.len());
+    values.into_iter().enumerate().for_each(|(index, value)| record.set(index, value));
+    record
+}
+
+fn note_id(id: i64) -> EntityId {
+    conformance::id(vec![Value::I64(id)])
+}
+
+fn note(id: i64, body: &str) -> Change {
+    let record = record(vec![Value::I64(id), text(body), Value::I64(0)]);
+    Change::Put { id: note_id(id), record }
+}
+
+async fn write(store: &SharedStore, changes: &[Change]) -> Result<Vec<Applied>, StoreError> {
+    write_within(store, changes, Duration::from_secs(20)).await
+}
+
+async fn write_within(
+    store: &SharedStore,
+    changes: &[Change],
+    time: Duration,
+) -> Result<Vec<Applied>, StoreError> {
+    store.apply(&NOTES, Batch::new(changes, Instant::now() + time)).await
+}
+
+async fn write_fenced(store: &SharedStore, change: Change, fence: Fence) -> Result<(), StoreError> {
+    let (changes, fences) = ([change], [fence]);
+    let batch = Batch::new(&changes, Instant::now() + Duration::from_secs(20)).fenced(&fences);
+    store.apply(&NOTES, batch).await.map(drop)
+}
+
+async fn raise(store: &SharedStore, entity: &str) -> Result<Entry, StoreError> {
+    store.ledger(Ledger::RaiseEpoch { entity, partition: 0 }).await
+}
+
+/// The body and the rank of a note.
+async fn read(store: &SharedStore, id: i64) -> Option<(Value<'static>, Value<'static>)> {
+    let mut rows = store.load(&NOTES, Query::Ids(&[note_id(id)])).await.unwrap();
+    rows.pop().map(|mut row| (row.take(1).unwrap(), row.take(2).unwrap()))
+}
+
+fn class<T: std::fmt::Debug>(result: &Result<T, StoreError>) -> Class {
+    result.as_ref().expect_err("it should have failed").class()
+}
+
+/// A name that no other test uses, also not one of another run on the same server.
+fn unique(stem: &str) -> String {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    format!("{stem}_{}_{:08x}_{count}", std::process::id(), fastrand::u32(..))
 }

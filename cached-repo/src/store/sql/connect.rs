@@ -68,7 +68,7 @@ pub(in crate::store) async fn connect_sqlite(url: &str) -> Result<SharedStore> {
         // The database is its connection: there is one, and it is never closed.
         let pool = pool.max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None);
         let pool = pool.connect_with(options).await;
-        let pool = pool.map_err(|e| unreachable("SQLite in memory").caused_by(e))?;
+        let pool = pool.map_err(|e| unreachable("SQLite in memory", e))?;
         return Ok(sqlite(pool));
     }
     if options.get_filename().as_os_str().is_empty() {
@@ -97,14 +97,20 @@ async fn try_out<C: Connection>(place: &str, options: &C::Options) -> Result<()>
         )
     })?;
     // What a server says at a failed login names the user and never the password.
-    let connection = connected.map_err(|e| unreachable(place).caused_by(e))?;
+    let connection = connected.map_err(|e| unreachable(place, e))?;
     // It has served its purpose, whether or not it says goodbye.
     let _ = timeout(CONNECT_TIMEOUT, connection.close()).await;
     Ok(())
 }
 
-fn unreachable(place: &str) -> Error {
-    Error::new(ErrorKind::StoreUnavailable, format!("cannot connect to {place}"))
+fn unreachable(place: &str, error: sqlx::Error) -> Error {
+    let code = error.as_database_error().and_then(|e| e.code()).unwrap_or_default().into_owned();
+    let kind = match code.as_str() {
+        // A wrong user, password or database stays wrong.
+        code if code.starts_with("28") || code.starts_with("3D") => ErrorKind::Configuration,
+        _ => ErrorKind::StoreUnavailable,
+    };
+    Error::new(kind, format!("cannot connect to {place}")).caused_by(error)
 }
 
 fn unreadable(scheme: &str, error: sqlx::Error) -> Error {

@@ -23,8 +23,7 @@ pub(in crate::store) trait Dialect: Sized + Send + Sync + 'static {
     const QUOTE: char;
     /// How many write transactions the database runs side by side.
     const WRITERS: usize;
-    /// Whether a connection whose call was given up may still be in the middle of it, so that it
-    /// must not be used again.
+    /// Whether a connection that does not come to an end with its last call is closed.
     const CLOSES_ABANDONED: bool;
     /// The greatest unsigned integer that a column of [`Kind::U64`] holds.
     const U64_MAX: u64;

@@ -83,6 +83,9 @@ impl<D: Dialect> SqlStore<D> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
+        // An id that was asked for twice might be in two statements, and its row come twice.
+        wanted.sort_unstable_by_key(|id| id.text());
+        wanted.dedup();
         let rows = self.read(|| D::selects(&table, &wanted)).await?;
         rows.iter().map(|row| table.record::<D>(row)).collect()
     }

@@ -7,8 +7,8 @@ use tokio::{runtime::Handle, time::timeout};
 
 use super::{Begin, Dialect, Row, Statement, StoreError, classify, error};
 
-/// A pooled connection. Dropped with an open transaction, it rolls back; dropped in the middle of a
-/// call, it is closed, because nobody knows what it still does.
+/// A pooled connection. However it is dropped, it goes back to the pool without a transaction, or is
+/// closed.
 ///
 /// The driver's own transactions are not used: one that is cancelled while it begins leaves its
 /// connection in the pool with the transaction open.
@@ -17,14 +17,16 @@ pub(super) struct Session<D: Dialect> {
     connection: Option<PoolConnection<D::Database>>,
     /// A transaction was begun and not ended.
     open: bool,
-    /// A call was sent and not answered.
+    /// A call was sent and not answered: its user was cancelled.
     busy: bool,
+    /// The connection is gone.
+    lost: bool,
 }
 
 impl<D: Dialect> Session<D> {
     pub(super) async fn acquire(pool: &Pool<D::Database>) -> Result<Self, StoreError> {
         let connection = pool.acquire().await.map_err(|e| classify::<D>(e, "be reached"))?;
-        Ok(Self { connection: Some(connection), open: false, busy: false })
+        Ok(Self { connection: Some(connection), open: false, busy: false, lost: false })
     }
 
     /// A connection with an open transaction. Connections that died in the pool are passed over:
@@ -61,8 +63,8 @@ impl<D: Dialect> Session<D> {
         let Some(connection) = &mut self.connection else { return Err(Error::PoolClosed) };
         self.busy = true;
         let rows = D::run(connection, statement).await;
-        // An error that is an answer leaves the connection usable, any other does not.
-        self.busy = rows.as_ref().is_err_and(|e| error::is_lost::<D>(e));
+        self.busy = false;
+        self.lost = rows.as_ref().is_err_and(|e| error::is_lost::<D>(e));
         rows
     }
 
@@ -70,7 +72,8 @@ impl<D: Dialect> Session<D> {
         let Some(connection) = &mut self.connection else { return Err(Error::PoolClosed) };
         self.busy = true;
         let done = D::script(connection, sql).await;
-        self.busy = done.as_ref().is_err_and(|e| error::is_lost::<D>(e));
+        self.busy = false;
+        self.lost = done.as_ref().is_err_and(|e| error::is_lost::<D>(e));
         done
     }
 
@@ -94,9 +97,8 @@ impl<D: Dialect> Session<D> {
 
     /// Rolls back, after an error on which the database may have done so by itself.
     pub(super) async fn rollback(mut self) {
-        if !self.busy {
-            let _ = self.script("ROLLBACK".to_owned()).await;
-            self.open = self.busy;
+        if !self.lost && self.script("ROLLBACK".to_owned()).await.is_ok() {
+            self.open = false;
         }
     }
 }
@@ -104,21 +106,23 @@ impl<D: Dialect> Session<D> {
 impl<D: Dialect> Drop for Session<D> {
     fn drop(&mut self) {
         let Some(mut connection) = self.connection.take() else { return };
-        let unsure = self.busy && D::CLOSES_ABANDONED;
+        let leave = if self.open { "ROLLBACK" } else { "SELECT 1" };
         match Handle::try_current() {
-            Ok(runtime) if self.open && !unsure => {
+            Ok(runtime) if !self.lost && (self.open || self.busy) => {
+                // Behind the call that was given up. The connection counts as in use meanwhile, so
+                // that callers who give up do not end up with more connections than the pool has.
                 runtime.spawn(async move {
-                    let rollback = D::script(&mut connection, "ROLLBACK".to_owned());
-                    if timeout(ROLLBACK_TIMEOUT, rollback).await.is_err() {
+                    let left = D::script(&mut connection, leave.to_owned());
+                    if timeout(LEAVE_TIMEOUT, left).await.is_err() && D::CLOSES_ABANDONED {
                         connection.close_on_drop();
                     }
                 });
             }
-            _ if self.open || unsure => connection.close_on_drop(),
+            _ if self.lost || self.open => connection.close_on_drop(),
             _ => {}
         }
     }
 }
 
 /// A server that does not even roll back in this time is given up.
-const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(5);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -24,7 +24,7 @@ impl Dialect for Sqlite {
     const QUOTE: char = '"';
     /// Waiting here is fair and wakes at once; SQLite's own waiting is sleeping and trying again.
     const WRITERS: usize = 1;
-    /// The driver's worker thread finishes or undoes what was given up before it takes the next call.
+    /// It always does, and a database in memory is gone when its connection is closed.
     const CLOSES_ABANDONED: bool = false;
     const U64_MAX: u64 = i64::MAX as u64;
     const TIMESTAMP: &'static str = "TEXT";

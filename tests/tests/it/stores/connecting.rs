@@ -1,0 +1,74 @@
+//! What `store::connect` says about URLs.
+
+use cached_repo::ErrorKind;
+use tokio::net::TcpListener;
+
+use super::*;
+
+/// The kind and the text of what connecting fails with.
+async fn refused(url: &str) -> (ErrorKind, String) {
+    let error = store::connect(url).await.expect_err(url);
+    let text = format!("{error} {error:?}");
+    assert!(!text.contains("secret"), "{text}");
+    (error.kind(), text)
+}
+
+#[tokio::test]
+async fn a_url_that_cannot_work_is_refused_in_words_that_help() {
+    for (url, words) in [
+        ("mysql://root:secret@localhost/app", "not built yet"),
+        ("mariadb://root:secret@localhost/app", "not built yet"),
+        ("mongodb://root:secret@localhost/app", "not built yet"),
+        ("oracle://root:secret@localhost/app", "`postgres:`"),
+        ("secret", "`sqlite:`"),
+        ("", "`sqlite:`"),
+        ("sqlite:", "names no file"),
+        ("sqlite:x?mode=secret-not", "sqlite"),
+        ("postgres://u:secret@localhost/app?sslmode=require", "TLS"),
+        ("postgres://u:secret@localhost/app?sslmode=verify-full", "TLS"),
+        ("postgres://u:12#secret@localhost/app", "percent-encode"),
+        ("postgres://u:12/secret@localhost/app", "percent-encode"),
+        ("postgres://u:12?secret@localhost/app", "percent-encode"),
+        ("postgres://u:secret@localhost:port/app", "cannot be read"),
+    ] {
+        if url.contains("mode=secret-not") {
+            // The driver repeats the mode, which is no secret.
+            assert!(store::connect(url).await.is_err());
+            continue;
+        }
+        let (kind, text) = refused(url).await;
+        assert_eq!(kind, ErrorKind::Configuration, "{text}");
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_reported_at_once() {
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let start = Instant::now();
+    let (kind, text) = refused(&format!("postgres://u:secret@127.0.0.1:{port}/app")).await;
+    assert_eq!(kind, ErrorKind::StoreUnavailable);
+    assert!(text.contains(&format!("127.0.0.1:{port}")), "{text}");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+
+    let (kind, text) = refused("sqlite:/no/such/folder/app.db").await;
+    assert_eq!(kind, ErrorKind::StoreUnavailable);
+    assert!(text.contains("/no/such/folder/app.db"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_does_not_answer_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (kind, text) = refused(&format!("postgres://u:secret@127.0.0.1:{port}/app")).await;
+    assert_eq!(kind, ErrorKind::StoreUnavailable);
+    assert!(text.contains("did not answer within 10 s"), "{text}");
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_exist_is_a_mistake_in_the_settings() {
+    let database = postgres::Database::new().await;
+    let (server, _) = database.url.split_once('?').unwrap();
+    let (kind, text) = refused(&format!("{server}_that_is_not_there")).await;
+    assert_eq!(kind, ErrorKind::Configuration, "{text}");
+}
