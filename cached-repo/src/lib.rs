@@ -1,4 +1,116 @@
 //! Annotate a struct, get a repository, name the caching strategy.
+//!
+//! ```text
+//! Entity is what. Store is where. Strategy is how. Repository is the front door.
+//! Redis holds entries; the store holds rows.
+//!
+//! repo.save(&todo)                           repository     span, checks, receipt
+//!   └▶ flow.write(changes)                   strategy/write_through
+//!        ├▶ entries.begin(ids)               one atomic server-side step: announce, remove
+//!        ├▶ store.apply(batch)               store/sql: one transaction, behind a fence
+//!        └▶ entries.end(ids, rows)           one atomic server-side step: put if nobody else wrote
+//! repo.get(id)
+//!   └▶ flow.read(ids)                        one MGET; else lease, load, fill
+//! ```
+//!
+//! # A first repository
+//!
+//! ```
+//! use cached_repo::{Cache, CachedEntity, Repository, store};
+//!
+//! #[derive(Clone, Debug, PartialEq, CachedEntity)]
+//! #[cache(prefix = "todos", strategy = "write_through")]
+//! struct Todo {
+//!     #[cache(id)]
+//!     id: String,
+//!     name: String,
+//!     description: Option<String>,
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> cached_repo::Result<()> {
+//! let cache = Cache::in_memory(); // or Cache::connect("redis://127.0.0.1:6379").await?
+//! let db = store::memory(); // or store::connect("postgres://localhost/app").await?
+//! let todos = Repository::<Todo>::builder(&cache).store(&db).build().await?;
+//!
+//! let todo = Todo { id: "42".into(), name: "Read the manual".into(), description: None };
+//! let saved = todos.save(&todo).await?;
+//! saved.persisted().await?; // at once, as write_through acknowledges after the commit
+//! assert_eq!(todos.get("42").await?, Some(todo));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Choosing a strategy
+//!
+//! | you want | strategy |
+//! |---|---|
+//! | the least surprise; rows that other programs change too | `cache_aside` |
+//! | few queries when many processes miss one entry | `read_through` |
+//! | reads that hit right after a write | `write_through` |
+//! | no database at all | `redis_only` |
+//!
+//! In the first three the store is written first and is the truth; the cache never holds a row from
+//! before an acknowledged write, whatever crashes. In the last, Redis is the truth. Changing between
+//! the first three needs nothing but the word; old and new processes may run side by side. The word may
+//! stand in the attribute, in a configuration file (serde), or in a call of the builder.
+//!
+//! # Attributes
+//!
+//! On the struct, as `#[cache(name = "value", …)]`; the method of the same name on
+//! [`RepositoryBuilder`] wins.
+//!
+//! | attribute | default | meaning |
+//! |---|---|---|
+//! | `prefix` | required | first part of every key |
+//! | `table` (or `collection`) | = prefix | name in the store; `schema.table` is allowed |
+//! | `strategy` | `cache_aside` | see above |
+//! | `format` | `json` | `json`: JSON text; `hash`: one Redis hash field per column |
+//! | `ttl` | `1h` | how long an entry lives; under `redis_only` for ever unless it is said |
+//! | `jitter` | `10%` | by how much of itself a lifetime is spread |
+//! | `negative_ttl` | `30s` | how long "no such row" is remembered; `0` turns it off |
+//! | `schema` | `1` | raise it for a change that names and types do not show |
+//! | `crate` | `::cached_repo` | where this crate is, if it is re-exported |
+//!
+//! On a field:
+//!
+//! | attribute | meaning |
+//! |---|---|
+//! | `id` | the id, or a part of it; ids are then tuples |
+//! | `rename = "…"` | another name in entries and in the store |
+//! | `column = "…"` | another name in the store |
+//! | `alias = "…"` | an older name that entries may still have; may be repeated |
+//! | `skip` | not stored; `Default` when read |
+//! | `default`, `default = "path"` | what an entry or row without the column means |
+//! | `json` | any serde type, as JSON in one column |
+//!
+//! Columns are `bool`, integers up to 64 bits, floats, `String`, `Vec<u8>`, `Option` of these, and types
+//! that implement [`Column`].
+//!
+//! # What is in Redis
+//!
+//! An entry is under the key that [`Repository::key`] tells, `[namespace:]prefix:id`, with everything but
+//! `A-Z a-z 0-9 _ . ~ -` of the id percent-encoded. It is JSON or a hash that other programs can read;
+//! the field `_cr` is the library's. An entry without `_cr` was written by another program: it is read as
+//! a clean copy, and a write through the library replaces it. Other keys of the entity have `@` behind the
+//! prefix.
+//!
+//! # Errors
+//!
+//! Every error is an [`Error`]: [`kind`](Error::kind) says what went wrong,
+//! [`is_retryable`](Error::is_retryable) whether the same call may succeed later, and
+//! [`outcome`](Error::outcome) whether a write took effect. Redis being down is no error for a read that
+//! the store can serve; [`Outage`] says what it is for a write.
+//!
+//! # Cancellation
+//!
+//! A future of a read can be dropped at any time. A future of a write can be dropped as well: the write
+//! goes on in a task of its own, and happens whole or not at all. Both need a tokio runtime.
+//!
+//! # Features
+//!
+//! `derive` and `redis` are on by default. `sqlite` and `postgres` add stores, `conformance` the suites
+//! that stores of other crates are tested with. A feature adds API and changes no behaviour.
 
 mod repository;
 pub use repository::{BATCH_MAX, Repository};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use redis::{
     Client, IntoConnectionInfo, Pipeline, aio::MultiplexedConnection, cmd, io::tcp::TcpSettings,
 };
@@ -49,8 +49,9 @@ impl ByHand {
         }
         let sql = Arc::new(Sql::new(&table));
         let by_hand = Self { namespace: namespace.into(), redis, pool, sql };
-        for n in 0..ROWS {
-            by_hand.clone().fill(&Article::new(n, 0)).await;
+        let articles: Vec<_> = (0..ROWS).map(|n| Article::new(n, 0)).collect();
+        for chunk in articles.chunks(CHUNK) {
+            join_all(chunk.iter().map(|article| by_hand.clone().fill(article))).await;
         }
         by_hand
     }

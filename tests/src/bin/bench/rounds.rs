@@ -17,7 +17,7 @@ pub(crate) type Operation = Arc<dyn Fn(u64) -> BoxFuture<'static, ()> + Send + S
 
 /// The same work done by both sides.
 pub(crate) struct Path {
-    name: &'static str,
+    pub(crate) name: &'static str,
     sides: [Operation; 2],
     /// Makes all entries of both sides go away, where the path is about misses.
     cold: Option<Operation>,
@@ -49,7 +49,12 @@ impl Plan {
         }
         for _ in 0..self.rounds {
             let mut pair = [0.0; 2];
-            for (side, rate) in path.sides.iter().zip(&mut pair) {
+            for (side, rate) in path
+                .sides
+                .iter()
+                .zip(&mut pair)
+                .take(std::env::var("SIDE").map_or(2, |s| s.parse().unwrap()))
+            {
                 if let Some(cold) = &path.cold {
                     cold(0).await;
                 }
