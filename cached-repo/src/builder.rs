@@ -24,7 +24,8 @@ const PARTITIONS_MAX: u32 = 4096;
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Clocks run at different speeds, and a commit that was sent in time takes effect a moment later.
 const INTENT_GRACE: Duration = Duration::from_secs(5);
-const OUTAGE_LOADS_MAX: usize = 32;
+const STORE_TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
+const LIFETIME_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 const VALUE_MAX_BYTES: usize = 1024 * 1024;
 /// What the processes of an entity must agree on is written in this version of the rules.
 const PROTOCOL: &str = "1";
@@ -41,7 +42,6 @@ pub struct RepositoryBuilder<E> {
     store: Option<SharedStore>,
     partitions: u32,
     outage: Outage,
-    outage_loads_max: usize,
     store_timeout: Duration,
     intent_grace: Duration,
     value_max_bytes: usize,
@@ -59,7 +59,6 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             store: None,
             partitions: PARTITIONS,
             outage: Outage::default(),
-            outage_loads_max: OUTAGE_LOADS_MAX,
             store_timeout: STORE_TIMEOUT,
             intent_grace: INTENT_GRACE,
             value_max_bytes: VALUE_MAX_BYTES,
@@ -112,7 +111,8 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         self
     }
 
-    /// The table in the store; `schema.table` names a schema. Defaults to the attribute, and without
+    /// The table in the store; `schema.table` names a schema. It must be there: the store's
+    /// `create_tables` makes the one that the attributes name. Defaults to the attribute, and without
     /// one to the prefix.
     pub fn table(mut self, table: impl Into<String>) -> Self {
         self.schema = self.schema.with_table(table.into());
@@ -136,12 +136,6 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
     /// What a write does while Redis is down. Defaults to [`Outage::Available`].
     pub fn outage(mut self, outage: Outage) -> Self {
         self.outage = outage;
-        self
-    }
-
-    /// How many queries may run at a time while Redis is down, per repository. Defaults to 32.
-    pub fn outage_loads_max(mut self, loads: usize) -> Self {
-        self.outage_loads_max = loads;
         self
     }
 
@@ -192,8 +186,8 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         };
         let lifetimes = self.lifetimes()?;
         let schema = Arc::new(self.schema);
-        check_numbers(self.partitions, self.outage_loads_max, self.store_timeout)?;
-        let Cache { backend, namespace, clock, random } = self.cache;
+        check_numbers(self.partitions, self.store_timeout, self.intent_grace)?;
+        let Cache { backend, namespace, clock, random, outage_loads } = self.cache;
         let topology = backend.topology();
         let keys = Keyspace::new(&namespace, schema.prefix(), topology, self.partitions)?;
         key::check_table(schema.table())?;
@@ -216,7 +210,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             outage: self.outage,
             store_timeout: self.store_timeout,
             intent_grace: self.intent_grace,
-            outage_loads_max: self.outage_loads_max,
+            outage_loads,
         };
         // First what a person can mend in the source, then what the servers say.
         let flow = strategy::flow(strategy, parts)?;
@@ -225,7 +219,8 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             Some(store) => Some(check_store(store, &entries.schema).await?),
             None => None,
         };
-        check_registry(&entries, store_id).await?;
+        let kept_format = (strategy == Strategy::RedisOnly).then_some(format);
+        check_registry(&entries, store_id, kept_format).await?;
         let value_max_bytes = self.value_max_bytes;
         Ok(Repository::new(Shared { strategy, flow, entries, value_max_bytes }))
     }
@@ -236,8 +231,12 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         if jitter_percent > 100 {
             return Err(Error::configuration("`jitter_percent` is over 100"));
         }
-        if ttl.is_some_and(|ttl| ttl < Duration::from_millis(1)) {
-            return Err(Error::configuration("`ttl` is under a millisecond"));
+        let lifetimes = Duration::from_millis(1)..=LIFETIME_MAX;
+        if ttl.is_some_and(|ttl| !lifetimes.contains(&ttl)) {
+            return Err(Error::configuration("`ttl` must be from 1 ms to 10 years"));
+        }
+        if negative_ttl.is_some_and(|ttl| ttl > LIFETIME_MAX) {
+            return Err(Error::configuration("`negative_ttl` must be at most 10 years"));
         }
         Ok(Lifetimes {
             ttl: ttl.unwrap_or(TTL),
@@ -248,16 +247,16 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
     }
 }
 
-fn check_numbers(partitions: u32, outage_loads_max: usize, store_timeout: Duration) -> Result<()> {
+fn check_numbers(partitions: u32, store_timeout: Duration, intent_grace: Duration) -> Result<()> {
     if !(1..=PARTITIONS_MAX).contains(&partitions) {
         let message = format!("`partitions` is {partitions}: use 1 to {PARTITIONS_MAX}");
         return Err(Error::configuration(message));
     }
-    if outage_loads_max == 0 {
-        return Err(Error::configuration("`outage_loads_max` is 0: use at least 1"));
+    if !(Duration::from_millis(1)..=STORE_TIMEOUT_MAX).contains(&store_timeout) {
+        return Err(Error::configuration("`store_timeout` must be from 1 ms to 1 h"));
     }
-    if store_timeout < Duration::from_millis(1) {
-        return Err(Error::configuration("`store_timeout` is under a millisecond"));
+    if intent_grace > STORE_TIMEOUT_MAX {
+        return Err(Error::configuration("`intent_grace` must be at most 1 h"));
     }
     Ok(())
 }
@@ -265,11 +264,15 @@ fn check_numbers(partitions: u32, outage_loads_max: usize, store_timeout: Durati
 /// Refuses a server that may throw the only copy away.
 async fn check_server(entries: &Entries, strategy: Strategy) -> Result<()> {
     let server = entries.backend.server().await.map_err(CacheError::into_error)?;
-    if strategy == Strategy::RedisOnly && server.eviction_policy.starts_with("allkeys-") {
+    let policy = &server.eviction_policy;
+    let evicts = policy.starts_with("allkeys-")
+        || (policy.starts_with("volatile-") && entries.lifetimes.kept_ttl.is_some());
+    if strategy == Strategy::RedisOnly && evicts {
         return Err(Error::configuration(format!(
-            "the Redis server (version {}) has maxmemory-policy {}, which evicts entities that are \
-             nowhere else: set it to noeviction or to a volatile-* policy, or choose another strategy",
-            server.version, server.eviction_policy
+            "the Redis server (version {}) has maxmemory-policy {policy}, which evicts entities that \
+             are nowhere else: set it to noeviction (volatile-* is fine for entities without a `ttl`), \
+             or choose another strategy",
+            server.version
         )));
     }
     Ok(())
@@ -292,12 +295,18 @@ async fn check_store(store: &SharedStore, schema: &Schema) -> Result<String> {
 }
 
 /// Refuses what another process of this entity was told differently.
-async fn check_registry(entries: &Entries, store_id: Option<String>) -> Result<()> {
+async fn check_registry(
+    entries: &Entries,
+    store_id: Option<String>,
+    kept_format: Option<Format>,
+) -> Result<()> {
     let mut facts = vec![
         ("protocol", PROTOCOL.to_owned()),
         ("partitions", entries.keys.partitions().to_string()),
     ];
     facts.extend(store_id.map(|id| ("store", id)));
+    // A copy in another format is a miss; the only copy in another format would be lost.
+    facts.extend(kept_format.map(|format| ("redis_only format", format.to_string())));
     let registering = entries.backend.register(&entries.keys, &facts);
     let recorded = registering.await.map_err(CacheError::into_error)?;
     let registry = entries.keys.registry();

@@ -79,6 +79,12 @@ impl Keyspace {
         self.partitions
     }
 
+    /// What the store's records of this entity's journal are called: another namespace is another
+    /// journal.
+    pub(crate) fn ledger_name(&self) -> &str {
+        self.head.trim_end_matches(':')
+    }
+
     /// Where the entry of this id is.
     pub(crate) fn slot(&self, id: &EntityId) -> Slot {
         let text = id.text();

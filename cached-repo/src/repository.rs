@@ -17,6 +17,8 @@ use crate::{
 
 /// So many ids or entities may stand in one call. A larger call is refused: split it.
 pub const BATCH_MAX: usize = 10_000;
+/// So many bytes of values may stand in one call.
+const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The entities of one type, behind the strategy that the type (or the builder) names.
 ///
@@ -190,6 +192,12 @@ impl<E: CachedEntity> Repository<E> {
         self.check_len(operation, changes.len())?;
         if changes.is_empty() {
             return Ok(Vec::new());
+        }
+        let bytes: usize = changes.iter().filter_map(Change::record).map(Record::size).sum();
+        if bytes > BATCH_BYTES_MAX.max(self.shared.value_max_bytes) {
+            let message =
+                format!("{bytes} bytes in one call, {BATCH_BYTES_MAX} are allowed: split it");
+            return Err(self.name(operation, Error::invalid(message)));
         }
         let writing = self.shared.flow.write(changes).instrument(self.span(operation));
         writing.await.map_err(|e| self.name(operation, e))

@@ -1,6 +1,6 @@
 //! One entity's entries: the backend's bytes, decoded and judged, grouped by partition.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 
@@ -15,6 +15,9 @@ use crate::{
     record::Record,
     schema::Schema,
 };
+
+/// Encoding may make a value larger (escapes, base64), and no more than so many times.
+const ENTRY_SIZE_FACTOR: usize = 8;
 
 /// How long entries live.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +67,11 @@ impl Entries {
         ids.iter().map(|id| self.keys.slot(id)).collect()
     }
 
+    /// In how many partitions these ids are.
+    pub(crate) fn partitions_of<'a>(&self, ids: impl Iterator<Item = &'a EntityId>) -> usize {
+        ids.map(|id| self.keys.slot(id).partition).collect::<HashSet<_>>().len()
+    }
+
     pub(crate) async fn read(&self, ids: &[EntityId]) -> Result<Vec<Entry>, CacheError> {
         let slots = self.slots(ids);
         let seen = self.backend.read(&self.keys, self.codec.format(), &slots).await?;
@@ -73,6 +81,9 @@ impl Entries {
 
     fn judge(&self, id: &EntityId, slot: &Slot, seen: Seen) -> Entry {
         let Some(raw) = seen.raw else { return Entry::Nothing };
+        if raw.size() > ENTRY_SIZE_FACTOR * self.size_max {
+            return Entry::Undecodable(ColumnError::new("the entry is larger than values may be"));
+        }
         let decoded = match self.codec.decode(raw) {
             Ok(decoded) => decoded,
             Err(error) => return Entry::Undecodable(error),

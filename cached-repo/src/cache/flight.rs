@@ -112,11 +112,14 @@ impl Drop for Lead {
 impl Seat {
     /// Waits for the flight's end. `None`: its value may be too old for this caller, or the task
     /// that was to load it is gone.
-    pub(crate) async fn wait(mut self) -> Option<Landing> {
+    ///
+    /// `trusts_cache` is false for a caller that knows of a write that the cache does not know of:
+    /// that nobody wrote meanwhile, as the cache says, is then no proof.
+    pub(crate) async fn wait(mut self, trusts_cache: bool) -> Option<Landing> {
         let landing = self.landed.wait_for(Option::is_some).await.ok()?.clone()?;
         let fresh = match self.since {
             Phase::Boarding => true,
-            Phase::Loading => landing.confirmed,
+            Phase::Loading => trusts_cache && landing.confirmed,
             Phase::Filling => false,
         };
         fresh.then_some(landing)
@@ -143,7 +146,7 @@ mod tests {
         let (second, none) = flights.board(&id(), false);
         assert!(none.is_none());
         lead.unwrap().land(landing(false));
-        assert!(first.wait().await.is_some() && second.wait().await.is_some());
+        assert!(first.wait(true).await.is_some() && second.wait(true).await.is_some());
     }
 
     #[tokio::test]
@@ -153,11 +156,13 @@ mod tests {
             let lead = flights.board(&id(), false).1.unwrap();
             flights.advance([&lead], Phase::Loading);
             let (late, _) = flights.board(&id(), false);
+            let (wary, _) = flights.board(&id(), false);
             flights.advance([&lead], Phase::Filling);
             let (later, _) = flights.board(&id(), false);
             lead.land(landing(confirmed));
-            assert_eq!(late.wait().await.is_some(), confirmed);
-            assert!(later.wait().await.is_none());
+            assert_eq!(late.wait(true).await.is_some(), confirmed);
+            assert!(wary.wait(false).await.is_none());
+            assert!(later.wait(true).await.is_none());
         }
     }
 
@@ -167,7 +172,7 @@ mod tests {
         let (_, lead) = flights.board(&id(), false);
         let (follower, _) = flights.board(&id(), false);
         drop(lead);
-        assert!(follower.wait().await.is_none());
+        assert!(follower.wait(true).await.is_none());
         assert!(flights.board(&id(), false).1.is_some());
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use tokio::sync::Semaphore;
+
 use crate::{
     backend::Backend,
     clock::{Clock, Random},
@@ -32,6 +34,7 @@ pub struct Cache {
     pub(crate) namespace: String,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
+    pub(crate) outage_loads: Arc<Semaphore>,
 }
 
 impl Cache {
@@ -87,6 +90,7 @@ pub struct CacheBuilder {
     namespace: String,
     timeout: Duration,
     connect_timeout: Duration,
+    outage_loads_max: usize,
     accept_cluster: bool,
 }
 
@@ -96,6 +100,7 @@ impl Default for CacheBuilder {
             namespace: String::new(),
             timeout: Duration::from_millis(250),
             connect_timeout: Duration::from_secs(2),
+            outage_loads_max: OUTAGE_LOADS_MAX,
             accept_cluster: false,
         }
     }
@@ -121,6 +126,15 @@ impl CacheBuilder {
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
+        self
+    }
+
+    /// How many queries the repositories of this cache may run at a time while Redis cannot be
+    /// reached; further reads wait, and fail after their repository's `store_timeout`. At least 1.
+    /// Defaults to 32.
+    #[must_use]
+    pub fn outage_loads_max(mut self, loads: usize) -> Self {
+        self.outage_loads_max = loads.max(1);
         self
     }
 
@@ -166,13 +180,20 @@ impl CacheBuilder {
             passed,
         );
         let backend = connecting.await.map_err(|e| e.during("connect", "Redis"))?;
-        Ok(Cache { backend: Arc::new(backend), namespace: self.namespace, clock, random })
+        Ok(self.cache(Arc::new(backend), clock, random))
     }
 
     /// Builds an in-process cache; see [`Cache::in_memory`].
     pub fn in_memory(self) -> Cache {
         let (clock, random) = (Clock::new(), Random::new());
         let backend = Arc::new(MemoryBackend::new(clock));
-        Cache { backend, namespace: self.namespace, clock, random }
+        self.cache(backend, clock, random)
+    }
+
+    fn cache(self, backend: Arc<dyn Backend>, clock: Clock, random: Random) -> Cache {
+        let outage_loads = Arc::new(Semaphore::new(self.outage_loads_max));
+        Cache { backend, namespace: self.namespace, clock, random, outage_loads }
     }
 }
+
+const OUTAGE_LOADS_MAX: usize = 32;

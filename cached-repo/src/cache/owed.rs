@@ -3,14 +3,14 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use super::entries::Entries;
-use crate::{key::Slot, retry::Backoff};
+use crate::{clock::Random, key::Slot, retry::Backoff};
 
 /// So many keys are remembered; further ones keep their entry until its time to live is over.
 const OWED_MAX: usize = 10_000;
@@ -23,6 +23,19 @@ pub(crate) struct Owed {
     keys: Mutex<HashMap<String, (Slot, String)>>,
     /// How many there are, so that the usual read (none) takes no lock.
     len: AtomicUsize,
+    /// Whether a task is at work.
+    working: AtomicBool,
+}
+
+/// The task that is at work. When it ends, or its runtime does, another one may start.
+struct Working(Weak<Entries>);
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        if let Some(entries) = self.0.upgrade() {
+            entries.owed.working.store(false, Ordering::Release);
+        }
+    }
 }
 
 impl Owed {
@@ -35,10 +48,9 @@ impl Owed {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers keys; tells how many did not fit, and whether a task must be started.
-    fn add(&self, slots: Vec<Slot>, token: &str) -> (usize, bool) {
+    /// Remembers keys; tells how many did not fit.
+    fn add(&self, slots: Vec<Slot>, token: &str) -> usize {
         let mut keys = self.lock();
-        let idle = keys.is_empty();
         let mut lost = 0;
         for slot in slots {
             if keys.len() < OWED_MAX || keys.contains_key(&slot.entry) {
@@ -48,7 +60,13 @@ impl Owed {
             }
         }
         self.len.store(keys.len(), Ordering::Release);
-        (lost, idle && !keys.is_empty())
+        lost
+    }
+
+    /// Ends the work of the one task, unless somebody owes again by now.
+    fn rest(&self) -> bool {
+        self.working.store(false, Ordering::Release);
+        self.len.load(Ordering::Acquire) == 0 || self.working.swap(true, Ordering::AcqRel)
     }
 
     fn all(&self) -> Vec<(Slot, String)> {
@@ -73,25 +91,29 @@ impl Entries {
     /// from the store; other processes may read the old entry as long as it lives.
     pub(crate) fn owe(self: &Arc<Self>, slots: Vec<Slot>, token: &str) {
         self.counters.invalidations_owed.add(slots.len());
-        let (lost, start) = self.owed.add(slots, token);
+        let lost = self.owed.add(slots, token);
         if lost > 0 {
             self.counters.invalidations_lost.add(lost);
             tracing::error!(lost, "too many invalidations are owed: entries live out their time");
         }
-        if start {
+        if !self.owed.working.swap(true, Ordering::AcqRel) {
             // The task must not keep a repository alive that nobody holds any more.
-            let (entries, random) = (Arc::downgrade(self), self.random.clone());
-            tokio::spawn(async move {
-                let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_MAX);
-                loop {
-                    tokio::time::sleep(backoff.wait(&random)).await;
-                    let Some(entries) = entries.upgrade() else { return };
-                    let owed = entries.owed.all();
-                    if entries.invalidate(&owed).await.is_ok() && entries.owed.settle(&owed) {
-                        return;
-                    }
-                }
-            });
+            let working = Working(Arc::downgrade(self));
+            tokio::spawn(settle_all(working, self.random.clone()));
+        }
+    }
+}
+
+async fn settle_all(mut working: Working, random: Random) {
+    let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_MAX);
+    loop {
+        tokio::time::sleep(backoff.wait(&random)).await;
+        let Some(entries) = working.0.upgrade() else { return };
+        let owed = entries.owed.all();
+        let settled = entries.invalidate(&owed).await.is_ok() && entries.owed.settle(&owed);
+        if settled && entries.owed.rest() {
+            working.0 = Weak::new();
+            return;
         }
     }
 }

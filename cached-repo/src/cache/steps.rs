@@ -28,7 +28,7 @@ pub(crate) struct Begun {
 }
 
 /// Why a write could not be announced.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Refusal {
     Cache(CacheError),
     Fenced,
@@ -36,6 +36,12 @@ pub(crate) enum Refusal {
     Dirty(usize),
     /// The id, by index, is kept by `redis_only`.
     Kept(usize),
+}
+
+impl Refusal {
+    fn is_silence(&self) -> bool {
+        matches!(self, Refusal::Cache(_))
+    }
 }
 
 impl Entries {
@@ -93,18 +99,27 @@ impl Entries {
         let indexed: Vec<(usize, Slot)> = self.slots(ids).into_iter().enumerate().collect();
         let begin = |group: Vec<(usize, Slot)>| async move {
             let (indices, slots): (Vec<usize>, Vec<Slot>) = group.into_iter().unzip();
-            match self.backend.begin(&self.keys, &slots, token, hold).await {
-                Ok(Begin::Begun { epoch, generation }) => Ok(slots
-                    .iter()
-                    .map(|slot| Begun { partition: slot.partition, epoch, generation })
-                    .collect()),
-                Ok(Begin::Fenced) => Err(Refusal::Fenced),
-                Ok(Begin::Dirty(i)) => Err(Refusal::Dirty(indices.get(i).copied().unwrap_or(0))),
-                Ok(Begin::Kept(i)) => Err(Refusal::Kept(indices.get(i).copied().unwrap_or(0))),
-                Err(error) => Err(Refusal::Cache(error)),
-            }
+            let at = |i: usize| indices.get(i).copied().unwrap_or(0);
+            let refusal = match self.backend.begin(&self.keys, &slots, token, hold).await {
+                Ok(Begin::Begun { epoch, generation }) => {
+                    let begun =
+                        |slot: &Slot| Begun { partition: slot.partition, epoch, generation };
+                    return Ok::<_, Refusal>(slots.iter().map(begun).map(Ok).collect());
+                }
+                Ok(Begin::Fenced) => Refusal::Fenced,
+                Ok(Begin::Dirty(i)) => Refusal::Dirty(at(i)),
+                Ok(Begin::Kept(i)) => Refusal::Kept(at(i)),
+                Err(error) => Refusal::Cache(error),
+            };
+            Ok(vec![Err(refusal); slots.len()])
         };
-        by_partition(&indexed, |(_, slot)| slot.partition, begin).await
+        let answers = by_partition(&indexed, |(_, slot)| slot.partition, begin).await?;
+        // A refusal is an answer; a partition that did not answer must not hide it.
+        let is_refused = |a: &Result<Begun, Refusal>| matches!(a, Err(r) if !r.is_silence());
+        if let Some(Err(refusal)) = answers.iter().find(|a| is_refused(a)) {
+            return Err(refusal.clone());
+        }
+        answers.into_iter().collect()
     }
 
     /// Ends a write. Where `rows` has a row, the entry is put if that is safe.

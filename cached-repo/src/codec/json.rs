@@ -42,7 +42,12 @@ fn member(kind: Kind, value: &Value<'_>, text: &mut Vec<u8>) -> Result<(), Colum
         (Kind::F64, Value::F64(v)) => drop(serde_json::to_writer(text, v)),
         (Kind::Text, Value::Text(v)) => string(v, text),
         (Kind::Bytes, Value::Bytes(v)) => string(&STANDARD.encode(v), text),
-        (Kind::Json, Value::Json(v)) => text.extend_from_slice(v.as_bytes()),
+        (Kind::Json, Value::Json(v)) => {
+            // A database may hold text here that no entity wrote; unchecked it could add members.
+            serde_json::from_str::<IgnoredAny>(v)
+                .map_err(|_| ColumnError::new("it is not JSON"))?;
+            text.extend_from_slice(v.as_bytes());
+        }
         (_, other) => return Err(mismatch(other)),
     }
     Ok(())
@@ -92,6 +97,10 @@ impl<'de> Visitor<'de> for Object<'_> {
         let mut next = 0;
         while let Some(member) = members.next_key_seed(Name { columns, next })? {
             match member {
+                Member::Envelope if envelope.is_some() => return Err(A::Error::custom("repeated")),
+                Member::Column(index) if record.get(index).is_some() => {
+                    return Err(A::Error::custom("repeated"));
+                }
                 Member::Envelope => {
                     let text: Cow<'_, str> = members.next_value()?;
                     envelope = Some(Envelope::parse(text.as_bytes()).map_err(A::Error::custom)?);

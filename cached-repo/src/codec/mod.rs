@@ -86,6 +86,18 @@ pub(crate) enum Raw {
     WrongType,
 }
 
+impl Raw {
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Raw::Text(text) => text.len(),
+            Raw::Fields(fields) => {
+                fields.iter().map(|(name, value)| name.len() + value.len()).sum()
+            }
+            Raw::WrongType => 0,
+        }
+    }
+}
+
 /// An entry that was read.
 #[derive(Debug)]
 pub(crate) struct Decoded {

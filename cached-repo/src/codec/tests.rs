@@ -99,8 +99,15 @@ fn what_another_program_wrote_is_read_by_name_and_alias() {
 }
 
 #[test]
+fn a_column_that_is_no_json_adds_no_members() {
+    let mut record = samples().remove(0);
+    record.set(7, Value::Json(Cow::Borrowed("[],\"id\":\"evil\"")));
+    assert!(codec(Format::Json).encode(&record).is_err());
+}
+
+#[test]
 fn bytes_that_are_no_entry_are_errors_and_never_panics() {
-    let hostile: [&[u8]; 9] = [
+    let hostile: [&[u8]; 10] = [
         b"",
         b"{",
         b"[]",
@@ -110,6 +117,7 @@ fn bytes_that_are_no_entry_are_errors_and_never_panics() {
         b"{\"blob\":\"%%\"}",
         b"{\"_cr\":\"1c\"}",
         b"{\"id\":\"x\"} trailing",
+        b"{\"id\":\"x\",\"id\":\"y\"}",
     ];
     for text in hostile {
         assert!(codec(Format::Json).decode(Raw::Text(text.to_vec())).is_err(), "{text:?}");

@@ -20,6 +20,10 @@ impl Intents {
         !self.tokens.is_empty()
     }
 
+    pub(super) fn is_live_at(&self, now: u64) -> bool {
+        self.tokens.values().any(|deadline| *deadline > now)
+    }
+
     pub(super) fn begin(&mut self, token: &str, deadline: u64) {
         self.tokens.remove(token);
         self.overlapped |= self.is_live();

@@ -68,6 +68,10 @@ impl State {
         self.metas.get(&keys.meta(partition)).cloned().unwrap_or_default()
     }
 
+    fn is_intended(&self, keys: &Keyspace, slot: &Slot, now: u64) -> bool {
+        self.intents.get(&keys.intents(slot)).is_some_and(|intents| intents.is_live_at(now))
+    }
+
     /// The live intents of a slot.
     fn intents(&mut self, keys: &Keyspace, slot: &Slot, now: u64) -> &mut Intents {
         let intents = self.intents.entry(keys.intents(slot)).or_default();
@@ -89,7 +93,7 @@ impl State {
         now: u64,
     ) -> Lease {
         let slot = ask.slot;
-        if self.intents(keys, slot, now).is_live() {
+        if self.is_intended(keys, slot, now) {
             return Lease::Blocked;
         }
         let usable = !ask.replace && self.entries.is_of(&slot.entry, format, now);
@@ -109,7 +113,7 @@ impl State {
             return false;
         }
         self.leases.remove(&keys.lease(slot));
-        if self.intents(keys, slot, now).is_live()
+        if self.is_intended(keys, slot, now)
             || self.generation(keys, slot.partition) != fill.generation
             || self.entries.is_pinned(&slot.entry, now)
         {

@@ -1,22 +1,26 @@
 //! One multiplexed connection that reconnects, gives up quickly, and stays away from a dead server.
 //!
-//! A call never waits longer than its timeout. A lost connection is replaced at the next call; while
-//! the server cannot be reached, calls fail at once and one of them tries again after a backoff.
+//! A call never waits longer than its timeout, connecting included. A lost connection is replaced in
+//! the background at the next call, which waits for it; while the server cannot be reached, calls
+//! fail at once, and one of them starts another attempt after a backoff.
 
 use std::{
     fmt,
     sync::{
-        RwLock,
+        Arc,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
 
 use redis::{
-    AsyncConnectionConfig, Client, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
-    Script, aio::MultiplexedConnection, io::tcp::TcpSettings,
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
+    RedisResult, Script, aio::MultiplexedConnection, io::tcp::TcpSettings,
 };
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 
 use crate::{
     backend::CacheError,
@@ -29,31 +33,43 @@ use crate::{
 const TIMEOUTS_MAX: u32 = 3;
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// Answers of a server that is no master any more: another one may be behind the same address.
+const ELSEWHERE: [&str; 2] = ["READONLY", "MASTERDOWN"];
 
 /// A connection to one Redis server.
 pub(super) struct Connection {
+    timeout: Duration,
+    shared: Arc<Shared>,
+}
+
+/// What calls and the task that connects share.
+struct Shared {
     client: Client,
     config: AsyncConnectionConfig,
     clock: Clock,
     random: Random,
-    /// What calls use. The number tells a connection from the one that replaced it.
-    current: RwLock<Option<(u64, MultiplexedConnection)>>,
+    link: watch::Sender<Link>,
     timeouts: AtomicU32,
-    /// Before this moment nobody tries to connect.
-    closed_until: RwLock<Option<Instant>>,
-    /// Held by the one caller that connects.
-    connecting: Mutex<Connecting>,
 }
 
-struct Connecting {
-    backoff: Backoff,
-    connections: u64,
+/// The state of the connection.
+#[derive(Clone)]
+enum Link {
+    /// There is one. The number tells it from those before and after it.
+    Open { number: u64, connection: MultiplexedConnection },
+    /// It was lost; the next call connects and waits.
+    Lost { number: u64 },
+    /// A task is connecting. `again`: an attempt failed before, so nobody waits for this one.
+    Connecting { number: u64, backoff: Backoff, again: bool },
+    /// The last attempt failed.
+    Closed { number: u64, backoff: Backoff, until: Instant, cause: String },
 }
 
-impl Connecting {
-    const fn rested() -> Backoff {
-        Backoff::new(BACKOFF_FIRST, BACKOFF_MAX)
-    }
+/// What a call is to do next.
+enum Next {
+    Use(u64, MultiplexedConnection),
+    Wait,
+    Fail(CacheError),
 }
 
 impl Connection {
@@ -80,32 +96,34 @@ impl Connection {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(connect_timeout))
             .set_response_timeout(Some(timeout));
-        Ok(Self {
-            client,
-            config,
-            clock,
-            random,
-            current: RwLock::default(),
-            timeouts: AtomicU32::new(0),
-            closed_until: RwLock::default(),
-            connecting: Mutex::new(Connecting { backoff: Connecting::rested(), connections: 0 }),
-        })
+        let link = watch::Sender::new(Link::Lost { number: 0 });
+        let timeouts = AtomicU32::new(0);
+        let shared = Arc::new(Shared { client, config, clock, random, link, timeouts });
+        Ok(Self { timeout, shared })
     }
 
-    pub(super) async fn command<T: FromRedisValue>(
-        &self,
-        command: &redis::Cmd,
-    ) -> Result<T, CacheError> {
-        let (number, mut connection) = self.get().await?;
-        self.judge(number, command.query_async(&mut connection).await)
+    /// Connects for the first time, and waits as long as connecting may take.
+    pub(super) async fn open(&self) -> Result<(), CacheError> {
+        let mut link = self.shared.link.subscribe();
+        loop {
+            match self.shared.next() {
+                Next::Use(..) => return Ok(()),
+                Next::Fail(error) => return Err(error),
+                // The sender is a field of what this method borrows.
+                Next::Wait => drop(link.changed().await),
+            }
+        }
+    }
+
+    pub(super) async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, CacheError> {
+        self.call(async |mut connection| command.query_async(&mut connection).await).await
     }
 
     pub(super) async fn pipeline<T: FromRedisValue>(
         &self,
         pipeline: &Pipeline,
     ) -> Result<T, CacheError> {
-        let (number, mut connection) = self.get().await?;
-        self.judge(number, pipeline.query_async(&mut connection).await)
+        self.call(async |mut connection| pipeline.query_async(&mut connection).await).await
     }
 
     /// Runs a script by its hash, and once more with its text where the server does not know it.
@@ -115,7 +133,6 @@ impl Connection {
         keys: &[String],
         arguments: &[Vec<u8>],
     ) -> Result<T, CacheError> {
-        let (number, mut connection) = self.get().await?;
         let mut invocation = script.prepare_invoke();
         for key in keys {
             invocation.key(key);
@@ -123,82 +140,160 @@ impl Connection {
         for argument in arguments {
             invocation.arg(argument);
         }
-        self.judge(number, invocation.invoke_async(&mut connection).await)
+        self.call(async |mut connection| invocation.invoke_async(&mut connection).await).await
     }
 
-    async fn get(&self) -> Result<(u64, MultiplexedConnection), CacheError> {
-        if let Some(current) = self.open() {
-            return Ok(current);
+    async fn call<T>(
+        &self,
+        send: impl AsyncFnOnce(MultiplexedConnection) -> RedisResult<T>,
+    ) -> Result<T, CacheError> {
+        let deadline = self.shared.clock.now() + self.timeout;
+        let (number, connection) = self.get(deadline).await?;
+        match timeout_at(deadline, send(connection)).await {
+            Ok(answer) => self.shared.judge(number, answer),
+            Err(_) => Err(self.shared.timed_out(number)),
         }
-        self.refuse_while_closed()?;
-        let mut connecting = self.connecting.lock().await;
-        // Somebody else may have connected, or failed to, while this caller waited for the lock.
-        if let Some(current) = self.open() {
-            return Ok(current);
+    }
+
+    async fn get(&self, deadline: Instant) -> Result<(u64, MultiplexedConnection), CacheError> {
+        let mut link = self.shared.link.subscribe();
+        loop {
+            match self.shared.next() {
+                Next::Use(number, connection) => return Ok((number, connection)),
+                Next::Fail(error) => return Err(error),
+                Next::Wait => {
+                    if timeout_at(deadline, link.changed()).await.is_err() {
+                        return Err(CacheError::unavailable("Redis did not answer in time"));
+                    }
+                }
+            }
         }
-        self.refuse_while_closed()?;
-        match self.client.get_multiplexed_async_connection_with_config(&self.config).await {
+    }
+}
+
+impl Shared {
+    /// Looks at the link; where an attempt to connect is due, starts it.
+    fn next(self: &Arc<Self>) -> Next {
+        match &*self.link.borrow() {
+            Link::Open { number, connection } => return Next::Use(*number, connection.clone()),
+            Link::Connecting { again: false, .. } => return Next::Wait,
+            Link::Connecting { again: true, .. } => return Next::Fail(unreachable_yet()),
+            Link::Closed { until, cause, .. } if self.clock.now() < *until => {
+                return Next::Fail(CacheError::unavailable(cause));
+            }
+            Link::Lost { .. } | Link::Closed { .. } => {}
+        }
+        let mut started = None;
+        self.link.send_if_modified(|link| {
+            let connecting = match link {
+                Link::Lost { number } => (*number, Backoff::new(BACKOFF_FIRST, BACKOFF_MAX), false),
+                Link::Closed { number, backoff, .. } => (*number, *backoff, true),
+                // Somebody else was faster.
+                Link::Open { .. } | Link::Connecting { .. } => return false,
+            };
+            let (number, backoff, again) = connecting;
+            *link = Link::Connecting { number, backoff, again };
+            started = Some(again);
+            true
+        });
+        // A task of its own: callers come and go, and the attempt must end in a state.
+        if started.is_some() {
+            tokio::spawn(Arc::clone(self).connect());
+        }
+        match started {
+            Some(true) => Next::Fail(unreachable_yet()),
+            _ => Next::Wait,
+        }
+    }
+
+    async fn connect(self: Arc<Self>) {
+        let attempt = Attempt(self);
+        let shared = &attempt.0;
+        match shared.client.get_multiplexed_async_connection_with_config(&shared.config).await {
             Ok(connection) => {
-                connecting.backoff = Connecting::rested();
-                connecting.connections += 1;
-                let opened = (connecting.connections, connection);
-                self.timeouts.store(0, Ordering::Relaxed);
-                *write(&self.current) = Some(opened.clone());
-                Ok(opened)
+                shared.timeouts.store(0, Ordering::Relaxed);
+                shared.end_attempt(|number, _| Link::Open { number: number + 1, connection });
             }
             Err(error) => {
-                let wait = connecting.backoff.wait(&self.random);
-                *write(&self.closed_until) = Some(self.clock.now() + wait);
-                let cause = describe(&error);
-                Err(CacheError::unavailable(format!("Redis cannot be reached: {cause}")))
+                let cause = format!("Redis cannot be reached: {}", describe(&error));
+                shared.close(cause);
             }
         }
     }
 
-    fn open(&self) -> Option<(u64, MultiplexedConnection)> {
-        read(&self.current).clone()
+    fn close(&self, cause: String) {
+        self.end_attempt(|number, mut backoff| {
+            let until = self.clock.now() + backoff.wait(&self.random);
+            Link::Closed { number, backoff, until, cause }
+        });
     }
 
-    fn refuse_while_closed(&self) -> Result<(), CacheError> {
-        match *read(&self.closed_until) {
-            Some(until) if self.clock.now() < until => {
-                Err(CacheError::unavailable("Redis could not be reached a moment ago"))
+    fn end_attempt(&self, end: impl FnOnce(u64, Backoff) -> Link) {
+        self.link.send_if_modified(|link| match link {
+            Link::Connecting { number, backoff, .. } => {
+                *link = end(*number, *backoff);
+                true
             }
-            _ => Ok(()),
-        }
+            _ => false,
+        });
     }
 
     /// Turns an answer into a result, and gives the connection up if it is lost.
-    fn judge<T>(
-        &self,
-        number: u64,
-        answer: std::result::Result<T, RedisError>,
-    ) -> Result<T, CacheError> {
+    fn judge<T>(&self, number: u64, answer: RedisResult<T>) -> Result<T, CacheError> {
         let error = match answer {
             Ok(value) => {
-                if self.timeouts.load(Ordering::Relaxed) > 0 {
+                if self.timeouts.load(Ordering::Relaxed) > 0 && self.is_current(number) {
                     self.timeouts.store(0, Ordering::Relaxed);
                 }
                 return Ok(value);
             }
             Err(error) => error,
         };
-        let dead =
-            error.is_timeout() && self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS_MAX;
-        if dead || error.is_unrecoverable_error() {
-            let mut current = write(&self.current);
-            if current.as_ref().is_some_and(|(n, _)| *n == number) {
-                *current = None;
-            }
-        }
         if error.is_timeout() {
-            Err(CacheError::unavailable("Redis did not answer in time"))
-        } else if error.is_io_error() || error.is_unrecoverable_error() {
-            let cause = describe(&error);
-            Err(CacheError::unavailable(format!("the connection to Redis was lost: {cause}")))
-        } else {
-            Err(CacheError::answered(format!("Redis answered: {}", describe(&error))))
+            return Err(self.timed_out(number));
         }
+        let cause = describe(&error);
+        let elsewhere = error.code().is_some_and(|code| ELSEWHERE.contains(&code));
+        if elsewhere || error.is_io_error() || error.is_unrecoverable_error() {
+            self.lose(number);
+            return Err(CacheError::unavailable(format!(
+                "the connection to Redis was lost: {cause}"
+            )));
+        }
+        Err(CacheError::answered(format!("Redis answered: {cause}")))
+    }
+
+    fn timed_out(&self, number: u64) -> CacheError {
+        // Late timeouts of a connection that was replaced say nothing about the new one.
+        if self.is_current(number)
+            && self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS_MAX
+        {
+            self.lose(number);
+        }
+        CacheError::unavailable("Redis did not answer in time")
+    }
+
+    fn is_current(&self, number: u64) -> bool {
+        matches!(&*self.link.borrow(), Link::Open { number: current, .. } if *current == number)
+    }
+
+    fn lose(&self, number: u64) {
+        self.link.send_if_modified(|link| match link {
+            Link::Open { number: current, .. } if *current == number => {
+                *link = Link::Lost { number };
+                true
+            }
+            _ => false,
+        });
+    }
+}
+
+/// An attempt to connect. If its runtime goes away, the next call starts another one.
+struct Attempt(Arc<Shared>);
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.0.close("the attempt to connect to Redis was stopped".to_owned());
     }
 }
 
@@ -209,18 +304,14 @@ impl fmt::Debug for Connection {
     }
 }
 
+fn unreachable_yet() -> CacheError {
+    CacheError::unavailable("Redis could not be reached a moment ago, and is tried again")
+}
+
 /// The error without what may be a secret: servers do not repeat passwords, URLs do.
 fn describe(error: &RedisError) -> String {
     match (error.code(), error.detail()) {
         (Some(code), Some(detail)) => format!("{code} {detail}"),
         _ => error.to_string(),
     }
-}
-
-fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -45,6 +45,7 @@ impl RedisBackend {
         let connection = Connection::new(url, timeout, connect_timeout, clock, random)?;
         let mut backend =
             Self { connection, scripts: Scripts::new(), topology: Topology::Standalone };
+        backend.connection.open().await.map_err(CacheError::into_error)?;
         let facts = backend.info().await.map_err(CacheError::into_error)?;
         let version = facts.get("redis_version").map_or("", String::as_str);
         if parse_version(version).is_some_and(|found| found < VERSION_MIN) {

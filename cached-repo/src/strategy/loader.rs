@@ -40,8 +40,8 @@ pub(super) struct Loader {
     patience: Patience,
     flights: Arc<Flights>,
     random: Random,
-    /// Loads while Redis cannot be reached: without it a dead cache would be a stampede.
-    outage: Semaphore,
+    /// Shared by all repositories of the cache.
+    outage_loads: Arc<Semaphore>,
     outage_wait: Duration,
 }
 
@@ -50,7 +50,11 @@ type Found = Option<Record<'static>>;
 /// An id that was not found in the cache, and its place in the answer.
 struct Miss {
     index: usize,
+    /// There is an entry that cannot be used.
     replace: bool,
+    /// The cache could not be asked, or must not be believed: another process' write is in the store
+    /// that it was not told of.
+    past_cache: bool,
 }
 
 impl Loader {
@@ -61,7 +65,7 @@ impl Loader {
             patience,
             flights: Arc::default(),
             random: parts.entries.random.clone(),
-            outage: Semaphore::new(parts.outage_loads_max),
+            outage_loads: Arc::clone(&parts.outage_loads),
             outage_wait: parts.store_timeout,
         }
     }
@@ -69,70 +73,80 @@ impl Loader {
     pub(super) async fn read(self: &Arc<Self>, ids: Vec<EntityId>) -> Result<Vec<Found>> {
         let mut found: Vec<Found> = (0..ids.len()).map(|_| None).collect();
         let mut missed: Vec<Miss> =
-            (0..ids.len()).map(|index| Miss { index, replace: false }).collect();
-        let mut reachable = true;
+            (0..ids.len()).map(|index| Miss { index, replace: false, past_cache: false }).collect();
         for _ in 0..FLIGHTS_MAX {
-            reachable = self.look_up(&ids, &mut missed, &mut found).await;
+            self.look_up(&ids, &mut missed, &mut found).await;
             if missed.is_empty() {
                 return Ok(found);
             }
-            self.fly(&ids, &mut missed, &mut found, reachable).await?;
+            self.fly(&ids, &mut missed, &mut found).await?;
             if missed.is_empty() {
                 return Ok(found);
             }
         }
         // Writers keep writing these ids: every value was too old by the time it was there.
         let ids_left: Vec<_> = missed.iter().map(|miss| ids[miss.index].clone()).collect();
-        let _permit = if reachable { None } else { Some(self.permit().await?) };
+        let past_cache = missed.iter().any(|miss| miss.past_cache);
+        let _permit = if past_cache { Some(self.permit().await?) } else { None };
         for (miss, row) in missed.iter().zip(self.query(&ids_left).await?) {
             found[miss.index] = row;
         }
         Ok(found)
     }
 
-    /// Takes from the cache what it has. Answers whether the cache could be asked.
-    async fn look_up(&self, ids: &[EntityId], missed: &mut Vec<Miss>, found: &mut [Found]) -> bool {
-        let counters = &self.entries.counters;
+    /// Takes from the cache what it has.
+    async fn look_up(&self, ids: &[EntityId], missed: &mut Vec<Miss>, found: &mut [Found]) {
         let asked: Vec<_> = missed.iter().map(|miss| ids[miss.index].clone()).collect();
+        // Before the entries are read: a debt that is settled in between has removed its entry.
         let slots = self.entries.slots(&asked);
-        let owed = slots.iter().any(|slot| self.entries.owed.contains(slot));
+        let owed: Vec<_> = slots.iter().map(|slot| self.entries.owed.contains(slot)).collect();
         let answers = match self.entries.read(&asked).await {
-            // An entry that should be gone by now must not be believed.
-            Ok(_) if owed => return false,
             Ok(answers) => answers,
             Err(error) => {
-                counters.cache_failures.add(1);
+                self.entries.counters.cache_failures.add(1);
                 tracing::debug!(%error, "reading from the store, as the cache cannot be asked");
-                return false;
+                missed.iter_mut().for_each(|miss| miss.past_cache = true);
+                return;
             }
         };
-        let mut answers = answers.into_iter();
+        let mut answers = answers.into_iter().zip(owed);
         missed.retain_mut(|miss| {
-            let (replace, record) = match answers.next() {
-                Some(Entry::Hit(record)) => (None, Some(record)),
-                Some(Entry::Absent) => (None, None),
-                Some(Entry::Outdated(_)) => (Some(&counters.outdated), None),
-                Some(Entry::Undecodable(error)) => {
-                    tracing::warn!(%error, "an entry cannot be decoded and is loaded anew");
-                    (Some(&counters.undecodable), None)
-                }
-                Some(Entry::Nothing) | None => {
-                    counters.misses.add(1);
-                    return true;
-                }
-            };
-            if let Some(counter) = replace {
-                counter.add(1);
-                counters.misses.add(1);
-                miss.replace = true;
-                return true;
+            let Some((entry, owed)) = answers.next() else { return true };
+            miss.past_cache = owed;
+            let taken = if owed { None } else { self.take(entry, miss) };
+            match taken {
+                Some(record) => found[miss.index] = record,
+                None => return true,
             }
-            let hit = if record.is_some() { &counters.hits } else { &counters.negative_hits };
-            hit.add(1);
-            found[miss.index] = record;
             false
         });
-        true
+    }
+
+    /// What an entry says, or `None` if it says nothing.
+    fn take(&self, entry: Entry, miss: &mut Miss) -> Option<Found> {
+        let counters = &self.entries.counters;
+        match entry {
+            Entry::Hit(record) => {
+                counters.hits.add(1);
+                return Some(Some(record));
+            }
+            Entry::Absent => {
+                counters.negative_hits.add(1);
+                return Some(None);
+            }
+            Entry::Outdated(_) => {
+                counters.outdated.add(1);
+                miss.replace = true;
+            }
+            Entry::Undecodable(error) => {
+                tracing::warn!(%error, "an entry cannot be decoded and is loaded anew");
+                counters.undecodable.add(1);
+                miss.replace = true;
+            }
+            Entry::Nothing => {}
+        }
+        counters.misses.add(1);
+        None
     }
 
     /// Boards a flight for each missed id and starts the tasks that load. What brings no fresh value
@@ -142,29 +156,31 @@ impl Loader {
         ids: &[EntityId],
         missed: &mut Vec<Miss>,
         found: &mut [Found],
-        reachable: bool,
     ) -> Result<()> {
-        let board = |miss: &Miss| self.flights.board(&ids[miss.index], miss.replace);
-        let (seats, leads): (Vec<_>, Vec<_>) = missed.iter().map(board).unzip();
-        let leads: Vec<Lead> = leads.into_iter().flatten().collect();
-        if !leads.is_empty() {
-            // A task of its own: the flight must land also when this caller is gone.
-            let loader = Arc::clone(self);
-            tokio::spawn(async move {
-                if reachable {
-                    loader.fetch(leads).await;
-                } else {
-                    loader.fetch_past_cache(leads).await;
-                }
-            });
+        let (mut leads, mut leads_past_cache) = (Vec::new(), Vec::new());
+        let mut seats = Vec::with_capacity(missed.len());
+        for miss in missed.iter() {
+            let (seat, lead) = self.flights.board(&ids[miss.index], miss.replace);
+            seats.push(seat.wait(!miss.past_cache));
+            let leads = if miss.past_cache { &mut leads_past_cache } else { &mut leads };
+            leads.extend(lead);
         }
-        let landings = join_all(seats.into_iter().map(|seat| seat.wait())).await;
+        // Tasks of their own: a flight must land also when this caller is gone.
+        if !leads.is_empty() {
+            let loader = Arc::clone(self);
+            tokio::spawn(async move { loader.fetch(leads).await });
+        }
+        if !leads_past_cache.is_empty() {
+            let loader = Arc::clone(self);
+            tokio::spawn(async move { loader.fetch_past_cache(leads_past_cache).await });
+        }
+        let landings = join_all(seats).await;
         let mut left = Vec::new();
         for (miss, landing) in missed.drain(..).zip(landings) {
             match landing {
                 None => left.push(miss),
                 Some(Landing { row: Ok(row), .. }) => {
-                    found[miss.index] = row.map(Arc::unwrap_or_clone)
+                    found[miss.index] = row.map(Arc::unwrap_or_clone);
                 }
                 Some(Landing { row: Err(error), .. }) => return Err(error.share()),
             }
@@ -259,12 +275,12 @@ impl Loader {
     }
 
     async fn permit(&self) -> Result<SemaphorePermit<'_>> {
-        match tokio::time::timeout(self.outage_wait, self.outage.acquire()).await {
+        match tokio::time::timeout(self.outage_wait, self.outage_loads.acquire()).await {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(Error::new(
                 ErrorKind::Overloaded,
                 "Redis cannot be reached and too many reads wait for the store; `outage_loads_max` \
-                 on the builder says how many may run at a time",
+                 on the cache's builder says how many may run at a time",
             )),
         }
     }
@@ -278,8 +294,8 @@ impl Loader {
         let rows = loading.map_err(|error| error.into_error())?;
         counters.rows_loaded.add(rows.len());
         let by_id = |row| Some((self.entries.id_of(&row)?, row));
-        let mut rows: HashMap<EntityId, _> = rows.into_iter().filter_map(by_id).collect();
-        Ok(ids.iter().map(|id| rows.remove(id)).collect())
+        let rows: HashMap<EntityId, _> = rows.into_iter().filter_map(by_id).collect();
+        Ok(ids.iter().map(|id| rows.get(id).cloned()).collect())
     }
 }
 

@@ -13,6 +13,7 @@
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
 
 use crate::{
     cache::Entries,
@@ -129,7 +130,9 @@ pub(crate) struct Parts {
     pub(crate) outage: Outage,
     pub(crate) store_timeout: Duration,
     pub(crate) intent_grace: Duration,
-    pub(crate) outage_loads_max: usize,
+    /// Bounds the loads of all repositories while Redis cannot be reached: without it a dead cache
+    /// would be a stampede.
+    pub(crate) outage_loads: Arc<Semaphore>,
 }
 
 /// The flow of a strategy.

@@ -54,8 +54,10 @@ impl RedisOnly {
             Change::Delete { id } => Ok((id, None)),
         };
         let writes: Vec<_> = changes.into_iter().map(encode).collect::<Result<_>>()?;
+        // Each partition is one step: of several, some may be done when another one fails.
+        let several = entries.partitions_of(writes.iter().map(|(id, _)| id)) > 1;
         let written = entries.put(&writes).await.map_err(|error| {
-            let ambiguous = error.is_ambiguous();
+            let ambiguous = several || error.is_ambiguous();
             let error = error.into_error();
             if ambiguous { error.outcome_is(Outcome::Unknown) } else { error }
         })?;
@@ -63,7 +65,9 @@ impl RedisOnly {
         let receipt = |version| match version {
             Ok(version) => Ok(Saved::cached_only(version)),
             Err(index) => {
-                Err(dirty().of(writes.get(index).map_or("", |(id, _): &(EntityId, _)| id.text())))
+                let id = writes.get(index).map_or("", |(id, _): &(EntityId, _)| id.text());
+                let error = dirty().of(id);
+                Err(if several { error.outcome_is(Outcome::Unknown) } else { error })
             }
         };
         written.into_iter().map(receipt).collect()

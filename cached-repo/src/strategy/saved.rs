@@ -4,7 +4,6 @@ use crate::error::{Error, Result};
 
 /// What a write that succeeded has reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "the receipt says whether other processes see the write yet"]
 pub struct Saved {
     durable: Durable,
     cache: CacheStep,

@@ -102,45 +102,28 @@ impl StoreFirst {
     async fn announce(&self, ids: &[EntityId]) -> Result<Announced> {
         let token = self.entries.random.token();
         let hold = self.store_timeout + self.intent_grace;
-        let named = |kind, index: usize, message| {
-            Err(Error::new(kind, message).of(ids.get(index).map_or("", EntityId::text)))
-        };
-        match self.entries.begin(ids, &token, hold).await {
-            Ok(begun) => Ok(Announced { token, begun: Some(begun) }),
+        let refusal = match self.entries.begin(ids, &token, hold).await {
+            Ok(begun) => return Ok(Announced { token, begun: Some(begun) }),
             Err(Refusal::Cache(error)) if self.outage == Outage::Available => {
                 self.entries.counters.cache_failures.add(1);
                 tracing::debug!(%error, "writing the store although the cache cannot be told");
-                Ok(Announced { token, begun: None })
+                return Ok(Announced { token, begun: None });
             }
-            Err(Refusal::Cache(error)) => {
-                // Some partitions may have the token by now.
-                self.entries.owe(self.entries.slots(ids), &token);
-                Err(error.into_error())
-            }
-            Err(Refusal::Fenced) => Err(Error::new(
-                ErrorKind::Fenced,
-                "the journal of this entity belongs to another Redis server, or to this one before \
-                 it was restarted: it must be recovered by a process that runs `write_behind`",
-            )),
-            Err(Refusal::Dirty(index)) => named(
-                ErrorKind::Dirty,
-                index,
-                "the entry holds a journaled write that is not in the store yet: let the journal \
-                 drain first",
-            ),
-            Err(Refusal::Kept(index)) => named(
-                ErrorKind::Dirty,
-                index,
-                "`redis_only` keeps this entity and the store does not have it: delete it under \
-                 `redis_only`, or save it there under another prefix, before this strategy takes over",
-            ),
+            Err(refusal) => refusal,
+        };
+        // Some partitions may have the token by now, and their entries are gone.
+        let slots = self.entries.slots(ids);
+        let tokens: Vec<_> = slots.iter().map(|slot| (slot.clone(), token.clone())).collect();
+        if self.entries.invalidate(&tokens).await.is_err() {
+            self.entries.owe(slots, &token);
         }
+        Err(explain(refusal, ids))
     }
 
     /// What must still be true in the store's transaction: the epochs that the announcement saw, and
     /// that nothing was ever journaled where it saw none.
     fn fences(&self, ids: &[EntityId], announced: &Announced) -> Vec<Fence> {
-        let entity = self.entries.schema.prefix();
+        let entity = self.entries.keys.ledger_name();
         let mut fences: Vec<Fence> = match &announced.begun {
             Some(begun) => begun.iter().map(|b| Fence::new(entity, b.partition, b.epoch)).collect(),
             None => {
@@ -193,6 +176,31 @@ impl StoreFirst {
         if self.entries.end(ids, &begun, &nothing, &announced.token).await.is_err() {
             self.entries.owe(self.entries.slots(ids), &announced.token);
         }
+    }
+}
+
+/// Why a write could not be announced, and what to do about it.
+fn explain(refusal: Refusal, ids: &[EntityId]) -> Error {
+    let named = |index: usize, message| {
+        Error::new(ErrorKind::Dirty, message).of(ids.get(index).map_or("", EntityId::text))
+    };
+    match refusal {
+        Refusal::Cache(error) => error.into_error(),
+        Refusal::Fenced => Error::new(
+            ErrorKind::Fenced,
+            "the journal of this entity belongs to another Redis server, or to this one before it was \
+             restarted: it must be recovered by a process that runs `write_behind`",
+        ),
+        Refusal::Dirty(index) => named(
+            index,
+            "the entry holds a journaled write that is not in the store yet: let the journal drain \
+             first",
+        ),
+        Refusal::Kept(index) => named(
+            index,
+            "`redis_only` keeps this entity and the store does not have it: delete it under \
+             `redis_only`, or save it there under another prefix, before this strategy takes over",
+        ),
     }
 }
 

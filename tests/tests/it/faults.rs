@@ -5,7 +5,7 @@ use std::time::Duration;
 use cached_repo::{Cache, CacheStep, ErrorKind, Format, Outage, Outcome, Repository, Strategy};
 use tests::{Mode, Point, Proxy, servers, servers::PrivateRedis};
 
-use crate::stage::{On, Over, STORE_FIRST, Stage, Todo, name, todo};
+use crate::stage::{On, Over, STORE_FIRST, Stage, Todo, get, name, todo};
 
 /// A stage over Redis, and a process of it that reaches Redis through a proxy.
 async fn behind_proxy(strategy: Strategy, outage: Outage) -> (Stage, Proxy, Repository<Todo>) {
@@ -47,8 +47,9 @@ async fn a7_with_redis_down_reads_are_served_by_the_store() {
 #[tokio::test]
 async fn a7_with_redis_down_only_so_many_reads_ask_the_store_at_a_time() {
     let (stage, proxy, _) = behind_proxy(Strategy::ReadThrough, Outage::Available).await;
-    let cache = Cache::builder().namespace("outage").connect(&proxy.url()).await.unwrap();
-    let settings = stage.builder(&cache).outage_loads_max(2).prefix(stage.table());
+    let cache = Cache::builder().namespace(stage.table()).outage_loads_max(2);
+    let cache = cache.connect(&proxy.url()).await.unwrap();
+    let settings = stage.builder(&cache);
     let capped = settings.store_timeout(Duration::from_millis(400)).build().await.unwrap();
     proxy.set(Mode::Refuse);
     proxy.cut();
@@ -125,6 +126,30 @@ async fn a8_available_writes_succeed_and_are_invalidated_when_redis_is_back() {
             assert_eq!(process.counts().invalidations_lost, 0);
         }
     }
+}
+
+#[tokio::test]
+async fn a8_a_read_after_a_pending_write_does_not_join_a_load_from_before_it() {
+    let (stage, proxy, process) = behind_proxy(Strategy::ReadThrough, Outage::Available).await;
+    let _ = stage.repo.save(&todo("1", "old")).await.unwrap();
+    stage.repo.evict("1").await.unwrap();
+    let loaded = stage.gate.hold(Point::AfterLoad, "1");
+    let early = get(&process, "1");
+    loaded.arrived().await;
+    proxy.set(Mode::Refuse);
+    proxy.cut();
+    let saved = process.save(&todo("1", "new")).await.unwrap();
+    assert_eq!(saved.cache(), CacheStep::Pending);
+    let late = get(&process, "1");
+    // It looks at the cache, which fails, and then boards the flight that has read the old row.
+    while process.counts().cache_failures < 2 {
+        tokio::task::yield_now().await;
+    }
+    tokio::task::yield_now().await;
+    proxy.set(Mode::Pass);
+    loaded.release();
+    assert_eq!(name(late.await.unwrap()), "new");
+    let _ = early.await.unwrap();
 }
 
 #[tokio::test]

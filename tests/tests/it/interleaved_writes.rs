@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use cached_repo::{ErrorKind, Format, Outcome, store::StoreError};
+use cached_repo::{ErrorKind, Format, Outcome, Strategy, store::StoreError};
 use tests::Point;
 
 use crate::stage::{On, Over, STORE_FIRST, Stage, name, save, todo};
@@ -70,8 +70,27 @@ async fn t4_what_the_database_made_of_a_row_is_what_is_cached() {
             let _ = stage.repo.save(&todo("1", "quiet")).await.unwrap();
             let loads = stage.gate.loads();
             assert_eq!(name(stage.repo.get("1").await.unwrap()), "QUIET", "{on:?} {strategy}");
-            let put = strategy == cached_repo::Strategy::WriteThrough;
+            let put = strategy == Strategy::WriteThrough;
             assert_eq!(stage.gate.loads(), loads + usize::from(!put), "{on:?} {strategy}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_is_refused_in_one_partition_leaves_no_token_in_the_others() {
+    for over in [Over::InProcess, Over::Redis] {
+        let stage = Stage::new(Strategy::WriteThrough, Format::Json, On::Memory, over).await;
+        let keeper =
+            stage.builder(stage.cache()).strategy(Strategy::RedisOnly).build().await.unwrap();
+        let _ = keeper.save(&todo("kept", "x")).await.unwrap();
+        let mut all: Vec<_> = (0..20).map(|i| todo(&i.to_string(), "x")).collect();
+        all.push(todo("kept", "y"));
+        let error = stage.repo.save_many(&all).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Dirty, Outcome::NotApplied));
+        assert!(error.to_string().contains("\"kept\""), "{error}");
+        let ids: Vec<_> = (0..20).map(|i| i.to_string()).collect();
+        let _ = stage.repo.get_many(&ids).await.unwrap();
+        assert_eq!(stage.repo.counts().fills, 20, "{over:?}");
+        assert_eq!(name(keeper.get("kept").await.unwrap()), "x");
     }
 }

@@ -123,12 +123,13 @@ async fn settings_that_make_no_sense() {
     refused(builder().table("a.b.c").build().await, configuration, &["schema.table"]);
     refused(builder().jitter_percent(101).build().await, configuration, &["jitter_percent"]);
     refused(builder().ttl(Duration::ZERO).build().await, configuration, &["ttl"]);
-    refused(builder().outage_loads_max(0).build().await, configuration, &["outage_loads_max"]);
-    refused(
-        builder().store_timeout(Duration::ZERO).build().await,
-        configuration,
-        &["store_timeout"],
-    );
+    for timeout in [Duration::ZERO, Duration::MAX] {
+        let built = builder().store_timeout(timeout).build().await;
+        refused(built, configuration, &["store_timeout"]);
+    }
+    refused(builder().intent_grace(Duration::MAX).build().await, configuration, &["intent_grace"]);
+    refused(builder().ttl(Duration::MAX).build().await, configuration, &["10 years"]);
+    refused(builder().negative_ttl(Duration::MAX).build().await, configuration, &["10 years"]);
     let named = Cache::builder().namespace("a b").connect(&servers::redis_url()).await;
     refused(named, configuration, &["namespace"]);
 }
@@ -187,5 +188,57 @@ async fn values_that_the_database_cannot_hold() {
         let _ = repo.save(&Number { wide: i64::MAX as u64, ..number(i64::MIN) }).await.unwrap();
         let found = repo.get(i64::MIN).await.unwrap().unwrap();
         assert_eq!((found.wide, found.real, &*found.text), (i64::MAX as u64, 1.0, "x"));
+    }
+}
+
+#[tokio::test]
+async fn another_format_of_the_only_copies() {
+    let cache = redis().await;
+    let builder = |format| {
+        let builder = Repository::<Todo>::builder(&cache).strategy(Strategy::RedisOnly);
+        builder.format(format).build()
+    };
+    assert!(builder(Format::Hash).await.is_ok());
+    refused(builder(Format::Json).await, ErrorKind::Configuration, &["format = hash"]);
+}
+
+#[tokio::test]
+async fn only_copies_with_a_time_to_live_on_a_redis_that_evicts_such_entries() {
+    let server = PrivateRedis::start(&["--maxmemory-policy", "volatile-ttl"]).await;
+    let cache = Cache::connect(&server.url()).await.unwrap();
+    let builder = || Repository::<Todo>::builder(&cache).strategy(Strategy::RedisOnly);
+    assert!(builder().build().await.is_ok());
+    let built = builder().ttl(std::time::Duration::from_secs(60)).build().await;
+    refused(built, ErrorKind::Configuration, &["volatile-ttl"]);
+}
+
+/// Two ids that the database takes for one would be two entities that overwrite each other.
+#[tokio::test]
+async fn a_key_that_takes_different_ids_for_equal() {
+    #[derive(Clone, CachedEntity)]
+    #[cache(prefix = "folded")]
+    struct Folded {
+        #[cache(id)]
+        id: String,
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}?mode=rwc", directory.path().join("x.db").display());
+    let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
+    let table = "CREATE TABLE folded (id TEXT COLLATE NOCASE PRIMARY KEY NOT NULL)";
+    sqlx::raw_sql(table).execute(&pool).await.unwrap();
+    let pg_table = isolate::unique("folded");
+    let pg = sqlx::PgPool::connect(&servers::postgres_url()).await.unwrap();
+    let collation = format!(
+        "CREATE COLLATION c_{pg_table} (provider = icu, locale = 'und', deterministic = false); \
+         CREATE TABLE {pg_table} (id TEXT COLLATE c_{pg_table} PRIMARY KEY)"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(collation)).execute(&pg).await.unwrap();
+    let stores =
+        [(store::sqlite(pool), "folded", "NOCASE"), (store::postgres(pg), &pg_table, "c_")];
+    for (store, table, collation) in stores {
+        store.create_tables::<Folded>().await.unwrap();
+        let cache = Cache::in_memory();
+        let built = Repository::<Folded>::builder(&cache).store(&store).table(table).build().await;
+        refused(built, ErrorKind::Configuration, &[collation, "binary collation"]);
     }
 }

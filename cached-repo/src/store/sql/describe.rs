@@ -53,12 +53,9 @@ impl<D: Dialect> SqlStore<D> {
             .collect();
         let mut ids: Vec<_> = schema.id_columns().map(|(_, c)| c.column().to_owned()).collect();
         ids.sort_unstable();
-        if missing.is_empty() && !found.unique.contains(&ids) {
-            missing.push(format!(
-                "The table `{name}` has no primary key or unique index on exactly ({}): a write \
-                 cannot tell which row to overwrite.",
-                ids.join(", ")
-            ));
+        let ids = ids.join(", ");
+        if missing.is_empty() {
+            missing.extend(found.flaw(name, &ids));
         }
         Ok(missing)
     }
@@ -67,28 +64,60 @@ impl<D: Dialect> SqlStore<D> {
 /// What there is of a table.
 struct Found {
     columns: Vec<String>,
-    /// The columns of each unique index, sorted.
-    unique: Vec<Vec<String>>,
+    unique: Vec<Index>,
+}
+
+/// A unique index.
+#[derive(Default)]
+struct Index {
+    /// Sorted.
+    columns: Vec<String>,
+    /// The type or collation because of which it takes different texts for equal.
+    folds: Option<String>,
 }
 
 impl Found {
+    /// Why writes could hit another row than they mean.
+    fn flaw(&self, name: &str, ids: &str) -> Option<String> {
+        let keys: Vec<_> = self.unique.iter().filter(|i| i.columns.join(", ") == ids).collect();
+        if keys.is_empty() {
+            return Some(format!(
+                "The table `{name}` has no primary key or unique index on exactly ({ids}): a write \
+                 cannot tell which row to overwrite."
+            ));
+        }
+        let folds = keys.iter().find_map(|index| index.folds.as_ref())?;
+        Some(format!(
+            "The key ({ids}) of the table `{name}` takes different ids for equal ({folds}), so that \
+             one entity would overwrite another: give it a binary collation."
+        ))
+    }
+
     fn read<D: Dialect>(rows: &[super::Row<D>]) -> Result<Self, StoreError> {
         let mut columns = Vec::new();
-        let mut unique = BTreeMap::<i64, Vec<String>>::new();
+        let mut unique = BTreeMap::<i64, Index>::new();
         for row in rows {
             let index = D::value(row, 0, Kind::I64).map_err(StoreError::systemic)?;
             // An expression in an index has no name and makes the index another one.
-            let name = match D::value(row, 1, Kind::Text).map_err(StoreError::systemic)? {
-                Value::Text(name) => name.into_owned(),
-                _ => String::new(),
-            };
+            let name = text::<D>(row, 1)?.unwrap_or_default();
             match index {
-                Value::I64(index) => unique.entry(index).or_default().push(name),
+                Value::I64(index) => {
+                    let index = unique.entry(index).or_default();
+                    index.columns.push(name);
+                    index.folds = text::<D>(row, 2)?.or(index.folds.take());
+                }
                 _ => columns.push(name),
             }
         }
-        unique.values_mut().for_each(|names| names.sort_unstable());
+        unique.values_mut().for_each(|index| index.columns.sort_unstable());
         Ok(Self { columns, unique: unique.into_values().collect() })
+    }
+}
+
+fn text<D: Dialect>(row: &super::Row<D>, index: usize) -> Result<Option<String>, StoreError> {
+    match D::value(row, index, Kind::Text).map_err(StoreError::systemic)? {
+        Value::Text(text) => Ok(Some(text.into_owned())),
+        _ => Ok(None),
     }
 }
 

@@ -65,7 +65,8 @@ pub(in crate::store) trait Dialect: Sized + Send + Sync + 'static {
     fn epochs(fences: &[Fence]) -> Result<Statement<Self>, StoreError>;
 
     /// Lists the columns of a table, each with a null before it, and then those of its unique
-    /// indexes, each with a number of the index before it.
+    /// indexes, each with a number of the index before it and, behind it, the type or collation
+    /// because of which the index takes different ids for equal, if there is one.
     fn inspect(table: &Table<'_>) -> Result<Statement<Self>, StoreError>;
 
     /// Reads one column of a row, or says why not.

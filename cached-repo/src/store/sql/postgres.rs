@@ -47,7 +47,8 @@ impl Dialect for Postgres {
             };
         }
         if begin.immediate {
-            // So that rows that are read back show what deferred triggers do to them.
+            // No timeout of the server bounds what is deferred to the COMMIT; as a part of its
+            // statement it is bounded, and rows that are read back show what it did.
             sql.push_str("; SET CONSTRAINTS ALL IMMEDIATE");
         }
         sql
@@ -144,12 +145,16 @@ impl Dialect for Postgres {
 
     fn inspect(table: &Table<'_>) -> Result<Statement<Self>, StoreError> {
         // A partial or deferrable index cannot decide which row an upsert overwrites.
-        let sql = "SELECT NULL::int8, attname::text FROM pg_attribute \
+        let sql = "SELECT NULL::int8, attname::text, NULL::text FROM pg_attribute \
                    WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped \
                    UNION ALL \
-                   SELECT i.indexrelid::int8, a.attname::text FROM pg_index i \
+                   SELECT i.indexrelid::int8, a.attname::text, \
+                   CASE WHEN t.typname IN ('citext', 'bpchar') THEN t.typname::text \
+                   WHEN NOT c.collisdeterministic THEN c.collname::text END FROM pg_index i \
                    CROSS JOIN generate_series(0, i.indnkeyatts - 1) AS k \
                    LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k] \
+                   LEFT JOIN pg_type t ON t.oid = a.atttypid \
+                   LEFT JOIN pg_collation c ON c.oid = a.attcollation \
                    WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indisvalid \
                    AND i.indimmediate AND i.indpred IS NULL";
         Self::bind(sql.to_owned(), &[Value::Text(table.name.as_str().into())])
@@ -198,8 +203,8 @@ impl Dialect for Postgres {
     }
 
     fn class(code: &str) -> Class {
-        match (code, &code[..code.len().min(2)]) {
-            ("25006" | "25P03" | "55P03" | "55006", _) => Class::Transient,
+        match (code, code.get(..2).unwrap_or("")) {
+            ("25006" | "25P03" | "25P04" | "55P03" | "55006", _) => Class::Transient,
             (_, "08" | "28" | "40" | "53" | "57" | "58") => Class::Transient,
             // P0: raised by a trigger. 44: a view's CHECK OPTION. 54: a limit, as on an index row.
             (_, "22" | "23" | "44" | "54" | "P0") => Class::Record,
@@ -208,12 +213,13 @@ impl Dialect for Postgres {
     }
 
     fn is_lost(code: &str) -> bool {
-        matches!(code, "57P01" | "57P02" | "57P03" | "57P05" | "25P03") || code.starts_with("08")
+        matches!(code, "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04")
+            || code.starts_with("08")
     }
 
     fn is_doubtful(code: &str) -> bool {
-        // 25P03 came before the COMMIT did: the server had rolled back.
-        code != "25P03" && Self::is_lost(code)
+        // These came before the COMMIT did: the server had rolled back.
+        !matches!(code, "25P03" | "25P04") && Self::is_lost(code)
     }
 }
 

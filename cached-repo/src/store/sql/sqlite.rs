@@ -99,13 +99,15 @@ impl Dialect for Sqlite {
         let namespace = namespace.map_or(Value::Null, |v| Value::Text(v.into()));
         // An integer primary key is the table itself and has no index: it counts as number -1.
         let sql = "WITH t (name, space) AS (VALUES (?, ?)) \
-                   SELECT NULL, c.name FROM t, pragma_table_info(t.name, t.space) AS c \
+                   SELECT NULL, c.name, NULL FROM t, pragma_table_info(t.name, t.space) AS c \
                    UNION ALL \
-                   SELECT -1, c.name FROM t, pragma_table_info(t.name, t.space) AS c WHERE c.pk > 0 \
+                   SELECT -1, c.name, NULL FROM t, pragma_table_info(t.name, t.space) AS c \
+                   WHERE c.pk > 0 \
                    UNION ALL \
-                   SELECT i.seq, c.name FROM t, pragma_index_list(t.name, t.space) AS i, \
-                   pragma_index_info(i.name, t.space) AS c \
-                   WHERE i.\"unique\" AND NOT i.partial";
+                   SELECT i.seq, c.name, nullif(c.coll, 'BINARY') \
+                   FROM t, pragma_index_list(t.name, t.space) AS i, \
+                   pragma_index_xinfo(i.name, t.space) AS c \
+                   WHERE i.\"unique\" AND NOT i.partial AND c.key";
         Self::bind(sql.to_owned(), &[Value::Text(name.into()), namespace])
     }
 
@@ -178,13 +180,17 @@ fn by_id(
     ids: &[&EntityId],
 ) -> Result<Vec<Statement<Sqlite>>, StoreError> {
     let (width, list) = (table.ids.len(), table.id_list());
-    chunks(ids, width)
-        .map(|ids| {
+    let most = rows_max(width);
+    ids.chunks(most)
+        .map(|chunk| {
+            // Filled up to a power of two with the last id: one statement, and few different ones.
+            let len = chunk.len().next_power_of_two().min(most);
             let sql = match width {
-                1 => format!("{head} WHERE {list} IN {}", tuples(1, ids.len())),
-                _ => format!("{head} WHERE ({list}) IN (VALUES {})", tuples(ids.len(), width)),
+                1 => format!("{head} WHERE {list} IN {}", tuples(1, len)),
+                _ => format!("{head} WHERE ({list}) IN (VALUES {})", tuples(len, width)),
             };
-            statement(sql, ids.iter().flat_map(|id| id.values()))
+            let ids = chunk.iter().chain(chunk.last().into_iter().cycle()).take(len);
+            statement(sql, ids.flat_map(|id| id.values()))
         })
         .collect()
 }
@@ -216,7 +222,7 @@ fn decode<'r, T: Decode<'r, sqlx::Sqlite>>(raw: SqliteValueRef<'r>) -> Result<T,
 
 /// Splits rows into powers of two, so that few statements occur and stay prepared.
 fn chunks<T>(rows: &[T], width: usize) -> impl Iterator<Item = &[T]> {
-    let most = (PARAMETERS_MAX / width.max(1)).clamp(1, ROWS_MAX);
+    let most = rows_max(width);
     let mut rest = rows;
     std::iter::from_fn(move || {
         let most = rest.len().min(most).checked_ilog2()?;
@@ -224,6 +230,11 @@ fn chunks<T>(rows: &[T], width: usize) -> impl Iterator<Item = &[T]> {
         rest = behind;
         Some(chunk)
     })
+}
+
+/// So many rows of so many parameters fit one statement.
+fn rows_max(width: usize) -> usize {
+    (PARAMETERS_MAX / width.max(1)).clamp(1, ROWS_MAX)
 }
 
 /// `(?, ?), (?, ?)`

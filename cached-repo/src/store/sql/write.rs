@@ -42,7 +42,7 @@ impl<D: Dialect> SqlStore<D> {
             left,
             idle,
             locks: batch.fences.iter().map(|fence| Lock::Shared(lock_of(fence))).collect(),
-            immediate: batch.returning,
+            immediate: true,
         };
         let written = timeout_at(last_call, self.write(&table, &batch, &plan, &begin)).await;
         let (session, answer) = written.unwrap_or_else(|_| Err(too_late::<D>()))?;

@@ -51,7 +51,7 @@ impl Article {
             body: Some("Some words of text that go on and on. ".repeat(5)),
             words: edition,
             score: n as f64 / 7.0,
-            published: n % 2 == 0,
+            published: n.is_multiple_of(2),
         }
     }
 }

@@ -49,12 +49,7 @@ impl Plan {
         }
         for _ in 0..self.rounds {
             let mut pair = [0.0; 2];
-            for (side, rate) in path
-                .sides
-                .iter()
-                .zip(&mut pair)
-                .take(std::env::var("SIDE").map_or(2, |s| s.parse().unwrap()))
-            {
+            for (side, rate) in path.sides.iter().zip(&mut pair) {
                 if let Some(cold) = &path.cold {
                     cold(0).await;
                 }
