@@ -1,14 +1,16 @@
 //! What a write asks of an entity: the one unit that strategies, journal, worker and store exchange.
 
-use std::{fmt, hash};
+use std::{fmt, hash, sync::Arc};
 
 use crate::record::{Record, Value};
 
 /// The id of one entity, with the one text that spells it in keys and messages.
 ///
-/// Two ids are equal exactly when their texts are.
+/// Two ids are equal exactly when their texts are. Cheap to clone.
 #[derive(Clone)]
-pub struct EntityId {
+pub struct EntityId(Arc<Spelled>);
+
+struct Spelled {
     values: Vec<Value<'static>>,
     text: String,
 }
@@ -16,23 +18,23 @@ pub struct EntityId {
 impl EntityId {
     /// `text` is injective in `values`: only the `key` module spells ids.
     pub(crate) fn new(values: Vec<Value<'static>>, text: String) -> Self {
-        Self { values, text }
+        Self(Arc::new(Spelled { values, text }))
     }
 
     /// The values of the id columns, in the schema's order.
     pub fn values(&self) -> &[Value<'static>] {
-        &self.values
+        &self.0.values
     }
 
     /// The encoded text: percent-encoded, the parts of a composite id joined by commas.
     pub fn text(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 }
 
 impl PartialEq for EntityId {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        self.text() == other.text()
     }
 }
 
@@ -40,19 +42,19 @@ impl Eq for EntityId {}
 
 impl hash::Hash for EntityId {
     fn hash<H: hash::Hasher>(&self, state: &mut H) {
-        self.text.hash(state);
+        self.text().hash(state);
     }
 }
 
 impl fmt::Display for EntityId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.text())
     }
 }
 
 impl fmt::Debug for EntityId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "EntityId({})", self.text)
+        write!(f, "EntityId({})", self.text())
     }
 }
 

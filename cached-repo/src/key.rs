@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::{
     change::EntityId,
@@ -22,6 +22,8 @@ const ID_REFUSED_LEN: usize = 8 * 1024;
 const HASHED: char = '#';
 const PART_SEPARATOR: char = ',';
 const NAME_LEN_MAX: usize = 64;
+/// `{4095}:`
+const TAG_LEN_MAX: usize = 7;
 
 /// Whether keys need a hash tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub(crate) enum Topology {
 #[derive(Clone, Debug)]
 pub(crate) struct Keyspace {
     head: String,
+    /// Makes the hashes of this keyspace its own.
+    seed: u64,
     topology: Topology,
     partitions: u32,
     /// The keys that a read asks for beside the entry's own, one per partition.
@@ -69,7 +73,8 @@ impl Keyspace {
             head = format!("{namespace}:");
         }
         let _ = write!(head, "{prefix}:");
-        let mut keyspace = Self { head, topology, partitions, generations: Vec::new() };
+        let seed = xxh3_64(head.as_bytes());
+        let mut keyspace = Self { head, seed, topology, partitions, generations: Vec::new() };
         keyspace.generations =
             (0..partitions).map(|p| keyspace.of_partition(p, "generation")).collect();
         Ok(keyspace)
@@ -89,13 +94,9 @@ impl Keyspace {
     pub(crate) fn slot(&self, id: &EntityId) -> Slot {
         let text = id.text();
         let partition = (xxh3_64(text.as_bytes()) % u64::from(self.partitions)) as u32;
-        let mut entry = self.tagged(partition);
-        let hash = {
-            let mut whole = String::with_capacity(self.head.len() + text.len());
-            whole.push_str(&self.head);
-            whole.push_str(text);
-            xxh3_64(whole.as_bytes())
-        };
+        let mut entry = String::with_capacity(self.head.len() + TAG_LEN_MAX + text.len());
+        self.push_tagged(partition, &mut entry);
+        let hash = xxh3_64_with_seed(text.as_bytes(), self.seed);
         if text.len() > ID_LEN_MAX {
             let _ = write!(entry, "{HASHED}{}", blake3::hash(text.as_bytes()).to_hex());
         } else {
@@ -142,16 +143,22 @@ impl Keyspace {
     }
 
     fn tagged(&self, partition: u32) -> String {
-        match self.topology {
-            Topology::Standalone => self.head.clone(),
-            Topology::Cluster => format!("{}{{{partition}}}:", self.head),
+        let mut key = String::new();
+        self.push_tagged(partition, &mut key);
+        key
+    }
+
+    fn push_tagged(&self, partition: u32, key: &mut String) {
+        key.push_str(&self.head);
+        if self.topology == Topology::Cluster {
+            let _ = write!(key, "{{{partition}}}:");
         }
     }
 }
 
 /// Spells an id. Refuses the empty one, those with a null, and those of more than 8 KiB.
 pub(crate) fn entity_id(values: Vec<Value<'static>>) -> Result<EntityId> {
-    let mut text = String::new();
+    let mut text = String::with_capacity(values.iter().map(Value::size).sum());
     for (i, value) in values.iter().enumerate() {
         if i > 0 {
             text.push(PART_SEPARATOR);
@@ -206,8 +213,15 @@ pub(crate) fn check_table(table: &str) -> Result<()> {
 
 /// Percent-encodes everything but the unreserved characters of RFC 3986, section 2.3.
 fn encode(bytes: &[u8], text: &mut String) {
+    // Most ids need no encoding.
+    let is_plain =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'~' | b'-');
+    if let (true, Ok(plain)) = (bytes.iter().all(is_plain), std::str::from_utf8(bytes)) {
+        text.push_str(plain);
+        return;
+    }
     for &byte in bytes {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'~' | b'-') {
+        if is_plain(&byte) {
             text.push(char::from(byte));
         } else {
             let _ = write!(text, "%{byte:02X}");

@@ -1,7 +1,7 @@
 //! Invalidations that Redis could not take yet: bounded, retried until they are done.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::entries::Entries;
-use crate::{clock::Random, key::Slot, retry::Backoff};
+use crate::{change::EntityId, clock::Random, key::Slot, retry::Backoff};
 
 /// So many keys are remembered; further ones keep their entry until its time to live is over.
 const OWED_MAX: usize = 10_000;
@@ -39,11 +39,6 @@ impl Drop for Working {
 }
 
 impl Owed {
-    /// Whether the entry under this key must not be believed.
-    pub(crate) fn contains(&self, slot: &Slot) -> bool {
-        self.len.load(Ordering::Acquire) > 0 && self.lock().contains_key(&slot.entry)
-    }
-
     fn lock(&self) -> MutexGuard<'_, HashMap<String, (Slot, String)>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -87,6 +82,16 @@ impl Owed {
 }
 
 impl Entries {
+    /// Those of the ids whose entries must not be believed.
+    pub(crate) fn owed(&self, ids: &[EntityId]) -> HashSet<EntityId> {
+        if self.owed.len.load(Ordering::Acquire) == 0 {
+            return HashSet::new();
+        }
+        let keys = self.owed.lock();
+        let is_owed = |id: &&EntityId| keys.contains_key(&self.keys.slot(id).entry);
+        ids.iter().filter(is_owed).cloned().collect()
+    }
+
     /// Leaves the invalidation of these slots for later. Until it is done, this process reads them
     /// from the store; other processes may read the old entry as long as it lives.
     pub(crate) fn owe(self: &Arc<Self>, slots: Vec<Slot>, token: &str) {

@@ -26,6 +26,7 @@ const LEN: usize = 54;
 const FORMAT: u8 = b'1';
 const STAMP_AT: usize = 26;
 const HASHES_LEN: usize = 22;
+const CHECK_LEN: usize = 6;
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +96,7 @@ impl Envelope {
         let hex =
             |from, to| u64::from_str_radix(std::str::from_utf8(&text[from..to]).ok()?, 16).ok();
         let (hashes, check) = text[STAMP_AT..].split_at(HASHES_LEN);
-        if check != check_of(hashes).as_bytes() {
+        if check != check_of(hashes) {
             return None;
         }
         let (fingerprint, key_hash) = hashes.split_at(HASHES_LEN / 2);
@@ -114,12 +115,19 @@ pub(crate) fn stamp(fingerprint: u64, key_hash: u64) -> String {
     let mut stamp = String::with_capacity(LEN - STAMP_AT);
     URL_SAFE_NO_PAD.encode_string(fingerprint.to_be_bytes(), &mut stamp);
     URL_SAFE_NO_PAD.encode_string(key_hash.to_be_bytes(), &mut stamp);
-    let check = check_of(stamp.as_bytes());
-    stamp + &check
+    URL_SAFE_NO_PAD.encode_string(sum_of(stamp.as_bytes()), &mut stamp);
+    stamp
 }
 
-fn check_of(hashes: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode((xxh3_64(hashes) as u32).to_be_bytes())
+fn check_of(hashes: &[u8]) -> [u8; CHECK_LEN] {
+    let mut check = [0; CHECK_LEN];
+    // Four bytes are six characters: they fit.
+    let _ = URL_SAFE_NO_PAD.encode_slice(sum_of(hashes), &mut check);
+    check
+}
+
+fn sum_of(hashes: &[u8]) -> [u8; 4] {
+    (xxh3_64(hashes) as u32).to_be_bytes()
 }
 
 fn unpack(text: &[u8]) -> Option<u64> {

@@ -98,8 +98,7 @@ impl Loader {
     async fn look_up(&self, ids: &[EntityId], missed: &mut Vec<Miss>, found: &mut [Found]) {
         let asked: Vec<_> = missed.iter().map(|miss| ids[miss.index].clone()).collect();
         // Before the entries are read: a debt that is settled in between has removed its entry.
-        let slots = self.entries.slots(&asked);
-        let owed: Vec<_> = slots.iter().map(|slot| self.entries.owed.contains(slot)).collect();
+        let owed = self.entries.owed(&asked);
         let answers = match self.entries.read(&asked).await {
             Ok(answers) => answers,
             Err(error) => {
@@ -109,11 +108,11 @@ impl Loader {
                 return;
             }
         };
-        let mut answers = answers.into_iter().zip(owed);
+        let mut answers = answers.into_iter().zip(&asked);
         missed.retain_mut(|miss| {
-            let Some((entry, owed)) = answers.next() else { return true };
-            miss.past_cache = owed;
-            let taken = if owed { None } else { self.take(entry, miss) };
+            let Some((entry, id)) = answers.next() else { return true };
+            miss.past_cache = owed.contains(id);
+            let taken = if miss.past_cache { None } else { self.take(entry, miss) };
             match taken {
                 Some(record) => found[miss.index] = record,
                 None => return true,

@@ -45,7 +45,7 @@ async fn run(url: &str) -> Result<(), Box<dyn error::Error>> {
     let mut times = Vec::new();
     for todo in rest {
         let start = Instant::now();
-        let _receipt = repository.save(todo).await?;
+        repository.save(todo).await?;
         times.push(start.elapsed());
     }
     println!("{:22}{:6}{:>28}", "save, one by one", rest.len(), median(times));

@@ -57,7 +57,7 @@ async fn run() -> Result<()> {
 async fn work(todos: &Repository<Todo>) -> Result<()> {
     let start = Instant::now();
     for id in 0..TODOS {
-        let _receipt = todos.save(&Todo { id, name: format!("Todo {id}"), done: false }).await?;
+        todos.save(&Todo { id, name: format!("Todo {id}"), done: false }).await?;
     }
     let save = mean(start, TODOS);
     let start = Instant::now();
@@ -69,7 +69,7 @@ async fn work(todos: &Repository<Todo>) -> Result<()> {
     print!("{:10}{:8}{:7}", counts.store_writes, counts.rows_written, counts.hits);
     println!("{:7}{save:>9}{get:>9}", counts.misses);
     for id in 0..TODOS {
-        let _receipt = todos.delete(id).await?;
+        todos.delete(id).await?;
     }
     Ok(())
 }

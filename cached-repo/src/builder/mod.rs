@@ -3,32 +3,28 @@
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use crate::{
-    backend::CacheError,
     cache::{Cache, Counters, Entries, Lifetimes, Owed},
     codec::{Codec, Format},
     entity::{CachedEntity, Settings},
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     key::{self, Keyspace},
     repository::{Repository, Shared},
     schema::Schema,
-    store::{Entry, Ledger, SharedStore},
+    store::SharedStore,
     strategy::{self, Outage, Parts, Strategy},
 };
+
+mod checks;
 
 const TTL: Duration = Duration::from_secs(60 * 60);
 const JITTER_PERCENT: u8 = 10;
 const NEGATIVE_TTL: Duration = Duration::from_secs(30);
 const PARTITIONS: u32 = 16;
-/// More would make each write's bookkeeping larger than the write.
-const PARTITIONS_MAX: u32 = 4096;
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Clocks run at different speeds, and a commit that was sent in time takes effect a moment later.
 const INTENT_GRACE: Duration = Duration::from_secs(5);
-const STORE_TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
 const LIFETIME_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 const VALUE_MAX_BYTES: usize = 1024 * 1024;
-/// What the processes of an entity must agree on is written in this version of the rules.
-const PROTOCOL: &str = "1";
 
 /// Settings of a [`Repository`]. What is set here wins over the struct's attributes.
 #[derive(Debug)]
@@ -164,7 +160,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
     ///
     /// # Errors
     ///
-    /// [`Configuration`](ErrorKind::Configuration) with what to do about it: a strategy without its
+    /// [`Configuration`](crate::ErrorKind::Configuration) with what to do about it: a strategy without its
     /// store, a store without its tables, a server that may evict the only copy, other settings than
     /// the entity's other processes have, another store than the one this Redis knows.
     /// `CacheUnavailable` and `StoreUnavailable` when one of them does not answer.
@@ -186,7 +182,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         };
         let lifetimes = self.lifetimes()?;
         let schema = Arc::new(self.schema);
-        check_numbers(self.partitions, self.store_timeout, self.intent_grace)?;
+        checks::numbers(self.partitions, self.store_timeout, self.intent_grace)?;
         let Cache { backend, namespace, clock, random, outage_loads } = self.cache;
         let topology = backend.topology();
         let keys = Keyspace::new(&namespace, schema.prefix(), topology, self.partitions)?;
@@ -214,13 +210,13 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         };
         // First what a person can mend in the source, then what the servers say.
         let flow = strategy::flow(strategy, parts)?;
-        check_server(&entries, strategy).await?;
+        checks::server(&entries, strategy).await?;
         let store_id = match &store {
-            Some(store) => Some(check_store(store, &entries.schema).await?),
+            Some(store) => Some(checks::store(store, &entries.schema).await?),
             None => None,
         };
         let kept_format = (strategy == Strategy::RedisOnly).then_some(format);
-        check_registry(&entries, store_id, kept_format).await?;
+        checks::registry(&entries, store_id, kept_format).await?;
         let value_max_bytes = self.value_max_bytes;
         Ok(Repository::new(Shared { strategy, flow, entries, value_max_bytes }))
     }
@@ -245,86 +241,4 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             kept_ttl: ttl,
         })
     }
-}
-
-fn check_numbers(partitions: u32, store_timeout: Duration, intent_grace: Duration) -> Result<()> {
-    if !(1..=PARTITIONS_MAX).contains(&partitions) {
-        let message = format!("`partitions` is {partitions}: use 1 to {PARTITIONS_MAX}");
-        return Err(Error::configuration(message));
-    }
-    if !(Duration::from_millis(1)..=STORE_TIMEOUT_MAX).contains(&store_timeout) {
-        return Err(Error::configuration("`store_timeout` must be from 1 ms to 1 h"));
-    }
-    if intent_grace > STORE_TIMEOUT_MAX {
-        return Err(Error::configuration("`intent_grace` must be at most 1 h"));
-    }
-    Ok(())
-}
-
-/// Refuses a server that may throw the only copy away.
-async fn check_server(entries: &Entries, strategy: Strategy) -> Result<()> {
-    let server = entries.backend.server().await.map_err(CacheError::into_error)?;
-    let policy = &server.eviction_policy;
-    let evicts = policy.starts_with("allkeys-")
-        || (policy.starts_with("volatile-") && entries.lifetimes.kept_ttl.is_some());
-    if strategy == Strategy::RedisOnly && evicts {
-        return Err(Error::configuration(format!(
-            "the Redis server (version {}) has maxmemory-policy {policy}, which evicts entities that \
-             are nowhere else: set it to noeviction (volatile-* is fine for entities without a `ttl`), \
-             or choose another strategy",
-            server.version
-        )));
-    }
-    Ok(())
-}
-
-/// Refuses a store that lacks what writes need. Answers its identity.
-async fn check_store(store: &SharedStore, schema: &Schema) -> Result<String> {
-    let description = store.describe(schema).await.map_err(|e| e.into_error())?;
-    if !description.missing.is_empty() {
-        return Err(Error::configuration(format!(
-            "the store is not ready: {}; `create_tables` of the store makes what is missing, and \
-             `schema_sql` prints it for a person to run",
-            description.missing.join("; ")
-        )));
-    }
-    match store.ledger(Ledger::Identity).await.map_err(|e| e.into_error())? {
-        Entry::Identity(identity) => Ok(identity),
-        _ => Err(Error::new(ErrorKind::Internal, "the store did not answer its identity")),
-    }
-}
-
-/// Refuses what another process of this entity was told differently.
-async fn check_registry(
-    entries: &Entries,
-    store_id: Option<String>,
-    kept_format: Option<Format>,
-) -> Result<()> {
-    let mut facts = vec![
-        ("protocol", PROTOCOL.to_owned()),
-        ("partitions", entries.keys.partitions().to_string()),
-    ];
-    facts.extend(store_id.map(|id| ("store", id)));
-    // A copy in another format is a miss; the only copy in another format would be lost.
-    facts.extend(kept_format.map(|format| ("redis_only format", format.to_string())));
-    let registering = entries.backend.register(&entries.keys, &facts);
-    let recorded = registering.await.map_err(CacheError::into_error)?;
-    let registry = entries.keys.registry();
-    for ((name, ours), theirs) in facts.iter().zip(recorded) {
-        if *ours == theirs {
-            continue;
-        }
-        return Err(Error::configuration(match *name {
-            "store" => format!(
-                "this Redis holds entries of another database for this entity (identity {theirs}, \
-                 this one is {ours}): connect to that one, use another namespace, or delete the key \
-                 `{registry}` if the database was really replaced"
-            ),
-            name => format!(
-                "other processes use {name} = {theirs} for this entity, this one {ours}: say the \
-                 same everywhere (it is recorded in the key `{registry}`)"
-            ),
-        }));
-    }
-    Ok(())
 }

@@ -1,0 +1,105 @@
+//! What settings, server, store and the other processes must agree on before a repository exists.
+
+use std::time::Duration;
+
+use crate::{
+    backend::CacheError,
+    cache::Entries,
+    codec::Format,
+    error::{Error, ErrorKind, Result},
+    schema::Schema,
+    store::{Entry, Ledger, SharedStore},
+    strategy::Strategy,
+};
+
+/// More would make each write's bookkeeping larger than the write.
+const PARTITIONS_MAX: u32 = 4096;
+const STORE_TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
+/// What the processes of an entity must agree on is written in this version of the rules.
+const PROTOCOL: &str = "1";
+
+pub(super) fn numbers(
+    partitions: u32,
+    store_timeout: Duration,
+    intent_grace: Duration,
+) -> Result<()> {
+    if !(1..=PARTITIONS_MAX).contains(&partitions) {
+        let message = format!("`partitions` is {partitions}: use 1 to {PARTITIONS_MAX}");
+        return Err(Error::configuration(message));
+    }
+    if !(Duration::from_millis(1)..=STORE_TIMEOUT_MAX).contains(&store_timeout) {
+        return Err(Error::configuration("`store_timeout` must be from 1 ms to 1 h"));
+    }
+    if intent_grace > STORE_TIMEOUT_MAX {
+        return Err(Error::configuration("`intent_grace` must be at most 1 h"));
+    }
+    Ok(())
+}
+
+/// Refuses a server that may throw the only copy away.
+pub(super) async fn server(entries: &Entries, strategy: Strategy) -> Result<()> {
+    let server = entries.backend.server().await.map_err(CacheError::into_error)?;
+    let policy = &server.eviction_policy;
+    let evicts = policy.starts_with("allkeys-")
+        || (policy.starts_with("volatile-") && entries.lifetimes.kept_ttl.is_some());
+    if strategy == Strategy::RedisOnly && evicts {
+        return Err(Error::configuration(format!(
+            "the Redis server (version {}) has maxmemory-policy {policy}, which evicts entities that \
+             are nowhere else: set it to noeviction (volatile-* is fine for entities without a `ttl`), \
+             or choose another strategy",
+            server.version
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses a store that lacks what writes need. Answers its identity.
+pub(super) async fn store(store: &SharedStore, schema: &Schema) -> Result<String> {
+    let description = store.describe(schema).await.map_err(|e| e.into_error())?;
+    if !description.missing.is_empty() {
+        return Err(Error::configuration(format!(
+            "the store is not ready: {}; `create_tables` of the store makes what is missing, and \
+             `schema_sql` prints it for a person to run",
+            description.missing.join("; ")
+        )));
+    }
+    match store.ledger(Ledger::Identity).await.map_err(|e| e.into_error())? {
+        Entry::Identity(identity) => Ok(identity),
+        _ => Err(Error::new(ErrorKind::Internal, "the store did not answer its identity")),
+    }
+}
+
+/// Refuses what another process of this entity was told differently.
+pub(super) async fn registry(
+    entries: &Entries,
+    store_id: Option<String>,
+    kept_format: Option<Format>,
+) -> Result<()> {
+    let mut facts = vec![
+        ("protocol", PROTOCOL.to_owned()),
+        ("partitions", entries.keys.partitions().to_string()),
+    ];
+    facts.extend(store_id.map(|id| ("store", id)));
+    // A copy in another format is a miss; the only copy in another format would be lost.
+    facts.extend(kept_format.map(|format| ("redis_only format", format.to_string())));
+    let registering = entries.backend.register(&entries.keys, &facts);
+    let recorded = registering.await.map_err(CacheError::into_error)?;
+    let registry = entries.keys.registry();
+    for ((name, ours), theirs) in facts.iter().zip(recorded) {
+        if *ours == theirs {
+            continue;
+        }
+        return Err(Error::configuration(match *name {
+            "store" => format!(
+                "this Redis holds entries of another database for this entity (identity {theirs}, \
+                 this one is {ours}): connect to that one, use another namespace, or delete the key \
+                 `{registry}` if the database was really replaced"
+            ),
+            name => format!(
+                "other processes use {name} = {theirs} for this entity, this one {ours}: say the \
+                 same everywhere (it is recorded in the key `{registry}`)"
+            ),
+        }));
+    }
+    Ok(())
+}
