@@ -198,6 +198,8 @@ pub(crate) struct CacheError {
     message: String,
 }
 
+// The in-process backend never fails.
+#[cfg_attr(not(feature = "redis"), allow(dead_code))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CacheErrorKind {
     /// No answer: whether the command ran is unknown.
@@ -206,6 +208,7 @@ enum CacheErrorKind {
     Answered,
 }
 
+#[cfg_attr(not(feature = "redis"), allow(dead_code))]
 impl CacheError {
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self { kind: CacheErrorKind::Unavailable, message: message.into() }

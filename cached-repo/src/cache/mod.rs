@@ -7,7 +7,6 @@ use tokio::sync::Semaphore;
 use crate::{
     backend::Backend,
     clock::{Clock, Random},
-    error::Result,
     memory::MemoryBackend,
 };
 
@@ -48,7 +47,7 @@ impl Cache {
     /// [`CacheUnavailable`](crate::ErrorKind::CacheUnavailable) if the server does not answer within
     /// the connect timeout.
     #[cfg(feature = "redis")]
-    pub async fn connect(url: &str) -> Result<Self> {
+    pub async fn connect(url: &str) -> crate::error::Result<Self> {
         Self::builder().connect(url).await
     }
 
@@ -85,6 +84,8 @@ impl fmt::Debug for Cache {
 }
 
 /// Settings of a [`Cache`].
+// The in-process backend has no connection to set.
+#[cfg_attr(not(feature = "redis"), allow(dead_code))]
 #[derive(Clone, Debug)]
 pub struct CacheBuilder {
     namespace: String,
@@ -153,7 +154,7 @@ impl CacheBuilder {
     ///
     /// As [`Cache::connect`].
     #[cfg(feature = "redis")]
-    pub async fn connect(self, url: &str) -> Result<Cache> {
+    pub async fn connect(self, url: &str) -> crate::error::Result<Cache> {
         use crate::{error::Error, key, redis::RedisBackend};
 
         if !self.namespace.is_empty() {

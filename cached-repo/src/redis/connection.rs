@@ -93,9 +93,10 @@ impl Connection {
         let client = Client::open(info).map_err(|e| {
             Error::configuration("the Redis URL cannot be used").caused_by(describe(&e))
         })?;
+        // Answers are waited for in `call`, which bounds the whole of it: one timer, not two.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(connect_timeout))
-            .set_response_timeout(Some(timeout));
+            .set_response_timeout(None);
         let link = watch::Sender::new(Link::Lost { number: 0 });
         let timeouts = AtomicU32::new(0);
         let shared = Arc::new(Shared { client, config, clock, random, link, timeouts });
@@ -156,6 +157,9 @@ impl Connection {
     }
 
     async fn get(&self, deadline: Instant) -> Result<(u64, MultiplexedConnection), CacheError> {
+        if let Next::Use(number, connection) = self.shared.next() {
+            return Ok((number, connection));
+        }
         let mut link = self.shared.link.subscribe();
         loop {
             match self.shared.next() {
