@@ -89,7 +89,7 @@ impl<E: CachedEntity> Repository<E> {
     /// As [`get`](Self::get).
     pub async fn exists(&self, id: impl IntoId<E::Id>) -> Result<bool> {
         let ids = self.ids("exists", &[id.into_id()])?;
-        let found = self.shared.flow.read(ids).instrument(self.span("exists")).await;
+        let found = self.shared.flow.read(&ids).instrument(self.span("exists")).await;
         Ok(found.map_err(|e| self.name("exists", e))?.iter().any(Option::is_some))
     }
 
@@ -175,7 +175,7 @@ impl<E: CachedEntity> Repository<E> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let reading = self.shared.flow.read(ids.clone()).instrument(self.span(operation));
+        let reading = self.shared.flow.read(&ids).instrument(self.span(operation));
         let records = reading.await.map_err(|e| self.name(operation, e))?;
         let build = |(record, id): (Option<Record<'static>>, &EntityId)| {
             let Some(mut record) = record else { return Ok(None) };

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::{
-    Flow, Parts, Saved,
+    Flow, Parts, Reading, Saved,
     loader::{Loader, Patience},
     store_first::{Afterwards, StoreFirst},
 };
 use crate::{
     change::{Change, EntityId},
     error::Result,
-    record::Record,
     store::SharedStore,
 };
 
@@ -33,7 +32,7 @@ impl CacheAside {
 }
 
 impl Flow for CacheAside {
-    fn read(&self, ids: Vec<EntityId>) -> BoxFuture<'_, Result<Vec<Option<Record<'static>>>>> {
+    fn read<'a>(&'a self, ids: &'a [EntityId]) -> Reading<'a> {
         Box::pin(self.loader.read(ids))
     }
 

@@ -1,6 +1,6 @@
 //! The read path of the store-first strategies: entry, else single flight, lease, load, fill.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -70,16 +70,16 @@ impl Loader {
         }
     }
 
-    pub(super) async fn read(self: &Arc<Self>, ids: Vec<EntityId>) -> Result<Vec<Found>> {
+    pub(super) async fn read(self: &Arc<Self>, ids: &[EntityId]) -> Result<Vec<Found>> {
         let mut found: Vec<Found> = (0..ids.len()).map(|_| None).collect();
         let mut missed: Vec<Miss> =
             (0..ids.len()).map(|index| Miss { index, replace: false, past_cache: false }).collect();
         for _ in 0..FLIGHTS_MAX {
-            self.look_up(&ids, &mut missed, &mut found).await;
+            self.look_up(ids, &mut missed, &mut found).await;
             if missed.is_empty() {
                 return Ok(found);
             }
-            self.fly(&ids, &mut missed, &mut found).await?;
+            self.fly(ids, &mut missed, &mut found).await?;
             if missed.is_empty() {
                 return Ok(found);
             }
@@ -96,7 +96,10 @@ impl Loader {
 
     /// Takes from the cache what it has.
     async fn look_up(&self, ids: &[EntityId], missed: &mut Vec<Miss>, found: &mut [Found]) {
-        let asked: Vec<_> = missed.iter().map(|miss| ids[miss.index].clone()).collect();
+        let asked: Cow<'_, [EntityId]> = match missed.len() == ids.len() {
+            true => Cow::Borrowed(ids),
+            false => missed.iter().map(|miss| ids[miss.index].clone()).collect(),
+        };
         // Before the entries are read: a debt that is settled in between has removed its entry.
         let owed = self.entries.owed(&asked);
         let answers = match self.entries.read(&asked).await {
@@ -108,7 +111,7 @@ impl Loader {
                 return;
             }
         };
-        let mut answers = answers.into_iter().zip(&asked);
+        let mut answers = answers.into_iter().zip(&*asked);
         missed.retain_mut(|miss| {
             let Some((entry, id)) = answers.next() else { return true };
             miss.past_cache = owed.contains(id);

@@ -114,10 +114,13 @@ pub enum Outage {
     Strict,
 }
 
+/// A read that is under way.
+pub(crate) type Reading<'a> = BoxFuture<'a, Result<Vec<Option<Record<'static>>>>>;
+
 /// The behaviour of a strategy. Reads and writes are batched; a flow that exists can run.
 pub(crate) trait Flow: fmt::Debug + Send + Sync {
     /// The records of these ids, in order, each id at most once.
-    fn read(&self, ids: Vec<EntityId>) -> BoxFuture<'_, Result<Vec<Option<Record<'static>>>>>;
+    fn read<'a>(&'a self, ids: &'a [EntityId]) -> Reading<'a>;
 
     /// Makes these changes in order, and completes also when its caller is gone.
     fn write(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<Vec<Saved>>>;

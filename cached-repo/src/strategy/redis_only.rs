@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::{Flow, Saved};
+use super::{Flow, Reading, Saved};
 use crate::{
     cache::{Entries, Entry},
     change::{Change, EntityId},
@@ -23,10 +23,10 @@ impl RedisOnly {
         Self { entries }
     }
 
-    async fn look_up(&self, ids: Vec<EntityId>) -> Result<Vec<Option<Record<'static>>>> {
+    async fn look_up(&self, ids: &[EntityId]) -> Result<Vec<Option<Record<'static>>>> {
         let counters = &self.entries.counters;
-        let found = self.entries.read(&ids).await.map_err(|e| e.into_error())?;
-        let found = found.into_iter().zip(&ids).map(|(entry, id)| match entry {
+        let found = self.entries.read(ids).await.map_err(|e| e.into_error())?;
+        let found = found.into_iter().zip(ids).map(|(entry, id)| match entry {
             // There is nothing newer anywhere: an older shape is read by name.
             Entry::Hit(record) | Entry::Outdated(Some(record)) => Ok(Some(record)),
             Entry::Absent | Entry::Nothing | Entry::Outdated(None) => Ok(None),
@@ -82,7 +82,7 @@ fn dirty() -> Error {
 }
 
 impl Flow for RedisOnly {
-    fn read(&self, ids: Vec<EntityId>) -> BoxFuture<'_, Result<Vec<Option<Record<'static>>>>> {
+    fn read<'a>(&'a self, ids: &'a [EntityId]) -> Reading<'a> {
         Box::pin(self.look_up(ids))
     }
 

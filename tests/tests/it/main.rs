@@ -14,6 +14,7 @@ mod interleavings;
 mod nothing_older;
 mod promises;
 mod refusals;
+mod send;
 mod state_machine;
 mod stores;
 mod tidy;
