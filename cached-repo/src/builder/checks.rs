@@ -14,6 +14,8 @@ use crate::{
 
 /// More would make each write's bookkeeping larger than the write.
 const PARTITIONS_MAX: u32 = 4096;
+/// Eight times as much, which escapes may make of it, is what Redis can hold in one value.
+const VALUE_MAX_BYTES_MAX: usize = 64 * 1024 * 1024;
 const STORE_TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
 /// What the processes of an entity must agree on is written in this version of the rules.
 const PROTOCOL: &str = "1";
@@ -32,6 +34,13 @@ pub(super) fn numbers(
     }
     if intent_grace > STORE_TIMEOUT_MAX {
         return Err(Error::configuration("`intent_grace` must be at most 1 h"));
+    }
+    Ok(())
+}
+
+pub(super) fn value_max(bytes: usize) -> Result<()> {
+    if !(1..=VALUE_MAX_BYTES_MAX).contains(&bytes) {
+        return Err(Error::configuration("`value_max_bytes` must be from 1 byte to 64 MiB"));
     }
     Ok(())
 }

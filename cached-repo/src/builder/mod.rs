@@ -150,7 +150,8 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         self
     }
 
-    /// How many bytes the values of one entity may have. Defaults to 1 MiB.
+    /// How many bytes the values of one entity may have, at most 64 MiB. Larger ones are refused by
+    /// `save`, and larger rows are not cached. Defaults to 1 MiB.
     pub fn value_max_bytes(mut self, bytes: usize) -> Self {
         self.value_max_bytes = bytes;
         self
@@ -183,6 +184,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         let lifetimes = self.lifetimes()?;
         let schema = Arc::new(self.schema);
         checks::numbers(self.partitions, self.store_timeout, self.intent_grace)?;
+        checks::value_max(self.value_max_bytes)?;
         let Cache { backend, namespace, clock, random, outage_loads } = self.cache;
         let topology = backend.topology();
         let keys = Keyspace::new(&namespace, schema.prefix(), topology, self.partitions)?;
@@ -194,7 +196,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             keys,
             schema,
             lifetimes,
-            size_max: self.value_max_bytes,
+            row_max_bytes: self.value_max_bytes,
             counters: Counters::default(),
             clock,
             random,

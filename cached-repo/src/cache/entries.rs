@@ -16,9 +16,6 @@ use crate::{
     schema::Schema,
 };
 
-/// Encoding may make a value larger (escapes, base64), and no more than so many times.
-const ENTRY_SIZE_FACTOR: usize = 8;
-
 /// How long entries live.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lifetimes {
@@ -39,8 +36,8 @@ pub(crate) struct Entries {
     pub(crate) schema: Arc<Schema>,
     pub(crate) codec: Codec,
     pub(crate) lifetimes: Lifetimes,
-    /// Larger entries (bytes) are not cached.
-    pub(crate) size_max: usize,
+    /// Rows whose values have more bytes are not cached.
+    pub(crate) row_max_bytes: usize,
     pub(crate) counters: Counters,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
@@ -81,9 +78,6 @@ impl Entries {
 
     fn judge(&self, id: &EntityId, slot: &Slot, seen: Seen) -> Entry {
         let Some(raw) = seen.raw else { return Entry::Nothing };
-        if raw.size() > ENTRY_SIZE_FACTOR * self.size_max {
-            return Entry::Undecodable(ColumnError::new("the entry is larger than values may be"));
-        }
         let decoded = match self.codec.decode(raw) {
             Ok(decoded) => decoded,
             Err(error) => return Entry::Undecodable(error),

@@ -218,18 +218,17 @@ impl Entries {
     fn prepare(&self, id: &EntityId, row: Option<&Record<'static>>) -> Prepared {
         let slot = self.keys.slot(id);
         let Lifetimes { ttl, negative_ttl, .. } = self.lifetimes;
-        let (state, body, ttl) = match row.map(|row| self.codec.encode(row)) {
-            Some(Ok(body)) => (State::Clean, body, ttl),
-            None if !negative_ttl.is_zero() => {
-                (State::Negative, self.codec.encode_absence(), negative_ttl)
-            }
-            // A row that has no entry (the database holds what the format cannot) is not cached.
-            Some(Err(_)) | None => return Prepared { slot, content: None },
+        let encoded = match row {
+            Some(row) if row.size() > self.row_max_bytes => None,
+            // The database may hold what the format cannot.
+            Some(row) => self.codec.encode(row).ok().map(|body| (State::Clean, body, ttl)),
+            None if negative_ttl.is_zero() => None,
+            None => Some((State::Negative, self.codec.encode_absence(), negative_ttl)),
         };
+        let Some((state, body, ttl)) = encoded else { return Prepared { slot, content: None } };
         let stamp = self.codec.stamp(slot.hash);
-        let fits = body.size() <= self.size_max;
-        let stamped = Stamped { state, stamp, body, ttl: Some(self.spread(ttl)) };
-        Prepared { slot, content: fits.then_some(stamped) }
+        let content = Stamped { state, stamp, body, ttl: Some(self.spread(ttl)) };
+        Prepared { slot, content: Some(content) }
     }
 
     fn spread(&self, ttl: Duration) -> Duration {

@@ -64,17 +64,6 @@ pub(crate) enum Body {
     Fields(Vec<(String, Vec<u8>)>),
 }
 
-impl Body {
-    pub(crate) fn size(&self) -> usize {
-        match self {
-            Body::Text(text) => text.len(),
-            Body::Fields(fields) => {
-                fields.iter().map(|(name, value)| name.len() + value.len()).sum()
-            }
-        }
-    }
-}
-
 /// What Redis answered for an entry's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Raw {
@@ -84,18 +73,6 @@ pub(crate) enum Raw {
     Fields(Vec<(Vec<u8>, Vec<u8>)>),
     /// A key of another type than the format's.
     WrongType,
-}
-
-impl Raw {
-    pub(crate) fn size(&self) -> usize {
-        match self {
-            Raw::Text(text) => text.len(),
-            Raw::Fields(fields) => {
-                fields.iter().map(|(name, value)| name.len() + value.len()).sum()
-            }
-            Raw::WrongType => 0,
-        }
-    }
 }
 
 /// An entry that was read.

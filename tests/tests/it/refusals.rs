@@ -127,6 +127,9 @@ async fn settings_that_make_no_sense() {
         let built = builder().store_timeout(timeout).build().await;
         refused(built, configuration, &["store_timeout"]);
     }
+    for bytes in [0, 65 * 1024 * 1024] {
+        refused(builder().value_max_bytes(bytes).build().await, configuration, &["64 MiB"]);
+    }
     refused(builder().intent_grace(Duration::MAX).build().await, configuration, &["intent_grace"]);
     refused(builder().ttl(Duration::MAX).build().await, configuration, &["10 years"]);
     refused(builder().negative_ttl(Duration::MAX).build().await, configuration, &["10 years"]);
