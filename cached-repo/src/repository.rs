@@ -272,3 +272,47 @@ impl<E> fmt::Debug for Repository<E> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, feature = "derive"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::{self, SharedStore};
+
+    #[derive(Clone, Debug, PartialEq, crate::CachedEntity)]
+    #[cache(prefix = "rows", strategy = "read_through", crate = "crate")]
+    struct Row {
+        #[cache(id)]
+        id: i64,
+        name: String,
+    }
+
+    async fn repository(db: &SharedStore) -> Repository<Row> {
+        Repository::builder(&Cache::in_memory()).store(db).build().await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_entry_whose_invalidation_is_owed_is_not_believed() {
+        let db = store::memory();
+        let (repo, elsewhere) = (repository(&db).await, repository(&db).await);
+        let row = |name: &str| Row { id: 1, name: name.to_owned() };
+        repo.save(&row("old")).await.unwrap();
+        assert_eq!(repo.get(1).await.unwrap(), Some(row("old")));
+        elsewhere.save(&row("new")).await.unwrap();
+        assert_eq!(repo.get(1).await.unwrap(), Some(row("old")), "this cache was not told");
+        let ids = repo.ids("test", &[1]).unwrap();
+        repo.shared.entries.owe(repo.shared.entries.slots(&ids), "token");
+        for _ in 0..2 {
+            assert_eq!(repo.get(1).await.unwrap(), Some(row("new")));
+        }
+        assert_eq!(repo.counts().fills, 1, "nothing is filled while it is owed");
+        while !repo.shared.entries.owed(&ids).is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        for _ in 0..2 {
+            assert_eq!(repo.get(1).await.unwrap(), Some(row("new")));
+        }
+        assert_eq!(repo.counts().fills, 2, "the debt was paid");
+    }
+}

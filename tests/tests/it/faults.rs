@@ -213,6 +213,13 @@ async fn an_entry_that_answers_another_key_is_not_believed() {
     let _: i64 = redis::cmd("COPY").arg(from).arg(to).query_async(&mut raw).await.unwrap();
     assert_eq!(name(stage.repo.get("2").await.unwrap()), "b");
     assert_eq!(stage.repo.counts().undecodable, 1);
+    // An absence holds no id that could be compared.
+    assert_eq!(stage.repo.get("nobody").await.unwrap(), None);
+    let (from, to) = (stage.repo.key("nobody").unwrap(), stage.repo.key("1").unwrap());
+    let mut copy = redis::cmd("COPY");
+    let _: i64 = copy.arg(from).arg(to).arg("REPLACE").query_async(&mut raw).await.unwrap();
+    assert_eq!(name(stage.repo.get("1").await.unwrap()), "a");
+    assert_eq!(stage.repo.counts().undecodable, 2);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use cached_repo::{
     Cache, CachedEntity, Format, Outage, Repository, RepositoryBuilder, Result, Saved, Strategy,
-    store::{self, SharedStore},
+    store::{self, SharedStore, Store},
 };
 use tests::{Gated, isolate, servers};
 use tokio::task::JoinHandle;
@@ -142,6 +142,13 @@ impl Stage {
     pub(crate) async fn process_at(&self, url: &str, outage: Outage) -> Repository<Todo> {
         let cache = connect(Over::Redis, &self.namespace, Some(url)).await;
         self.builder(&cache).outage(outage).build().await.unwrap()
+    }
+
+    /// Raises the epoch of a partition in the store, as recovery of its journal will.
+    pub(crate) async fn raise_epoch(&self, partition: u32) {
+        let entity = format!("{}:{}", self.namespace, Todo::SCHEMA.prefix());
+        let raise = store::Ledger::RaiseEpoch { entity: &entity, partition };
+        self.gate.ledger(raise).await.unwrap();
     }
 
     /// Gives the table a trigger that writes each name in capitals.
