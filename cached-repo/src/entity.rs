@@ -157,6 +157,13 @@ macro_rules! composite {
                 vec![$(self.$n.to_value()),*]
             }
         }
+        impl<$($id, $from: IntoId<$id> + Clone),*> sealed::SealedInto<($($id,)*)> for &($($from,)*) {}
+        #[diagnostic::do_not_recommend]
+        impl<$($id, $from: IntoId<$id> + Clone),*> IntoId<($($id,)*)> for &($($from,)*) {
+            fn into_id(self) -> ($($id,)*) {
+                self.clone().into_id()
+            }
+        }
         impl<$($id, $from: IntoId<$id>),*> sealed::SealedInto<($($id,)*)> for ($($from,)*) {}
         impl<$($id, $from: IntoId<$id>),*> IntoId<($($id,)*)> for ($($from,)*) {
             fn into_id(self) -> ($($id,)*) {

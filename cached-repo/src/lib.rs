@@ -10,7 +10,7 @@
 //!        ├▶ store.apply(batch)               store/sql: one transaction, behind a fence
 //!        └▶ entries.end(ids, rows)           one atomic server-side step: put if nobody else wrote
 //! repo.get(id)
-//!   └▶ flow.read(ids)                        one MGET; else lease, load, fill
+//!   └▶ flow.read(ids)                        one round trip; else lease, load, fill
 //! ```
 //!
 //! # A first repository
@@ -57,8 +57,7 @@
 //!
 //! # Attributes
 //!
-//! On the struct, as `#[cache(name = "value", …)]`; the method of the same name on
-//! [`RepositoryBuilder`] wins.
+//! On the struct, as `#[cache(name = "value", …)]`; what [`RepositoryBuilder`] is told wins.
 //!
 //! | attribute | default | meaning |
 //! |---|---|---|
@@ -66,7 +65,7 @@
 //! | `table` (or `collection`) | = prefix | name in the store; `schema.table` is allowed |
 //! | `strategy` | `cache_aside` | see above |
 //! | `format` | `json` | `json`: JSON text; `hash`: one Redis hash field per column |
-//! | `ttl` | `1h` | how long an entry lives; under `redis_only` for ever unless it is said |
+//! | `ttl` | `1h` | how long a copy lives; under `redis_only` only the builder's counts |
 //! | `jitter` | `10%` | by how much of itself a lifetime is spread |
 //! | `negative_ttl` | `30s` | how long "no such row" is remembered; `0` turns it off |
 //! | `schema` | `1` | raise it for a change that names and types do not show |
@@ -82,7 +81,7 @@
 //! | `alias = "…"` | an older name that entries may still have; may be repeated |
 //! | `skip` | not stored; `Default` when read |
 //! | `default`, `default = "path"` | what an entry or row without the column means |
-//! | `json` | any serde type, as JSON in one column |
+//! | `json` | any serde type, as JSON in one column, which may be null |
 //!
 //! Columns are `bool`, integers up to 64 bits, floats, `String`, `Vec<u8>`, `Option` of these, and types
 //! that implement [`Column`].
@@ -92,8 +91,10 @@
 //! An entry is under the key that [`Repository::key`] tells, `[namespace:]prefix:id`, with everything but
 //! `A-Z a-z 0-9 _ . ~ -` of the id percent-encoded. It is JSON or a hash that other programs can read;
 //! the field `_cr` is the library's. An entry without `_cr` was written by another program: it is read as
-//! a clean copy, and a write through the library replaces it. Other keys of the entity have `@` behind the
-//! prefix.
+//! a clean copy, and a write through the library replaces it. The parts of a composite id are joined by
+//! `,`. A null is `null` in JSON and no field in a hash; bytes are base64 in JSON and raw in a hash. An id
+//! that was asked for and has no row has an entry as well, with `_cr` alone, for `negative_ttl`. Other keys
+//! of the entity have `@` behind the prefix; `@registry` and `@meta` stay.
 //!
 //! # Errors
 //!

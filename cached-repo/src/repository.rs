@@ -58,8 +58,8 @@ impl<E: CachedEntity> Repository<E> {
     /// # Errors
     ///
     /// [`Invalid`](ErrorKind::Invalid) for an id that cannot be; `StoreUnavailable`, `Store`,
-    /// `Overloaded` when the store is needed and does not answer. Redis being down is no error but
-    /// under `redis_only`.
+    /// `Overloaded` when the store is needed and does not answer; `Undecodable` when the row is no
+    /// such entity. Redis being down is no error but under `redis_only`.
     pub async fn get(&self, id: impl IntoId<E::Id>) -> Result<Option<E>> {
         let id = id.into_id();
         let read = self.read("get", vec![id]);
@@ -106,8 +106,9 @@ impl<E: CachedEntity> Repository<E> {
         self.one(self.write("save", changes).await?, "save")
     }
 
-    /// Writes entities, all or none under a strategy with a store, in order under `redis_only`. Of
-    /// several with the same id the last is what remains. At most [`BATCH_MAX`] entities.
+    /// Writes entities: all or none under a strategy with a store; under `redis_only` each partition
+    /// in one step. Of several with the same id the last is what remains. At most [`BATCH_MAX`]
+    /// entities.
     ///
     /// # Errors
     ///
@@ -177,15 +178,38 @@ impl<E: CachedEntity> Repository<E> {
         }
         let reading = self.shared.flow.read(&ids).instrument(self.span(operation));
         let records = reading.await.map_err(|e| self.name(operation, e))?;
-        let build = |(record, id): (Option<Record<'static>>, &EntityId)| {
-            let Some(mut record) = record else { return Ok(None) };
-            E::from_record(&mut record).map(Some).map_err(|cause| {
-                let message = "what is stored is no such entity";
-                let error = Error::new(ErrorKind::Undecodable, message).of(id).caused_by(cause);
-                self.name(operation, error)
-            })
-        };
-        records.into_iter().zip(&ids).map(build).collect()
+        let mut entities = Vec::with_capacity(ids.len());
+        for (record, id) in records.into_iter().zip(&ids) {
+            entities.push(match self.entity(record, id) {
+                Err(_) if self.shared.strategy.needs_store() => {
+                    self.load_anew(operation, id).await?
+                }
+                built => built.map_err(|e| self.name(operation, e))?,
+            });
+        }
+        Ok(entities)
+    }
+
+    fn entity(&self, record: Option<Record<'static>>, id: &EntityId) -> Result<Option<E>> {
+        let Some(mut record) = record else { return Ok(None) };
+        E::from_record(&mut record).map(Some).map_err(|cause| {
+            let message = "what is stored is no such entity";
+            Error::new(ErrorKind::Undecodable, message).of(id).caused_by(cause)
+        })
+    }
+
+    /// Reads an id again whose record is no entity: the entry may be of another version of the struct,
+    /// while the row is fine.
+    async fn load_anew(&self, operation: &'static str, id: &EntityId) -> Result<Option<E>> {
+        let shared = &self.shared;
+        shared.entries.counters.undecodable.add(1);
+        let ids = std::slice::from_ref(id);
+        // If the entry stays, the second record is the first one, and the error is the same.
+        if let Err(error) = shared.entries.evict(ids).await {
+            tracing::debug!(%error, "an entry that cannot be decoded could not be removed");
+        }
+        let mut records = shared.flow.read(ids).await.map_err(|e| self.name(operation, e))?;
+        self.entity(records.pop().flatten(), id).map_err(|e| self.name(operation, e))
     }
 
     async fn write(&self, operation: &'static str, changes: Vec<Change>) -> Result<Vec<Saved>> {
@@ -273,7 +297,7 @@ impl<E> fmt::Debug for Repository<E> {
     }
 }
 
-#[cfg(all(test, feature = "derive"))]
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 

@@ -67,9 +67,9 @@ pub(super) async fn store(store: &SharedStore, schema: &Schema) -> Result<String
     let description = store.describe(schema).await.map_err(|e| e.into_error())?;
     if !description.missing.is_empty() {
         return Err(Error::configuration(format!(
-            "the store is not ready: {}; `create_tables` of the store makes what is missing, and \
-             `schema_sql` prints it for a person to run",
-            description.missing.join("; ")
+            "the store is not ready. {} `create_tables` of the store makes tables that are missing, \
+             and `schema_sql` tells the SQL for a person to run",
+            description.missing.join(" ")
         )));
     }
     match store.ledger(Ledger::Identity).await.map_err(|e| e.into_error())? {

@@ -33,6 +33,8 @@ pub struct RepositoryBuilder<E> {
     cache: Cache,
     schema: Schema,
     settings: Settings,
+    /// The time to live that the builder was told, which counts for only copies too.
+    ttl: Option<Duration>,
     strategy: Option<Strategy>,
     format: Option<Format>,
     store: Option<SharedStore>,
@@ -50,6 +52,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             cache: cache.clone(),
             schema: E::SCHEMA,
             settings: E::SETTINGS,
+            ttl: None,
             strategy: None,
             format: None,
             store: None,
@@ -80,10 +83,11 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         self
     }
 
-    /// How long a clean entry lives, at least 1 ms. Entries of `redis_only` live for ever unless it
-    /// is set. Defaults to the attribute, and without one to 1 hour.
+    /// How long an entry lives, from 1 ms to 10 years. Under `redis_only`, where the entry is the only
+    /// copy, it lives for ever unless it is set here: the attribute is for copies, so that changing the
+    /// strategy's word does not make data vanish. Defaults to the attribute, and without one to 1 hour.
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.settings.ttl = Some(ttl);
+        self.ttl = Some(ttl);
         self
     }
 
@@ -224,7 +228,8 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
     }
 
     fn lifetimes(&self) -> Result<Lifetimes> {
-        let Settings { ttl, jitter_percent, negative_ttl, .. } = self.settings;
+        let Settings { jitter_percent, negative_ttl, .. } = self.settings;
+        let ttl = self.ttl.or(self.settings.ttl);
         let jitter_percent = jitter_percent.unwrap_or(JITTER_PERCENT);
         if jitter_percent > 100 {
             return Err(Error::configuration("`jitter_percent` is over 100"));
@@ -240,7 +245,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             ttl: ttl.unwrap_or(TTL),
             jitter: f64::from(jitter_percent) / 100.0,
             negative_ttl: negative_ttl.unwrap_or(NEGATIVE_TTL),
-            kept_ttl: ttl,
+            kept_ttl: self.ttl,
         })
     }
 }

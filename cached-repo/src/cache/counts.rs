@@ -44,7 +44,7 @@ counts! {
     store_writes,
     /// Rows that these transactions wrote or deleted.
     rows_written,
-    /// Entries that were filled from rows.
+    /// Entries that were filled from rows, or from there being none.
     fills,
     /// Fills that were given up because somebody wrote meanwhile.
     fills_refused,

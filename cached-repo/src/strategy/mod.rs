@@ -140,19 +140,17 @@ pub(crate) struct Parts {
 
 /// The flow of a strategy.
 pub(crate) fn flow(strategy: Strategy, parts: Parts) -> Result<Box<dyn Flow>> {
-    if strategy == Strategy::RedisOnly {
-        return Ok(Box::new(redis_only::RedisOnly::new(parts.entries)));
-    }
-    let Some(store) = parts.store.clone() else {
-        return Err(Error::configuration(format!(
+    let store = parts.store.clone().ok_or_else(|| {
+        Error::configuration(format!(
             "the strategy `{strategy}` needs a store: call `.store(&db)` on the builder, with a `db` \
              from `store::connect(url)`, or choose `redis_only`"
-        )));
-    };
+        ))
+    });
     Ok(match strategy {
-        Strategy::CacheAside => Box::new(cache_aside::CacheAside::new(parts, store)),
-        Strategy::ReadThrough => Box::new(read_through::ReadThrough::new(parts, store)),
-        _ => Box::new(write_through::WriteThrough::new(parts, store)),
+        Strategy::CacheAside => Box::new(cache_aside::CacheAside::new(parts, store?)),
+        Strategy::ReadThrough => Box::new(read_through::ReadThrough::new(parts, store?)),
+        Strategy::WriteThrough => Box::new(write_through::WriteThrough::new(parts, store?)),
+        Strategy::RedisOnly => Box::new(redis_only::RedisOnly::new(parts.entries)),
     })
 }
 

@@ -198,8 +198,8 @@ fn explain(refusal: Refusal, ids: &[EntityId]) -> Error {
         ),
         Refusal::Kept(index) => named(
             index,
-            "`redis_only` keeps this entity and the store does not have it: delete it under \
-             `redis_only`, or save it there under another prefix, before this strategy takes over",
+            "`redis_only` keeps this entity and the store does not have it: to move it, read it with a \
+             repository under `redis_only`, delete it there, and save it here",
         ),
     }
 }

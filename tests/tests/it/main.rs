@@ -7,6 +7,7 @@
 mod stage;
 
 mod backends;
+mod bad_entries;
 mod derive;
 mod faults;
 mod interleaved_writes;

@@ -245,3 +245,22 @@ async fn a_key_that_takes_different_ids_for_equal() {
         refused(built, ErrorKind::Configuration, &[collation, "binary collation"]);
     }
 }
+
+/// SQLite would make a number of a text in such a column, and the zero in front would be gone.
+#[tokio::test]
+async fn a_column_whose_type_changes_values() {
+    #[derive(Clone, CachedEntity)]
+    #[cache(prefix = "places")]
+    struct Place {
+        #[cache(id)]
+        id: i64,
+        zip: String,
+    }
+    let sqlite = sqlx::SqlitePool::connect("sqlite::memory:").await.unwrap();
+    let table = "CREATE TABLE places (id INTEGER PRIMARY KEY, zip INTEGER)";
+    sqlx::raw_sql(table).execute(&sqlite).await.unwrap();
+    let store = store::sqlite(sqlite);
+    store.create_tables::<Place>().await.unwrap();
+    let built = Repository::<Place>::builder(&Cache::in_memory()).store(&store).build().await;
+    refused(built, ErrorKind::Configuration, &["`zip`", "INTEGER", "must be TEXT"]);
+}

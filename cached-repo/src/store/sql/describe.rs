@@ -37,20 +37,10 @@ impl<D: Dialect> SqlStore<D> {
         let name = schema.table();
         let found = Found::read::<D>(&self.read(|| Ok(vec![D::inspect(&table)?])).await?)?;
         if found.columns.is_empty() {
-            return Ok(vec![format!(
-                "The table `{name}` does not exist: `create_tables` makes it."
-            )]);
+            return Ok(vec![format!("The table `{name}` does not exist.")]);
         }
-        let mut missing: Vec<String> = schema
-            .columns()
-            .iter()
-            .filter(|column| !found.columns.iter().any(|c| c == column.column()))
-            .map(|column| {
-                let (column, kind) =
-                    (column.column(), D::column_type(column.kind(), column.is_id()));
-                format!("The table `{name}` has no column `{column}`: add one of type {kind}.")
-            })
-            .collect();
+        let mut missing: Vec<String> =
+            schema.columns().iter().filter_map(|c| found.lack::<D>(&table, c)).collect();
         let mut ids: Vec<_> = schema.id_columns().map(|(_, c)| c.column().to_owned()).collect();
         ids.sort_unstable();
         let ids = ids.join(", ");
@@ -63,7 +53,8 @@ impl<D: Dialect> SqlStore<D> {
 
 /// What there is of a table.
 struct Found {
-    columns: Vec<String>,
+    /// Each with its declared type, where the dialect asks for it.
+    columns: Vec<(String, Option<String>)>,
     unique: Vec<Index>,
 }
 
@@ -77,6 +68,26 @@ struct Index {
 }
 
 impl Found {
+    /// Why a column of the schema cannot be kept in the table.
+    fn lack<D: Dialect>(&self, table: &Table<'_>, column: &ColumnSpec) -> Option<String> {
+        let (kind, name) = (column.kind(), table.schema.table());
+        let wanted = D::column_type(kind, column.is_id());
+        let column = column.column();
+        let Some((_, declared)) = self.columns.iter().find(|(found, _)| found == column) else {
+            return Some(format!(
+                "The table `{name}` has no column `{column}`: ALTER TABLE {} ADD COLUMN {column} \
+                 {wanted}.",
+                table.name
+            ));
+        };
+        let declared = declared.as_deref()?;
+        let wanted = D::misfit(kind, declared)?;
+        Some(format!(
+            "The column `{column}` of the table `{name}` is declared {declared}, which would change \
+             values: it must be {wanted}."
+        ))
+    }
+
     /// Why writes could hit another row than they mean.
     fn flaw(&self, name: &str, ids: &str) -> Option<String> {
         let keys: Vec<_> = self.unique.iter().filter(|i| i.columns.join(", ") == ids).collect();
@@ -106,7 +117,7 @@ impl Found {
                     index.columns.push(name);
                     index.folds = text::<D>(row, 2)?.or(index.folds.take());
                 }
-                _ => columns.push(name),
+                _ => columns.push((name, text::<D>(row, 2)?)),
             }
         }
         unique.values_mut().for_each(|index| index.columns.sort_unstable());

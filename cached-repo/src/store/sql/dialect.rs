@@ -64,8 +64,12 @@ pub(in crate::store) trait Dialect: Sized + Send + Sync + 'static {
     /// Reads the epochs of partitions: entity, partition, epoch.
     fn epochs(fences: &[Fence]) -> Result<Statement<Self>, StoreError>;
 
-    /// Lists the columns of a table, each with a null before it, and then those of its unique
-    /// indexes, each with a number of the index before it and, behind it, the type or collation
+    /// Why a column that was declared as this type would change values of this kind, if it would.
+    /// Databases that refuse such values when they are written need not say.
+    fn misfit(kind: Kind, declared: &str) -> Option<&'static str>;
+
+    /// Lists the columns of a table, each between a null and its declared type if
+    /// [`misfit`](Self::misfit) wants it, and then those of its unique indexes, each with a number of the index before it and, behind it, the type or collation
     /// because of which the index takes different ids for equal, if there is one.
     fn inspect(table: &Table<'_>) -> Result<Statement<Self>, StoreError>;
 

@@ -143,6 +143,10 @@ impl Dialect for Postgres {
         Ok(Statement { sql: sql.to_owned(), arguments })
     }
 
+    fn misfit(_: Kind, _: &str) -> Option<&'static str> {
+        None
+    }
+
     fn inspect(table: &Table<'_>) -> Result<Statement<Self>, StoreError> {
         // A partial or deferrable index cannot decide which row an upsert overwrites.
         let sql = "SELECT NULL::int8, attname::text, NULL::text FROM pg_attribute \

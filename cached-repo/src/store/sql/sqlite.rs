@@ -94,12 +94,26 @@ impl Dialect for Sqlite {
         Self::bind(sql, &values)
     }
 
+    fn misfit(kind: Kind, declared: &str) -> Option<&'static str> {
+        let wanted = match kind {
+            Kind::Text | Kind::Json => [Affinity::Text, Affinity::None],
+            Kind::Bool | Kind::I16 | Kind::I32 | Kind::I64 | Kind::U64 => {
+                [Affinity::Number, Affinity::None]
+            }
+            Kind::F32 | Kind::F64 => [Affinity::Real, Affinity::Number],
+            // Bytes stay as they are in every column.
+            Kind::Bytes => return None,
+        };
+        let fits = wanted.contains(&affinity(declared));
+        (!fits).then_some(Self::column_type(kind, false))
+    }
+
     fn inspect(table: &Table<'_>) -> Result<Statement<Self>, StoreError> {
         let (namespace, name) = split(table.schema.table());
         let namespace = namespace.map_or(Value::Null, |v| Value::Text(v.into()));
         // An integer primary key is the table itself and has no index: it counts as number -1.
         let sql = "WITH t (name, space) AS (VALUES (?, ?)) \
-                   SELECT NULL, c.name, NULL FROM t, pragma_table_info(t.name, t.space) AS c \
+                   SELECT NULL, c.name, c.type FROM t, pragma_table_info(t.name, t.space) AS c \
                    UNION ALL \
                    SELECT -1, c.name, NULL FROM t, pragma_table_info(t.name, t.space) AS c \
                    WHERE c.pk > 0 \
@@ -171,6 +185,28 @@ impl Dialect for Sqlite {
     fn is_doubtful(code: &str) -> bool {
         // The log may have reached the disk although the sync failed.
         primary(code) == IOERR
+    }
+}
+
+/// To what a column converts the values that it is given.
+#[derive(PartialEq, Eq)]
+enum Affinity {
+    Number,
+    Real,
+    Text,
+    None,
+}
+
+/// The rules of <https://sqlite.org/datatype3.html>, section 3.1, in their order.
+fn affinity(declared: &str) -> Affinity {
+    let declared = declared.to_ascii_uppercase();
+    let has = |words: &[&str]| words.iter().any(|word| declared.contains(word));
+    match () {
+        () if has(&["INT"]) => Affinity::Number,
+        () if has(&["CHAR", "CLOB", "TEXT"]) => Affinity::Text,
+        () if declared.is_empty() || has(&["BLOB"]) => Affinity::None,
+        () if has(&["REAL", "FLOA", "DOUB"]) => Affinity::Real,
+        () => Affinity::Number,
     }
 }
 

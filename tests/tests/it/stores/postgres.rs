@@ -276,7 +276,7 @@ async fn what_is_missing_is_said_in_sentences() {
     database.sql(&ddl).await;
     assert_eq!(database.missing().await, "");
     database.sql("DROP TABLE notes; CREATE TABLE notes (id int8, body text)").await;
-    assert!(database.missing().await.contains("no column `rank`: add one of type INTEGER"));
+    assert!(database.missing().await.contains("no column `rank`: ALTER TABLE"));
     database
         .sql(
             "ALTER TABLE notes ADD rank int4; CREATE INDEX ON notes (id);
