@@ -216,7 +216,9 @@ async fn no_read_is_older(strategy: Strategy) {
         sum(|c| c.fills_refused),
         run.older.load(SeqCst),
     );
-    assert!(crashes >= 4 && sum(|c| c.fills_refused) > 0, "the faults did not happen");
+    // While a dead writer's token lives, reads of its id load and fill nothing.
+    let idle = sum(|c| c.store_loads) == sum(|c| c.fills);
+    assert!(crashes >= 4 && !idle, "the faults did not happen");
     assert!(sum(|c| c.hits) > READS as u64 / 10, "the cache was not used");
     assert_eq!(run.older.load(SeqCst), 0);
 }
