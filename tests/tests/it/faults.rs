@@ -217,3 +217,25 @@ async fn a_redis_that_was_restarted_is_found_again() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+/// A failover to a replica that lacks the delete, as far as one server can show it.
+#[tokio::test]
+async fn a9_what_a_failover_brings_back_lives_for_its_time_to_live_at_most() {
+    for strategy in STORE_FIRST {
+        let stage = Stage::new(strategy, Format::Json, On::Memory, Over::Redis).await;
+        stage.repo.save(&todo("1", "deleted")).await.unwrap();
+        stage.repo.get("1").await.unwrap();
+        let (mut raw, key) = (stage.raw().await, stage.repo.key("1").unwrap());
+        let ttl_ms: i64 = redis::cmd("PTTL").arg(&key).query_async(&mut raw).await.unwrap();
+        assert!((1..=3_600_000).contains(&ttl_ms), "no copy lives for ever: {ttl_ms}");
+        let dump: Vec<u8> = redis::cmd("DUMP").arg(&key).query_async(&mut raw).await.unwrap();
+        stage.repo.delete("1").await.unwrap();
+        let mut restore = redis::cmd("RESTORE");
+        // One millisecond stands for the rest of its time.
+        let _: () = restore.arg(&key).arg(1).arg(dump).query_async(&mut raw).await.unwrap();
+        while stage.repo.get("1").await.unwrap().is_some() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(stage.process().await.get("1").await.unwrap(), None);
+    }
+}
