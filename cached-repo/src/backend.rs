@@ -15,11 +15,14 @@ use crate::{
 
 #[cfg(feature = "conformance")]
 pub(crate) mod conformance;
+pub(crate) mod journal;
+
+pub(crate) use journal::JournalBackend;
 
 pub(crate) type Reply<'a, T> = BoxFuture<'a, Result<T, CacheError>>;
 
 /// A server, or this process playing one.
-pub(crate) trait Backend: fmt::Debug + Send + Sync + 'static {
+pub(crate) trait Backend: JournalBackend + fmt::Debug + Send + Sync + 'static {
     /// Reads entries, each with the generation of its partition. One round trip per server.
     fn read<'a>(
         &'a self,
@@ -180,6 +183,12 @@ pub(crate) enum PutReply {
 pub(crate) struct Server {
     pub(crate) version: String,
     pub(crate) eviction_policy: String,
+    /// Whether the server writes its data to a disk: append-only file, snapshots.
+    pub(crate) aof: bool,
+    /// Whether the server makes snapshots by itself.
+    pub(crate) snapshots: bool,
+    /// What the server says of its last attempt to persist, if it failed.
+    pub(crate) persistence_error: Option<String>,
 }
 
 /// What the journal will keep for a partition.

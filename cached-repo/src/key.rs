@@ -120,6 +120,47 @@ impl Keyspace {
         self.of_partition(partition, "meta")
     }
 
+    /// Stream of a partition's journaled writes.
+    pub(crate) fn journal(&self, partition: u32) -> String {
+        self.of_partition(partition, "journal")
+    }
+
+    /// The token of the worker that drains a partition.
+    pub(crate) fn claim(&self, partition: u32) -> String {
+        self.of_partition(partition, "worker")
+    }
+
+    /// Sorted set of the partitions with records that are not drained, of all entities of the
+    /// namespace: [`member`](Self::member), version of the oldest such record. On a cluster it lies with
+    /// its partition.
+    pub(crate) fn backlog(&self, partition: u32) -> String {
+        match self.topology {
+            Topology::Standalone => format!("{}@backlog", self.namespace()),
+            Topology::Cluster => format!("{}@backlog", self.tagged(partition)),
+        }
+    }
+
+    /// How the backlog calls a partition of this entity.
+    pub(crate) fn member(&self, partition: u32) -> String {
+        format!("{}/{partition}", self.prefix())
+    }
+
+    /// Takes a member of the backlog apart: prefix, partition.
+    pub(crate) fn parse_member(member: &str) -> Option<(&str, u32)> {
+        let (prefix, partition) = member.rsplit_once('/')?;
+        Some((prefix, partition.parse().ok()?))
+    }
+
+    /// The namespace with its colon; empty if there is none.
+    fn namespace(&self) -> &str {
+        &self.head[..self.head.len() - 1 - self.prefix().len()]
+    }
+
+    fn prefix(&self) -> &str {
+        let name = self.ledger_name();
+        name.rsplit_once(':').map_or(name, |(_, prefix)| prefix)
+    }
+
     /// Counter that makes all clean entries of a partition outdated when it changes.
     pub(crate) fn generation(&self, partition: u32) -> &str {
         &self.generations[partition as usize]
@@ -282,6 +323,9 @@ mod tests {
             keys.lease(&slot),
             keys.meta(slot.partition),
             keys.generation(slot.partition).to_owned(),
+            keys.journal(slot.partition),
+            keys.claim(slot.partition),
+            keys.backlog(slot.partition),
         ];
         for key in all {
             assert_eq!(&key[key.find('{').unwrap()..=key.find('}').unwrap()], tag, "{key}");
@@ -297,6 +341,9 @@ mod tests {
         all.extend(ids.iter().map(|id| keys.intents(&keys.slot(id))));
         all.extend((0..16).map(|p| keys.meta(p)));
         all.extend((0..16).map(|p| keys.generation(p).to_owned()));
+        all.extend((0..16).map(|p| keys.journal(p)));
+        all.extend((0..16).map(|p| keys.claim(p)));
+        all.push(keys.backlog(0));
         all.push(keys.registry());
         let distinct: std::collections::HashSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());

@@ -16,18 +16,24 @@ use crate::{
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod batch;
 mod check;
 mod connect;
 mod error;
 mod json;
+mod ledger;
 mod memory;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 
+pub use batch::{
+    Applied, Batch, Fence, Journaled, LetterKey, Position, Refused, Source, Unreadable,
+};
 pub use check::check_kinds;
 pub use connect::connect;
 pub use error::{Class, StoreError};
 pub use json::{from_json, to_json};
+pub use ledger::{DeadLetter, Entry, Ledger, LetterState, Offset};
 pub use memory::memory;
 #[cfg(feature = "postgres")]
 pub use sql::connect::postgres;
@@ -59,6 +65,15 @@ pub use sql::connect::sqlite;
 /// - It MUST answer [`StoreError::unknown`] when it cannot tell whether the commit happened, and
 ///   anything else only when it can. Otherwise callers retry what already happened, or believe what
 ///   did not.
+///
+/// *Journals.* A store MAY refuse them: then its [`Description::journals`] is false, and no repository
+/// under `write_behind` can be built on it. One that takes them:
+/// - MUST move the position in the transaction that writes the batch, as its first write, and only from
+///   the expected one. Otherwise a worker that was paused repeats what a newer one overwrote.
+/// - MUST make dead letters in that transaction too. Otherwise a crash loses or doubles them.
+/// - MUST mark the waiting dead letters of an id as superseded in every transaction that writes that
+///   id, journaled or (behind a fence of an epoch above 0) not. Otherwise a replay overwrites something
+///   newer.
 ///
 /// *Reads.*
 /// - [`load`](Self::load) MUST see every write that was acknowledged before it was called: it reads
@@ -132,141 +147,6 @@ pub enum Query<'a> {
     Ids(&'a [EntityId]),
 }
 
-/// Changes to write in one transaction.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Batch<'a> {
-    /// The changes; no two of the same id.
-    pub changes: &'a [Change],
-    /// What must still hold when the transaction writes.
-    pub fences: &'a [Fence],
-    /// The moment after which nothing of this batch may take effect any more.
-    pub deadline: Instant,
-    /// Whether the answer is to carry the rows as the database holds them after its triggers.
-    pub returning: bool,
-}
-
-impl<'a> Batch<'a> {
-    /// A batch without fences that returns no rows.
-    pub fn new(changes: &'a [Change], deadline: Instant) -> Self {
-        Self { changes, fences: &[], deadline, returning: false }
-    }
-
-    /// The same batch behind these fences.
-    #[must_use]
-    pub fn fenced(self, fences: &'a [Fence]) -> Self {
-        Self { fences, ..self }
-    }
-
-    /// The same batch, asking for the written rows.
-    #[must_use]
-    pub fn returning(self, returning: bool) -> Self {
-        Self { returning, ..self }
-    }
-
-    /// What became of the changes, for a store that writes rows as they are: it has no triggers.
-    pub fn applied(&self) -> Vec<Applied> {
-        let applied = self.changes.iter().map(|change| match change.record() {
-            Some(record) => Applied::Put(self.returning.then(|| record.clone())),
-            None => Applied::Deleted,
-        });
-        applied.collect()
-    }
-
-    /// Whether the batch may be written now, for a store that decides and writes in one step: all
-    /// values are of their kinds, the fences hold where `epoch` tells the epoch that a fence's
-    /// partition is in (0 if it has no row), and the deadline has not passed.
-    ///
-    /// # Errors
-    ///
-    /// The error to answer with if not.
-    pub fn check(&self, schema: &Schema, epoch: impl Fn(&Fence) -> u64) -> Result<(), StoreError> {
-        self.changes.iter().try_for_each(|change| check::check_kinds(schema, change))?;
-        self.fences.iter().try_for_each(|fence| fence.check(epoch(fence)))?;
-        if self.deadline <= Clock::new().now() {
-            return Err(StoreError::transient("the deadline of the write has passed"));
-        }
-        Ok(())
-    }
-}
-
-/// The epoch that a partition's journal must be in for a store-first write to be safe.
-///
-/// From the check until the commit, the transaction MUST keep the epoch from being raised; several
-/// transactions may do so at the same time.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct Fence {
-    /// The entity, by its prefix.
-    pub entity: String,
-    /// The partition.
-    pub partition: u32,
-    /// The epoch that the writer saw. 0: the partition has no row, nothing was ever journaled.
-    pub epoch: u64,
-}
-
-impl Fence {
-    /// A fence.
-    pub fn new(entity: impl Into<String>, partition: u32, epoch: u64) -> Self {
-        Self { entity: entity.into(), partition, epoch }
-    }
-
-    fn check(&self, found: u64) -> Result<(), StoreError> {
-        if self.epoch == found {
-            return Ok(());
-        }
-        let Self { entity, partition, epoch } = self;
-        Err(StoreError::fenced(format!(
-            "partition {partition} of {entity} is in epoch {found}, the write expected {epoch}"
-        )))
-    }
-}
-
-/// What became of one change, in the order of the batch.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Applied {
-    /// The row was written. Carries what the database holds now, if the batch asked for it.
-    Put(Option<Record<'static>>),
-    /// The row is gone.
-    Deleted,
-}
-
-/// An operation on the library's own records.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum Ledger<'a> {
-    /// Create the library's tables and the table of this schema where they are missing. Answers
-    /// [`Entry::Done`].
-    Install {
-        /// The entity whose table is wanted.
-        schema: &'a Schema,
-    },
-    /// The identity of this database: drawn when it is first asked for, the same ever after, and
-    /// different for every database. Answers [`Entry::Identity`].
-    Identity,
-    /// Raise the epoch of a partition by one, making the row with epoch 1 if there is none. Waits for
-    /// the transactions that hold it as a [`Fence`]. Answers [`Entry::Epoch`].
-    RaiseEpoch {
-        /// The entity, by its prefix.
-        entity: &'a str,
-        /// The partition.
-        partition: u32,
-    },
-}
-
-/// The answer to a [`Ledger`] operation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Entry {
-    /// It was done.
-    Done,
-    /// The database's identity.
-    Identity(String),
-    /// The partition's epoch, after it was raised.
-    Epoch(u64),
-}
-
 /// What a database has and lacks for a schema.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -275,11 +155,19 @@ pub struct Description {
     pub ddl: String,
     /// What is missing, one sentence each; empty when a repository can be built.
     pub missing: Vec<String>,
+    /// Whether the store keeps offsets and dead letters, so that it can drain a journal.
+    pub journals: bool,
 }
 
 impl Description {
     /// A description.
     pub fn new(ddl: impl Into<String>, missing: Vec<String>) -> Self {
-        Self { ddl: ddl.into(), missing }
+        Self { ddl: ddl.into(), missing, journals: false }
+    }
+
+    /// The same, of a store that can drain a journal.
+    #[must_use]
+    pub fn journaling(self) -> Self {
+        Self { journals: true, ..self }
     }
 }

@@ -1,0 +1,237 @@
+//! What a journal asks of Redis: the second half of the private trait that `redis/` and `memory/`
+//! implement alike.
+//!
+//! A partition's journal is a stream whose ids are versions, and a hash (meta) that says where it
+//! belongs, how far it has been drained, and how much is in it. PROTOCOL: W, D, R.
+
+use std::time::Duration;
+
+use super::{Content, Reply};
+use crate::key::{Keyspace, Slot};
+
+pub(crate) trait JournalBackend {
+    /// Appends writes to a partition's journal and writes their entries, dirty and without a time to
+    /// live, or changes nothing.
+    fn append<'a>(&'a self, keys: &'a Keyspace, append: Append<'a>) -> Reply<'a, Appended>;
+
+    /// What is known of a partition, and whether its journal belongs to the server that answers.
+    fn meta<'a>(&'a self, keys: &'a Keyspace, partition: u32) -> Reply<'a, Meta>;
+
+    /// The partitions with records that are not drained, of all entities of the keyspace's namespace:
+    /// entity (prefix), partition, version of the oldest such record.
+    fn backlog<'a>(&'a self, keys: &'a Keyspace) -> Reply<'a, Vec<(String, u32, u64)>>;
+
+    /// Takes or renews the right to drain a partition, for `hold`, unless another worker has it
+    /// (`None`). It only saves work: the store decides who drains.
+    fn claim<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        partition: u32,
+        token: &'a str,
+        hold: Duration,
+    ) -> Reply<'a, Option<Meta>>;
+
+    /// Gives the right to drain back.
+    fn release<'a>(&'a self, keys: &'a Keyspace, partition: u32, token: &'a str) -> Reply<'a, ()>;
+
+    /// The records with versions above `after`, in order: at most `count`, and no more once they have
+    /// `bytes` of data together.
+    fn records<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        partition: u32,
+        after: u64,
+        count: usize,
+        bytes: usize,
+    ) -> Reply<'a, Vec<JournalRecord>>;
+
+    /// Says that the store has committed everything up to a version: cleans entries and trims what
+    /// has been retained for long enough. Saying it twice, or late, does no harm. Does nothing where
+    /// the partition has no home.
+    fn acknowledge<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        acknowledgement: Acknowledgement<'a>,
+    ) -> Reply<'a, Acknowledged>;
+
+    /// First step of a recovery: marks the partition with a ticket.
+    fn ticket<'a>(&'a self, keys: &'a Keyspace, partition: u32, ticket: &'a str)
+    -> Reply<'a, Meta>;
+
+    /// Third step of a recovery, behind the store's: makes the server that answers the journal's home,
+    /// if the ticket is still there.
+    fn repair<'a>(&'a self, keys: &'a Keyspace, repair: Repair<'a>) -> Reply<'a, Repaired>;
+
+    /// Refuses appends from now on, if the partition is in this epoch, at home, and all its records
+    /// are drained. Answers the position, or `None`.
+    fn seal<'a>(&'a self, keys: &'a Keyspace, partition: u32, epoch: u64) -> Reply<'a, Option<u64>>;
+}
+
+/// Writes to append to one partition, in one step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Append<'a> {
+    pub(crate) partition: u32,
+    /// Tells this append from every other one, so that it can be tried again.
+    pub(crate) op_id: &'a str,
+    /// `Some` if it was tried before: the highest version that was known then. If the journal has
+    /// records of this op id above it, they are the answer.
+    pub(crate) tried_above: Option<u64>,
+    pub(crate) bound: Bound,
+    /// The fingerprint of the schema.
+    pub(crate) schema: &'a str,
+    pub(crate) writes: &'a [Write<'a>],
+}
+
+/// How much may be in a partition's journal that is not drained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bound {
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+}
+
+/// One journaled write.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Write<'a> {
+    pub(crate) slot: &'a Slot,
+    /// Dirty or tombstone, without a time to live.
+    pub(crate) content: Content<'a>,
+    pub(crate) deletes: bool,
+    /// The record's data; `None` if the entry's text body says the same.
+    pub(crate) data: Option<&'a str>,
+}
+
+/// The answer to an [`Append`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Appended {
+    /// It is journaled. One version per write.
+    Written { versions: Vec<u64>, epoch: u64, journal: String },
+    /// The journal does not belong to this server, or is sealed: recover it first.
+    Fenced,
+    /// A store-first write of one of these ids is under way; its deadline is so far away.
+    Intended { wait: Duration },
+    /// This write (by index) is of an entity that `redis_only` keeps.
+    Kept(usize),
+    /// The journal's bound is reached.
+    Full,
+}
+
+/// What is known of a partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Meta {
+    /// The server that answers: `run_id` and replication id.
+    pub(crate) server: String,
+    /// The server that the journal belongs to; empty if there is no journal.
+    pub(crate) home: String,
+    /// The journal's identity.
+    pub(crate) journal: String,
+    pub(crate) epoch: u64,
+    /// The version of the last write.
+    pub(crate) clock: u64,
+    /// The last position that the store is known to have committed.
+    pub(crate) acked: u64,
+    /// Records up to here are gone.
+    pub(crate) trimmed_to: u64,
+    /// Records and bytes of data that were appended, ever.
+    pub(crate) count: u64,
+    pub(crate) bytes: u64,
+    /// Of these, the acknowledged ones.
+    pub(crate) acked_count: u64,
+    pub(crate) acked_bytes: u64,
+    pub(crate) sealed: bool,
+}
+
+impl Meta {
+    /// Whether the journal belongs to the server that answered.
+    pub(crate) fn is_at_home(&self) -> bool {
+        self.home == self.server
+    }
+
+    /// Whether there is a journal at all.
+    pub(crate) fn exists(&self) -> bool {
+        !self.home.is_empty()
+    }
+
+    /// How many records are not drained.
+    pub(crate) fn backlog(&self) -> u64 {
+        self.count.saturating_sub(self.acked_count)
+    }
+}
+
+/// A record as it stands in the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct JournalRecord {
+    pub(crate) version: u64,
+    /// `p` puts, `d` deletes; newer releases may have others.
+    pub(crate) op: String,
+    /// Columns by name, JSON text.
+    pub(crate) data: Vec<u8>,
+    /// The fingerprint of the schema that wrote it.
+    pub(crate) schema: String,
+}
+
+/// What the store has committed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Acknowledgement<'a> {
+    pub(crate) partition: u32,
+    pub(crate) last_id: u64,
+    pub(crate) settled: &'a [Settled<'a>],
+    /// How long records are kept after their acknowledgement, for a store that is restored to an older
+    /// state, and how many bytes of them at most.
+    pub(crate) retention: Duration,
+    pub(crate) retained_bytes: u64,
+    /// The worker's right: renewed, and given back in the same step if nothing is left to drain.
+    pub(crate) token: &'a str,
+    pub(crate) hold: Duration,
+}
+
+/// An entry whose write is settled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settled<'a> {
+    pub(crate) slot: &'a Slot,
+    /// Its last version in the batch. An entry with a later one stays as it is, one with an earlier
+    /// one is removed.
+    pub(crate) version: u64,
+    pub(crate) fate: Fate,
+}
+
+/// What becomes of a settled entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is a copy of the row now, or of its absence, and lives so long.
+    Clean { ttl: Duration },
+    /// It is removed: the store has something else, or nobody knows.
+    Drop,
+}
+
+/// The answer to an [`Acknowledgement`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Acknowledged {
+    /// How many records are left to drain.
+    pub(crate) left: u64,
+}
+
+/// A recovery that the store knows of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Repair<'a> {
+    pub(crate) partition: u32,
+    pub(crate) ticket: &'a str,
+    /// The new epoch.
+    pub(crate) epoch: u64,
+    /// A journal of an earlier epoch than this, or of another identity, is not this one's.
+    pub(crate) settled: u64,
+    pub(crate) journal: &'a str,
+    /// The store's position.
+    pub(crate) last_id: u64,
+}
+
+/// The answer to a [`Repair`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repaired {
+    /// Another recovery began meanwhile. Nothing was changed.
+    Overtaken,
+    /// The journal that was there goes on, with so many records that are not drained.
+    Kept { left: u64 },
+    /// There was no journal, or an outdated one: so many of its records above the position were thrown
+    /// away.
+    Replaced { discarded: u64 },
+}

@@ -1,0 +1,224 @@
+//! What a store is asked to write in one transaction, and what became of it.
+
+use tokio::time::Instant;
+
+use super::{Offset, StoreError, check};
+use crate::{change::Change, clock::Clock, record::Record, schema::Schema};
+
+/// Changes to write in one transaction.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Batch<'a> {
+    /// The changes; no two of the same id.
+    pub changes: &'a [Change],
+    /// What must still hold when the transaction writes.
+    pub fences: &'a [Fence],
+    /// The moment after which nothing of this batch may take effect any more.
+    pub deadline: Instant,
+    /// Whether the answer is to carry the rows as the database holds them after its triggers.
+    pub returning: bool,
+    /// Where the changes come from, if they come from a journal.
+    pub journaled: Option<Journaled<'a>>,
+    /// The dead letter that this batch replays: it MUST be waiting, and is replayed when the batch
+    /// commits. Otherwise nothing is written ([`StoreError::fenced`]).
+    pub replays: Option<LetterKey<'a>>,
+}
+
+impl<'a> Batch<'a> {
+    /// A batch without fences that returns no rows.
+    pub fn new(changes: &'a [Change], deadline: Instant) -> Self {
+        Self { changes, fences: &[], deadline, returning: false, journaled: None, replays: None }
+    }
+
+    /// The same batch behind these fences.
+    #[must_use]
+    pub fn fenced(self, fences: &'a [Fence]) -> Self {
+        Self { fences, ..self }
+    }
+
+    /// The same batch, asking for the written rows.
+    #[must_use]
+    pub fn returning(self, returning: bool) -> Self {
+        Self { returning, ..self }
+    }
+
+    /// The same batch, read from a journal.
+    #[must_use]
+    pub fn journaled(self, journaled: Journaled<'a>) -> Self {
+        Self { journaled: Some(journaled), ..self }
+    }
+
+    /// The same batch, replaying a dead letter.
+    #[must_use]
+    pub fn replaying(self, letter: LetterKey<'a>) -> Self {
+        Self { replays: Some(letter), ..self }
+    }
+
+    /// What became of the changes, for a store that writes rows as they are: it has no triggers.
+    pub fn applied(&self) -> Vec<Applied> {
+        let applied = self.changes.iter().map(|change| match change.record() {
+            Some(record) => Applied::Put(self.returning.then(|| record.clone())),
+            None => Applied::Deleted,
+        });
+        applied.collect()
+    }
+
+    /// Whether the batch may be written now, for a store that decides and writes in one step: all
+    /// values are of their kinds, the fences hold where `offset` tells what the store keeps for a
+    /// fence's partition, and the deadline has not passed.
+    ///
+    /// # Errors
+    ///
+    /// The error to answer with if not.
+    pub fn check(
+        &self,
+        schema: &Schema,
+        offset: impl Fn(&Fence) -> Option<Offset>,
+    ) -> Result<(), StoreError> {
+        self.changes.iter().try_for_each(|change| check::check_kinds(schema, change))?;
+        self.fences.iter().try_for_each(|fence| fence.check(offset(fence).as_ref()))?;
+        if self.deadline <= Clock::new().now() {
+            return Err(StoreError::transient("the deadline of the write has passed"));
+        }
+        Ok(())
+    }
+}
+
+/// Where a batch was read from: it and the reader's position are one transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct Journaled<'a> {
+    /// How the position moves. This MUST be the first write of the transaction, and MUST fail with
+    /// [`StoreError::fenced`] unless the partition's offset has exactly this journal, this epoch
+    /// (settled) and this `from`.
+    pub position: Position<'a>,
+    /// Which record each change comes from, in the order of the changes.
+    pub sources: &'a [Source<'a>],
+    /// Records that cannot even be read, and are to be dead letters. In the same transaction.
+    pub unreadable: &'a [Unreadable<'a>],
+    /// How many records were left out because a later one of this batch has the same id.
+    pub coalesced: u64,
+    /// What to do with changes that the database refuses.
+    pub refused: Refused,
+}
+
+/// How a batch moves the reader's position in a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position<'a> {
+    /// The ledger's name of the entity.
+    pub entity: &'a str,
+    /// The partition.
+    pub partition: u32,
+    /// The journal's identity.
+    pub journal: &'a str,
+    /// The epoch that the journal is in.
+    pub epoch: u64,
+    /// The position that the batch was read from.
+    pub from: u64,
+    /// The version of the batch's last record.
+    pub to: u64,
+}
+
+/// The record that a change comes from, as it stands in the journal.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// Its version.
+    pub version: u64,
+    /// Its columns as JSON text.
+    pub data: &'a str,
+    /// The fingerprint of the schema that wrote it.
+    pub schema: &'a str,
+}
+
+/// A record that cannot be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Unreadable<'a> {
+    /// The record.
+    pub source: Source<'a>,
+    /// Whether it is a delete.
+    pub deletes: bool,
+    /// Why.
+    pub error: &'a str,
+}
+
+/// What to do with changes that the database refuses ([`Class::Record`](super::Class::Record)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Fail the whole batch.
+    Fail,
+    /// Find out which ones they are, make them dead letters in the same transaction, and write the
+    /// others. If more than `max` are refused, fail the whole batch with [`StoreError::systemic`]: then
+    /// it is not the records that are wrong.
+    Bury {
+        /// So many are believed to be wrong.
+        max: usize,
+    },
+}
+
+/// The epoch that a partition's journal must be in for a store-first write to be safe.
+///
+/// From the check until the commit, the transaction MUST keep the epoch from being raised; several
+/// transactions may do so at the same time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Fence {
+    /// The ledger's name of the entity.
+    pub entity: String,
+    /// The partition.
+    pub partition: u32,
+    /// The epoch that the writer saw. 0: it saw none, so there must be no journal, or a sealed one.
+    pub epoch: u64,
+}
+
+impl Fence {
+    /// A fence.
+    pub fn new(entity: impl Into<String>, partition: u32, epoch: u64) -> Self {
+        Self { entity: entity.into(), partition, epoch }
+    }
+
+    /// Whether the fence holds, where `offset` is what the store keeps for the partition.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::fenced`] if not.
+    pub fn check(&self, offset: Option<&Offset>) -> Result<(), StoreError> {
+        let Self { entity, partition, epoch } = self;
+        let holds = match offset {
+            None => *epoch == 0,
+            Some(offset) if offset.sealed && *epoch == 0 => true,
+            Some(offset) => *epoch == offset.epoch && offset.settled == offset.epoch,
+        };
+        if holds {
+            return Ok(());
+        }
+        let found = offset.map_or(0, |offset| offset.epoch);
+        Err(StoreError::fenced(format!(
+            "partition {partition} of {entity} is in epoch {found}, the write expected {epoch}"
+        )))
+    }
+}
+
+/// Which dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LetterKey<'a> {
+    /// The ledger's name of the entity.
+    pub entity: &'a str,
+    /// The partition.
+    pub partition: u32,
+    /// The version of its record.
+    pub version: u64,
+}
+
+/// What became of one change, in the order of the batch.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Applied {
+    /// The row was written. Carries what the database holds now, if the batch asked for it.
+    Put(Option<Record<'static>>),
+    /// The row is gone.
+    Deleted,
+    /// The database refused the change, and it is a dead letter now.
+    Buried {
+        /// What the database said.
+        error: String,
+    },
+}
