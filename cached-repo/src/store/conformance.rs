@@ -20,6 +20,7 @@ use super::{
     Applied,
     Batch,
     Class,
+    Entry,
     Ledger,
     Query,
     SharedStore,
@@ -90,6 +91,18 @@ struct Suite<'a> {
 }
 
 impl<'a> Suite<'a> {
+    /// Raises the epoch of a partition, as a recovery does. Answers it.
+    async fn raise(&self, entity: &str, partition: u32) -> Result<u64, StoreError> {
+        let recover =
+            Ledger::Recover { entity, partition, journal: "journal", home: "home", epoch_min: 0 };
+        let Entry::Offset(Some(offset)) = self.store.ledger(recover).await? else {
+            panic!("asked to recover, the store answered something else");
+        };
+        let epoch = offset.epoch;
+        self.store.ledger(Ledger::Settle { entity, partition, epoch }).await?;
+        Ok(epoch)
+    }
+
     fn new(store: &'a SharedStore, name: &str) -> Self {
         let table = |schema: Schema, what| schema.with_table(format!("{name}_{what}"));
         Self {

@@ -54,7 +54,7 @@ impl MemoryStore {
         let mut tables = self.lock();
         batch.check(schema, |fence| {
             let key = (fence.entity.clone(), fence.partition);
-            tables.epochs.get(&key).copied().unwrap_or(0)
+            tables.epochs.get(&key).map(|e| super::Offset { epoch: *e, settled: *e, ..Default::default() })
         })?;
         let rows = tables.rows.entry(schema.table().to_owned()).or_default();
         for change in batch.changes {
@@ -103,12 +103,7 @@ impl Store for MemoryStore {
             Ok(match operation {
                 Ledger::Install { .. } => Entry::Done,
                 Ledger::Identity => Entry::Identity(self.identity.clone()),
-                Ledger::RaiseEpoch { entity, partition } => {
-                    let mut tables = self.lock();
-                    let epoch = tables.epochs.entry((entity.to_owned(), partition)).or_default();
-                    *epoch += 1;
-                    Entry::Epoch(*epoch)
-                }
+                _ => return Err(StoreError::systemic("not built")),
             })
         }
         .boxed()

@@ -3,11 +3,9 @@
 use std::{fmt, sync::Arc};
 
 pub use futures_util::future::BoxFuture;
-use tokio::time::Instant;
 
 use crate::{
     change::{Change, EntityId},
-    clock::Clock,
     entity::CachedEntity,
     error::Result,
     record::Record,

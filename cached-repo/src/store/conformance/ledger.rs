@@ -39,16 +39,16 @@ pub(super) async fn epochs_count_per_entity_and_partition(suite: &Suite<'_>) {
         (&todos, 0, 3),
         (&users, 0, 2),
     ] {
-        let raised = suite.store.ledger(Ledger::RaiseEpoch { entity, partition }).await;
-        assert_eq!(raised.ok(), Some(Entry::Epoch(expected)), "epoch of partition {partition}");
+        let raised = suite.raise(entity, partition).await;
+        assert_eq!(raised.ok(), Some(expected), "epoch of partition {partition}");
     }
     let entity = &suite.unique("raced");
-    let raise = || suite.store.ledger(Ledger::RaiseEpoch { entity, partition: 1 });
+    let raise = || suite.raise(entity, 1);
     let mut epochs: Vec<_> = join_all((0..8).map(|_| raise()))
         .await
         .into_iter()
         .map(|raised| match raised {
-            Ok(Entry::Epoch(epoch)) => epoch,
+            Ok(epoch) => epoch,
             other => panic!("asked to raise an epoch, the store answered {other:?}"),
         })
         .collect();

@@ -102,7 +102,6 @@ pub(super) async fn a_fence_that_does_not_hold_stops_the_whole_batch(suite: &Sui
         suite.store.apply(&suite.things, batch).await
     };
     let fence = |partition, epoch| Fence::new(&entity, partition, epoch);
-    let raise = Ledger::RaiseEpoch { entity: &entity, partition: 1 };
 
     for (fences, raised) in [
         (vec![fence(1, 1)], false),
@@ -112,7 +111,7 @@ pub(super) async fn a_fence_that_does_not_hold_stops_the_whole_batch(suite: &Sui
         (vec![fence(0, 0), fence(1, 0)], false),
     ] {
         if raised {
-            assert_eq!(suite.store.ledger(raise).await.ok(), Some(Entry::Epoch(1)));
+            assert_eq!(suite.raise(&entity, 1).await.ok(), Some(1));
         }
         refused(write(&fences).await, Class::Fenced, &format!("{fences:?}"));
         let found = suite.load_one(&suite.things, put.id()).await;

@@ -20,7 +20,7 @@ impl<D: Dialect> SqlStore<D> {
             ddl.push_str(&create);
             missing.append(&mut self.missing(&schema).await?);
         }
-        Ok(Description { ddl, missing })
+        Ok(Description { ddl, missing, journals: false })
     }
 
     /// Every table that a repository needs, with the DDL that creates it.

@@ -160,9 +160,7 @@ impl<D: Dialect> Store for SqlStore<D> {
                     Ok(Entry::Done)
                 }
                 Ledger::Identity => Ok(Entry::Identity(self.identity().await?)),
-                Ledger::RaiseEpoch { entity, partition } => {
-                    Ok(Entry::Epoch(self.raise_epoch(entity, partition).await?))
-                }
+                _ => Err(StoreError::systemic("not built")),
             }
         })
     }
