@@ -119,11 +119,20 @@ pub use repository::{BATCH_MAX, Repository};
 mod builder;
 pub use builder::RepositoryBuilder;
 
+mod handle;
+pub use handle::{Cache, CacheBuilder, Health, Shutdown};
+
 mod strategy;
 pub use strategy::{CacheStep, Durable, Outage, Saved, Strategy};
 
+mod worker;
+pub use worker::DeadLetters;
+
+mod journal;
+pub use journal::{Event, OnFull};
+
 mod cache;
-pub use cache::{Cache, CacheBuilder, Counts};
+pub use cache::Counts;
 
 pub mod store;
 

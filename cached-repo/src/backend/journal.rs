@@ -161,6 +161,8 @@ impl Meta {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct JournalRecord {
     pub(crate) version: u64,
+    /// The key of the entry that was written with it.
+    pub(crate) entry: String,
     /// `p` puts, `d` deletes; newer releases may have others.
     pub(crate) op: String,
     /// Columns by name, JSON text.
@@ -187,7 +189,8 @@ pub(crate) struct Acknowledgement<'a> {
 /// An entry whose write is settled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settled<'a> {
-    pub(crate) slot: &'a Slot,
+    /// Its key.
+    pub(crate) entry: &'a str,
     /// Its last version in the batch. An entry with a later one stays as it is, one with an earlier
     /// one is removed.
     pub(crate) version: u64,

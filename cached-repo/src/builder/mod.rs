@@ -3,10 +3,13 @@
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use crate::{
-    cache::{Cache, Counters, Entries, Lifetimes, Owed},
+    backend::journal::Bound,
+    cache::{Counters, Entries, Lifetimes, Owed},
     codec::{Codec, Format},
     entity::{CachedEntity, Settings},
     error::{Error, Result},
+    handle::Cache,
+    journal::{Journal, JournalSettings, OnFull},
     key::{self, Keyspace},
     repository::{Repository, Shared},
     schema::Schema,
@@ -25,6 +28,9 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 const INTENT_GRACE: Duration = Duration::from_secs(5);
 const LIFETIME_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 const VALUE_MAX_BYTES: usize = 1024 * 1024;
+const BACKLOG_MAX: u64 = 100_000;
+const BACKLOG_MAX_BYTES: u64 = 1024 * 1024 * 1024;
+const DRAIN_BATCH: usize = 500;
 
 /// Settings of a [`Repository`]. What is set here wins over the struct's attributes.
 #[derive(Debug)]
@@ -43,6 +49,11 @@ pub struct RepositoryBuilder<E> {
     store_timeout: Duration,
     intent_grace: Duration,
     value_max_bytes: usize,
+    backlog: Bound,
+    on_full: OnFull,
+    drain_batch: usize,
+    coalesce: bool,
+    allow_stale_reads: bool,
     entity: PhantomData<fn() -> E>,
 }
 
@@ -61,6 +72,11 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             store_timeout: STORE_TIMEOUT,
             intent_grace: INTENT_GRACE,
             value_max_bytes: VALUE_MAX_BYTES,
+            backlog: Bound { records: BACKLOG_MAX, bytes: BACKLOG_MAX_BYTES },
+            on_full: OnFull::default(),
+            drain_batch: DRAIN_BATCH,
+            coalesce: true,
+            allow_stale_reads: false,
             entity: PhantomData,
         }
     }
@@ -161,6 +177,45 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         self
     }
 
+    /// How many journaled writes of the entity may wait for the drain under `write_behind`; each
+    /// partition has an equal share. At least one per partition. Defaults to 100,000.
+    pub fn max_backlog(mut self, writes: u64) -> Self {
+        self.backlog.records = writes;
+        self
+    }
+
+    /// How many bytes these writes may have together. Defaults to 1 GiB.
+    pub fn max_backlog_bytes(mut self, bytes: u64) -> Self {
+        self.backlog.bytes = bytes;
+        self
+    }
+
+    /// What a write does when the backlog is that large. Defaults to waiting for 1 s.
+    pub fn on_full(mut self, on_full: OnFull) -> Self {
+        self.on_full = on_full;
+        self
+    }
+
+    /// How many journaled writes are drained in one transaction at most, 1 to 10,000. Defaults to 500.
+    pub fn drain_batch(mut self, writes: usize) -> Self {
+        self.drain_batch = writes;
+        self
+    }
+
+    /// Whether of several journaled writes of one id only the last is written to the store, when they
+    /// are drained together. Without, the store sees every one of them. Defaults to true.
+    pub fn coalesce(mut self, coalesce: bool) -> Self {
+        self.coalesce = coalesce;
+        self
+    }
+
+    /// Whether reads under `write_behind` are answered by the store while Redis cannot be reached,
+    /// although Redis may hold newer writes. Without, they fail. Defaults to false.
+    pub fn allow_stale_reads(mut self, allow: bool) -> Self {
+        self.allow_stale_reads = allow;
+        self
+    }
+
     /// Checks that the settings, the server and the store fit together, and builds the repository.
     ///
     /// # Errors
@@ -189,7 +244,8 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         let schema = Arc::new(self.schema);
         checks::numbers(self.partitions, self.store_timeout, self.intent_grace)?;
         checks::value_max(self.value_max_bytes)?;
-        let Cache { backend, namespace, clock, random, outage_loads } = self.cache;
+        checks::journal(self.backlog, self.partitions, self.drain_batch)?;
+        let Cache { backend, namespace, clock, random, outage_loads, duties } = self.cache.clone();
         let topology = backend.topology();
         let keys = Keyspace::new(&namespace, schema.prefix(), topology, self.partitions)?;
         key::check_table(schema.table())?;
@@ -206,25 +262,46 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             random,
             owed: Owed::default(),
         });
+        // First what a person can mend in the source, then what the servers say.
+        let written = strategy == Strategy::WriteBehind;
+        strategy::check_store(strategy, store.as_ref())?;
+        checks::server(&entries, strategy, &duties.roster).await?;
+        let (mut store_id, mut journal) = (None, None);
+        if let Some(store) = &store {
+            let checked = checks::store(store, &entries.schema).await?;
+            store_id = Some(checked.identity);
+            let settings = JournalSettings {
+                bound: self.backlog,
+                on_full: self.on_full,
+                batch: self.drain_batch,
+                coalesce: self.coalesce,
+                store_timeout: self.store_timeout,
+                patience: self.store_timeout + self.intent_grace,
+                written,
+            };
+            let roster = Arc::clone(&duties.roster);
+            journal = checked.journals.then(|| {
+                Arc::new(Journal::new(Arc::clone(&entries), Arc::clone(store), settings, roster))
+            });
+        }
+        let kept_format = (strategy == Strategy::RedisOnly).then_some(format);
+        checks::registry(&entries, store_id, kept_format).await?;
         let parts = Parts {
             entries: Arc::clone(&entries),
-            store: store.clone(),
+            store,
+            journal: journal.clone(),
+            allow_stale_reads: self.allow_stale_reads || !written,
             outage: self.outage,
             store_timeout: self.store_timeout,
             intent_grace: self.intent_grace,
             outage_loads,
         };
-        // First what a person can mend in the source, then what the servers say.
         let flow = strategy::flow(strategy, parts)?;
-        checks::server(&entries, strategy).await?;
-        let store_id = match &store {
-            Some(store) => Some(checks::store(store, &entries.schema).await?),
-            None => None,
-        };
-        let kept_format = (strategy == Strategy::RedisOnly).then_some(format);
-        checks::registry(&entries, store_id, kept_format).await?;
+        if let Some(journal) = &journal {
+            self.cache.enlist(journal);
+        }
         let value_max_bytes = self.value_max_bytes;
-        Ok(Repository::new(Shared { strategy, flow, entries, value_max_bytes }))
+        Ok(Repository::new(Shared { strategy, flow, entries, journal, duties, value_max_bytes }))
     }
 
     fn lifetimes(&self) -> Result<Lifetimes> {

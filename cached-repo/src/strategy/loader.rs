@@ -43,6 +43,8 @@ pub(super) struct Loader {
     /// Shared by all repositories of the cache.
     outage_loads: Arc<Semaphore>,
     outage_wait: Duration,
+    /// Whether rows may be read while Redis cannot be asked. Not where it may hold something newer.
+    past_cache: bool,
 }
 
 type Found = Option<Record<'static>>;
@@ -67,6 +69,7 @@ impl Loader {
             random: parts.entries.random.clone(),
             outage_loads: Arc::clone(&parts.outage_loads),
             outage_wait: parts.store_timeout,
+            past_cache: parts.allow_stale_reads,
         }
     }
 
@@ -75,7 +78,7 @@ impl Loader {
         let mut missed: Vec<Miss> =
             (0..ids.len()).map(|index| Miss { index, replace: false, past_cache: false }).collect();
         for _ in 0..FLIGHTS_MAX {
-            self.look_up(ids, &mut missed, &mut found).await;
+            self.look_up(ids, &mut missed, &mut found).await?;
             if missed.is_empty() {
                 return Ok(found);
             }
@@ -95,7 +98,12 @@ impl Loader {
     }
 
     /// Takes from the cache what it has.
-    async fn look_up(&self, ids: &[EntityId], missed: &mut Vec<Miss>, found: &mut [Found]) {
+    async fn look_up(
+        &self,
+        ids: &[EntityId],
+        missed: &mut Vec<Miss>,
+        found: &mut [Found],
+    ) -> Result<()> {
         let asked: Cow<'_, [EntityId]> = match missed.len() == ids.len() {
             true => Cow::Borrowed(ids),
             false => missed.iter().map(|miss| ids[miss.index].clone()).collect(),
@@ -106,14 +114,22 @@ impl Loader {
             Ok(answers) => answers,
             Err(error) => {
                 self.entries.counters.cache_failures.add(1);
+                if !self.past_cache {
+                    return Err(error.into_error());
+                }
                 tracing::debug!(%error, "reading from the store, as the cache cannot be asked");
                 missed.iter_mut().for_each(|miss| miss.past_cache = true);
-                return;
+                return Ok(());
             }
         };
         let mut answers = answers.into_iter().zip(&*asked);
+        let mut failed = None;
         missed.retain_mut(|miss| {
             let Some((entry, id)) = answers.next() else { return true };
+            if let Entry::Unusable(error) = entry {
+                failed = Some(unusable(id).caused_by(error));
+                return true;
+            }
             miss.past_cache = owed.contains(id);
             let taken = if miss.past_cache { None } else { self.take(entry, miss) };
             match taken {
@@ -122,6 +138,7 @@ impl Loader {
             }
             false
         });
+        failed.map_or(Ok(()), Err)
     }
 
     /// What an entry says, or `None` if it says nothing.
@@ -140,7 +157,7 @@ impl Loader {
                 counters.outdated.add(1);
                 miss.replace = true;
             }
-            Entry::Undecodable(error) => {
+            Entry::Undecodable(error) | Entry::Unusable(error) => {
                 tracing::warn!(%error, "an entry cannot be decoded and is loaded anew");
                 counters.undecodable.add(1);
                 miss.replace = true;
@@ -195,9 +212,15 @@ impl Loader {
     async fn fetch(&self, leads: Vec<Lead>) {
         let token = self.random.token();
         let asks: Vec<_> = leads.iter().map(|lead| (&lead.id, lead.replace)).collect();
-        let Ok(leases) = self.entries.lease(&asks, &token, LEASE_HOLD).await else {
-            self.entries.counters.cache_failures.add(1);
-            return self.fetch_past_cache(leads).await;
+        let leases = match self.entries.lease(&asks, &token, LEASE_HOLD).await {
+            Ok(leases) => leases,
+            Err(error) => {
+                self.entries.counters.cache_failures.add(1);
+                if !self.past_cache {
+                    return land_failed(leads, error.into_error());
+                }
+                return self.fetch_past_cache(leads).await;
+            }
         };
         let (mut ready, mut waiting) = (Vec::new(), Vec::new());
         for (lead, lease) in leads.into_iter().zip(leases) {
@@ -299,6 +322,13 @@ impl Loader {
         let rows: HashMap<EntityId, _> = rows.into_iter().filter_map(by_id).collect();
         Ok(ids.iter().map(|id| rows.get(id).cloned()).collect())
     }
+}
+
+/// The entry holds a write that the store does not have: the row would be older.
+fn unusable(id: &EntityId) -> Error {
+    let message = "the entry holds a write that is not in the store yet, and cannot be decoded: it may be \
+                   of a newer version of the struct";
+    Error::new(ErrorKind::Undecodable, message).of(id)
 }
 
 fn land_failed(leads: impl IntoIterator<Item = Lead>, error: Error) {
