@@ -4,10 +4,13 @@
 //! A partition's journal is a stream whose ids are versions, and a hash (meta) that says where it
 //! belongs, how far it has been drained, and how much is in it. PROTOCOL: W, D, R.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
-use super::{Content, Reply};
-use crate::key::{Keyspace, Slot};
+use super::{CacheError, Content, Reply};
+use crate::{
+    codec::Body,
+    key::{Keyspace, Slot},
+};
 
 pub(crate) trait JournalBackend {
     /// Appends writes to a partition's journal and writes their entries, dirty and without a time to
@@ -64,7 +67,8 @@ pub(crate) trait JournalBackend {
 
     /// Refuses appends from now on, if the partition is in this epoch, at home, and all its records
     /// are drained. Answers the position, or `None`.
-    fn seal<'a>(&'a self, keys: &'a Keyspace, partition: u32, epoch: u64) -> Reply<'a, Option<u64>>;
+    fn seal<'a>(&'a self, keys: &'a Keyspace, partition: u32, epoch: u64)
+    -> Reply<'a, Option<u64>>;
 }
 
 /// Writes to append to one partition, in one step.
@@ -98,6 +102,19 @@ pub(crate) struct Write<'a> {
     pub(crate) deletes: bool,
     /// The record's data; `None` if the entry's text body says the same.
     pub(crate) data: Option<&'a str>,
+}
+
+impl Write<'_> {
+    /// The record's data, which the entry's body may say as well: the rest of a JSON object.
+    pub(crate) fn data_or_body(&self) -> Result<Cow<'_, str>, CacheError> {
+        match (self.data, self.content.body) {
+            (Some(data), _) => Ok(Cow::Borrowed(data)),
+            (None, Body::Text(text)) => {
+                Ok(Cow::Owned(format!("{{{}", text.strip_prefix(',').unwrap_or(text))))
+            }
+            (None, Body::Fields(_)) => Err(CacheError::answered("a journaled write has no data")),
+        }
+    }
 }
 
 /// The answer to an [`Append`].

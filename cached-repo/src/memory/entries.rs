@@ -3,20 +3,24 @@
 use std::collections::HashMap;
 
 use crate::{
-    backend::Content,
+    backend::{
+        Content,
+        journal::{Fate, Settled},
+    },
     codec::{Body, ENVELOPE_FIELD, Envelope, Format, Raw, State},
     key::Slot,
 };
 
 /// Entries by key.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Entries(HashMap<String, Entry>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     raw: Raw,
-    /// Taken from the envelope; `None` if another program wrote the entry.
+    /// Taken from the envelope, as is the version; `None` if another program wrote the entry.
     state: Option<State>,
+    version: u64,
     /// When the entry expires (µs), if it does.
     deadline: Option<u64>,
 }
@@ -53,6 +57,10 @@ impl Entries {
         self.state(key, now).flatten().is_some_and(State::is_pinned)
     }
 
+    pub(super) fn is_kept(&self, key: &str, now: u64) -> bool {
+        self.state(key, now).flatten() == Some(State::Kept)
+    }
+
     pub(super) fn write(
         &mut self,
         slot: &Slot,
@@ -73,7 +81,31 @@ impl Entries {
             }
         };
         let deadline = content.ttl.map(|ttl| now + super::micros(ttl));
-        self.0.insert(slot.entry.clone(), Entry { raw, state: Some(content.state), deadline });
+        let state = Some(content.state);
+        self.0.insert(slot.entry.clone(), Entry { raw, state, version, deadline });
+    }
+
+    /// Makes a journaled entry what the store's commit says, unless a later write is in it.
+    pub(super) fn settle(&mut self, settled: &Settled<'_>, now: u64) {
+        let key = &settled.slot.entry;
+        let Some(entry) = self.0.get_mut(key).filter(|entry| entry.is_journaled(now)) else {
+            return;
+        };
+        match settled.fate {
+            _ if entry.version > settled.version => {}
+            Fate::Clean { ttl } if entry.version == settled.version && !ttl.is_zero() => {
+                entry.clean();
+                entry.deadline = Some(now + super::micros(ttl));
+            }
+            Fate::Clean { .. } | Fate::Drop => self.remove(key),
+        }
+    }
+
+    /// Removes an entry whose journal is thrown away.
+    pub(super) fn discard(&mut self, key: &str, now: u64) {
+        if self.0.get(key).is_some_and(|entry| entry.is_journaled(now)) {
+            self.remove(key);
+        }
     }
 
     pub(super) fn remove(&mut self, key: &str) {
@@ -93,8 +125,9 @@ impl Entries {
             }
             Raw::WrongType => None,
         };
-        let state = envelope.and_then(|text| Envelope::parse(text).ok()).map(|e| e.state);
-        self.0.insert(key.to_owned(), Entry { raw, state, deadline: None });
+        let envelope = envelope.and_then(|text| Envelope::parse(text).ok());
+        let (state, version) = envelope.map_or((None, 0), |e| (Some(e.state), e.version));
+        self.0.insert(key.to_owned(), Entry { raw, state, version, deadline: None });
     }
 
     fn live(&self, key: &str, now: u64) -> Option<&Entry> {
@@ -106,4 +139,32 @@ impl Entry {
     fn is_live(&self, now: u64) -> bool {
         self.deadline.is_none_or(|deadline| deadline > now)
     }
+
+    /// Whether it holds a journaled write that is not known to be in the store.
+    fn is_journaled(&self, now: u64) -> bool {
+        self.is_live(now) && matches!(self.state, Some(State::Dirty | State::Tombstone))
+    }
+
+    /// A dirty entry becomes a copy of the row, a tombstone that of its absence.
+    fn clean(&mut self) {
+        let state = match self.state {
+            Some(State::Tombstone) => State::Negative,
+            _ => State::Clean,
+        };
+        self.state = Some(state);
+        let envelope = match &mut self.raw {
+            Raw::Text(text) => text.get_mut(ENVELOPE_AT..),
+            Raw::Fields(fields) => {
+                let own = fields.iter_mut().find(|(name, _)| name == ENVELOPE_FIELD.as_bytes());
+                own.map(|(_, envelope)| envelope.as_mut_slice())
+            }
+            Raw::WrongType => None,
+        };
+        if let Some(letter) = envelope.and_then(|envelope| envelope.get_mut(1)) {
+            *letter = state.letter() as u8;
+        }
+    }
 }
+
+/// Where the envelope begins in an entry's text: behind `{"_cr":"`.
+const ENVELOPE_AT: usize = 8;

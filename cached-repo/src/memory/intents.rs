@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 /// One token per writer, and whether two of them overlapped.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Intents {
     /// Deadline (µs) by token.
     tokens: HashMap<String, u64>,
@@ -22,6 +22,11 @@ impl Intents {
 
     pub(super) fn is_live_at(&self, now: u64) -> bool {
         self.tokens.values().any(|deadline| *deadline > now)
+    }
+
+    /// When the last of the tokens expires (µs).
+    pub(super) fn deadline(&self) -> Option<u64> {
+        self.tokens.values().max().copied()
     }
 
     pub(super) fn begin(&mut self, token: &str, deadline: u64) {

@@ -1,8 +1,8 @@
 //! What Redis would hold, and what its scripts would do with it, in the in-process backend.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::{entries::Entries, intents::Intents};
+use super::{entries::Entries, intents::Intents, partition::Partition};
 use crate::{
     backend::{Begin, End, Fill, Lease, LeaseAsk, Put, PutReply},
     codec::{Format, Raw, State as EntryState},
@@ -10,34 +10,34 @@ use crate::{
 };
 
 /// What Redis would hold, by key.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct State {
-    entries: Entries,
+    /// What this server is called where a journal says which server it belongs to.
+    pub(super) server: String,
+    pub(super) entries: Entries,
     /// Token and deadline (µs) of the reader that may fill.
-    leases: HashMap<String, (String, u64)>,
+    pub(super) leases: HashMap<String, (String, u64)>,
     intents: HashMap<String, Intents>,
-    metas: HashMap<String, Meta>,
-    generations: HashMap<String, u64>,
+    pub(super) partitions: HashMap<String, Partition>,
+    /// Token and deadline (µs) of the worker that drains.
+    pub(super) claims: HashMap<String, (String, u64)>,
+    /// Partitions that are not drained: version of the oldest record by member, by namespace.
+    pub(super) backlogs: HashMap<String, BTreeMap<String, u64>>,
+    pub(super) generations: HashMap<String, u64>,
     registries: HashMap<String, HashMap<&'static str, String>>,
     /// Calls until what has expired is thrown away.
     sweep_in: usize,
 }
 
-/// What is known of a partition.
-#[derive(Debug, Default, Clone)]
-pub(super) struct Meta {
-    clock: u64,
-    epoch: u64,
-    home: Option<String>,
-}
-
 /// Looking at everything once in so many calls keeps what has expired from piling up.
 const SWEEP_EVERY: usize = 4096;
 
-/// What this server is called where a journal says which server it belongs to.
-pub(super) const RUN_ID: &str = "in-process";
-
 impl State {
+    /// A server without data.
+    pub(super) fn of(server: impl Into<String>) -> Self {
+        Self { server: server.into(), ..Self::default() }
+    }
+
     /// Throws away what has expired, once in so many calls.
     pub(super) fn sweep_now_and_then(&mut self, now: u64) {
         match self.sweep_in.checked_sub(1) {
@@ -53,6 +53,7 @@ impl State {
     fn sweep(&mut self, now: u64) {
         self.entries.expire(now);
         self.leases.retain(|_, (_, deadline)| *deadline > now);
+        self.claims.retain(|_, (_, deadline)| *deadline > now);
         self.intents.retain(|_, intents| {
             intents.expire(now);
             intents.is_live()
@@ -64,12 +65,13 @@ impl State {
         self.generations.get(keys.generation(partition)).copied().unwrap_or(0)
     }
 
-    fn meta(&self, keys: &Keyspace, partition: u32) -> Meta {
-        self.metas.get(&keys.meta(partition)).cloned().unwrap_or_default()
-    }
-
     fn is_intended(&self, keys: &Keyspace, slot: &Slot, now: u64) -> bool {
         self.intents.get(&keys.intents(slot)).is_some_and(|intents| intents.is_live_at(now))
+    }
+
+    /// The last deadline (µs) of the writers that announced themselves.
+    pub(super) fn intended_until(&self, keys: &Keyspace, slot: &Slot) -> Option<u64> {
+        self.intents.get(&keys.intents(slot)).and_then(Intents::deadline)
     }
 
     /// The live intents of a slot.
@@ -135,7 +137,7 @@ impl State {
     ) -> Begin {
         let Some(first) = slots.first() else { return Begin::Begun { epoch: 0, generation: 0 } };
         let meta = self.meta(keys, first.partition);
-        if meta.home.is_some_and(|home| home != RUN_ID) {
+        if meta.exists() && !meta.is_at_home() {
             return Begin::Fenced;
         }
         for (index, slot) in slots.iter().enumerate() {
@@ -188,9 +190,7 @@ impl State {
         for put in puts {
             let slot = put.slot;
             let generation = self.generation(keys, slot.partition);
-            let meta = self.metas.entry(keys.meta(slot.partition)).or_default();
-            meta.clock = now.max(meta.clock + 1);
-            let version = meta.clock;
+            let version = self.partition(keys, slot.partition).tick(now);
             versions.push(version);
             self.leases.remove(&keys.lease(slot));
             match &put.content {
@@ -235,9 +235,9 @@ impl State {
         planted: crate::backend::Meta,
     ) {
         use crate::backend::Meta as Planted;
-        let meta = self.metas.entry(keys.meta(partition)).or_default();
+        let meta = &mut self.partition(keys, partition).meta;
         match planted {
-            Planted::Home(home) => meta.home = Some(home.to_owned()),
+            Planted::Home(home) => meta.home = home.to_owned(),
             Planted::Epoch(epoch) => meta.epoch = epoch,
             Planted::Generation(generation) => {
                 self.generations.insert(keys.generation(partition).to_owned(), generation);

@@ -54,7 +54,11 @@ impl MemoryStore {
         let mut tables = self.lock();
         batch.check(schema, |fence| {
             let key = (fence.entity.clone(), fence.partition);
-            tables.epochs.get(&key).map(|e| super::Offset { epoch: *e, settled: *e, ..Default::default() })
+            tables.epochs.get(&key).map(|e| super::Offset {
+                epoch: *e,
+                settled: *e,
+                ..Default::default()
+            })
         })?;
         let rows = tables.rows.entry(schema.table().to_owned()).or_default();
         for change in batch.changes {

@@ -1,0 +1,254 @@
+//! The journals of the in-process backend: what the scripts of `redis/` do with them, over maps.
+
+use super::{MemoryBackend, done, micros, partition::Partition, state::State};
+use crate::{
+    backend::{
+        CacheError, Reply,
+        journal::{
+            Acknowledged, Acknowledgement, Append, Appended, JournalBackend, JournalRecord, Meta,
+            Repair, Repaired,
+        },
+    },
+    key::Keyspace,
+};
+use std::time::Duration;
+
+impl JournalBackend for MemoryBackend {
+    fn append<'a>(&'a self, keys: &'a Keyspace, append: Append<'a>) -> Reply<'a, Appended> {
+        let (mut state, now) = self.enter();
+        let appended = state.append(keys, &append, now);
+        Box::pin(std::future::ready(appended))
+    }
+
+    fn meta<'a>(&'a self, keys: &'a Keyspace, partition: u32) -> Reply<'a, Meta> {
+        let (state, _) = self.enter();
+        done(state.meta(keys, partition))
+    }
+
+    fn backlog<'a>(&'a self, keys: &'a Keyspace) -> Reply<'a, Vec<(String, u32, u64)>> {
+        let (state, _) = self.enter();
+        done(state.backlog(keys))
+    }
+
+    fn claim<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        partition: u32,
+        token: &'a str,
+        hold: Duration,
+    ) -> Reply<'a, Option<Meta>> {
+        let (mut state, now) = self.enter();
+        let is_claimed = state.claim(keys, partition, token, micros(hold), now);
+        done(is_claimed.then(|| state.meta(keys, partition)))
+    }
+
+    fn release<'a>(&'a self, keys: &'a Keyspace, partition: u32, token: &'a str) -> Reply<'a, ()> {
+        let (mut state, now) = self.enter();
+        if state.is_claimed_by(keys, partition, token, now) {
+            state.claims.remove(&keys.claim(partition));
+        }
+        done(())
+    }
+
+    fn records<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        partition: u32,
+        after: u64,
+        count: usize,
+        bytes: usize,
+    ) -> Reply<'a, Vec<JournalRecord>> {
+        let (state, _) = self.enter();
+        let partition = state.partitions.get(&keys.meta(partition));
+        done(partition.map(|p| p.records(after, count, bytes)).unwrap_or_default())
+    }
+
+    fn acknowledge<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        acknowledgement: Acknowledgement<'a>,
+    ) -> Reply<'a, Acknowledged> {
+        let (mut state, now) = self.enter();
+        done(Acknowledged { left: state.acknowledge(keys, &acknowledgement, now) })
+    }
+
+    fn ticket<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        partition: u32,
+        ticket: &'a str,
+    ) -> Reply<'a, Meta> {
+        let (mut state, _) = self.enter();
+        state.partition(keys, partition).ticket = Some(ticket.to_owned());
+        done(state.meta(keys, partition))
+    }
+
+    fn repair<'a>(&'a self, keys: &'a Keyspace, repair: Repair<'a>) -> Reply<'a, Repaired> {
+        let (mut state, now) = self.enter();
+        done(state.repair(keys, &repair, now))
+    }
+
+    fn seal<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        partition: u32,
+        epoch: u64,
+    ) -> Reply<'a, Option<u64>> {
+        let (mut state, _) = self.enter();
+        let meta = state.meta(keys, partition);
+        let is_drained = meta.exists() && meta.is_at_home() && meta.backlog() == 0;
+        let may_seal = is_drained && meta.epoch == epoch;
+        if may_seal {
+            state.partition(keys, partition).meta.sealed = true;
+        }
+        done(may_seal.then_some(meta.acked))
+    }
+}
+
+impl State {
+    fn append(
+        &mut self,
+        keys: &Keyspace,
+        append: &Append<'_>,
+        now: u64,
+    ) -> Result<Appended, CacheError> {
+        let meta = self.meta(keys, append.partition);
+        let written = |versions| Appended::Written {
+            versions,
+            epoch: meta.epoch,
+            journal: meta.journal.clone(),
+        };
+        if !meta.exists() || !meta.is_at_home() || meta.sealed {
+            return Ok(Appended::Fenced);
+        }
+        if let Some(above) = append.tried_above {
+            let found = self.partition(keys, append.partition).find(append.op_id, above);
+            if !found.is_empty() {
+                return Ok(written(found));
+            }
+        }
+        if let Some(refused) = self.refusal(keys, append, now) {
+            return Ok(refused);
+        }
+        let data = append.writes.iter().map(|write| write.data_or_body());
+        let data = data.collect::<Result<Vec<_>, _>>()?;
+        let (records, bytes) = (data.len() as u64, data.iter().map(|d| d.len() as u64).sum());
+        if self.partition(keys, append.partition).is_full(append.bound, records, bytes) {
+            return Ok(Appended::Full);
+        }
+        let generation = self.generation(keys, append.partition);
+        let mut versions = Vec::with_capacity(data.len());
+        for (write, data) in append.writes.iter().zip(data) {
+            let partition = self.partition(keys, append.partition);
+            let version = partition.tick(now);
+            versions.push(version);
+            let op = if write.deletes { "d" } else { "p" }.to_owned();
+            let (data, schema) = (data.into_owned().into_bytes(), append.schema.to_owned());
+            let record = JournalRecord { version, op, data, schema };
+            partition.push(record, append.op_id, &write.slot.entry);
+            self.entries.write(write.slot, &write.content, version, generation, now);
+            self.leases.remove(&keys.lease(write.slot));
+        }
+        self.enlist(keys, append.partition);
+        Ok(written(versions))
+    }
+
+    /// Why these writes may not be journaled now.
+    fn refusal(&self, keys: &Keyspace, append: &Append<'_>, now: u64) -> Option<Appended> {
+        let slots = || append.writes.iter().map(|write| write.slot);
+        if let Some(index) = slots().position(|slot| self.entries.is_kept(&slot.entry, now)) {
+            return Some(Appended::Kept(index));
+        }
+        let deadlines = slots().filter_map(|slot| self.intended_until(keys, slot));
+        let deadline = deadlines.max().filter(|deadline| *deadline > now)?;
+        Some(Appended::Intended { wait: Duration::from_micros(deadline - now) })
+    }
+
+    pub(super) fn meta(&self, keys: &Keyspace, partition: u32) -> Meta {
+        let found = self.partitions.get(&keys.meta(partition)).map(|p| p.meta.clone());
+        Meta { server: self.server.clone(), ..found.unwrap_or_default() }
+    }
+
+    pub(super) fn partition(&mut self, keys: &Keyspace, partition: u32) -> &mut Partition {
+        self.partitions.entry(keys.meta(partition)).or_default()
+    }
+
+    fn backlog(&self, keys: &Keyspace) -> Vec<(String, u32, u64)> {
+        let Some(members) = self.backlogs.get(&keys.backlog(0)) else { return Vec::new() };
+        let parse = |(member, version): (&String, &u64)| {
+            let (prefix, partition) = Keyspace::parse_member(member)?;
+            Some((prefix.to_owned(), partition, *version))
+        };
+        members.iter().filter_map(parse).collect()
+    }
+
+    /// Brings the backlog up to date with a partition.
+    fn enlist(&mut self, keys: &Keyspace, partition: u32) {
+        let oldest = self.partition(keys, partition).oldest();
+        let members = self.backlogs.entry(keys.backlog(partition)).or_default();
+        match oldest {
+            Some(version) => drop(members.insert(keys.member(partition), version)),
+            None => drop(members.remove(&keys.member(partition))),
+        }
+    }
+
+    fn claim(&mut self, keys: &Keyspace, partition: u32, token: &str, hold: u64, now: u64) -> bool {
+        let holder = self.claims.get(&keys.claim(partition));
+        let is_free = holder.is_none_or(|(holder, until)| holder == token || *until <= now);
+        if is_free {
+            self.claims.insert(keys.claim(partition), (token.to_owned(), now + hold));
+        }
+        is_free
+    }
+
+    fn is_claimed_by(&self, keys: &Keyspace, partition: u32, token: &str, now: u64) -> bool {
+        let holder = self.claims.get(&keys.claim(partition));
+        holder.is_some_and(|(holder, until)| holder == token && *until > now)
+    }
+
+    fn acknowledge(&mut self, keys: &Keyspace, ack: &Acknowledgement<'_>, now: u64) -> u64 {
+        if !self.meta(keys, ack.partition).exists() {
+            return 0;
+        }
+        for settled in ack.settled {
+            self.entries.settle(settled, now);
+        }
+        let partition = self.partition(keys, ack.partition);
+        partition.acknowledge(ack.last_id);
+        partition.trim(micros(ack.retention), ack.retained_bytes, now);
+        let left = partition.meta.backlog();
+        self.enlist(keys, ack.partition);
+        if self.is_claimed_by(keys, ack.partition, ack.token, now) {
+            let claim = keys.claim(ack.partition);
+            match left {
+                0 => drop(self.claims.remove(&claim)),
+                _ => {
+                    self.claims.insert(claim, (ack.token.to_owned(), now + micros(ack.hold)));
+                }
+            }
+        }
+        left
+    }
+
+    fn repair(&mut self, keys: &Keyspace, repair: &Repair<'_>, now: u64) -> Repaired {
+        let server = self.server.clone();
+        let partition = self.partition(keys, repair.partition);
+        if partition.ticket.as_deref() != Some(repair.ticket) {
+            return Repaired::Overtaken;
+        }
+        let epoch = partition.meta.epoch;
+        let entries: Vec<String> = partition.entries().map(str::to_owned).collect();
+        let repaired = partition.repair(repair, &server);
+        if partition.meta.epoch != epoch {
+            let generation = partition.meta.epoch;
+            self.generations.insert(keys.generation(repair.partition).to_owned(), generation);
+        }
+        if let Repaired::Replaced { .. } = repaired {
+            for entry in entries {
+                self.entries.discard(&entry, now);
+            }
+        }
+        self.enlist(keys, repair.partition);
+        repaired
+    }
+}

@@ -1,0 +1,165 @@
+//! A partition of the in-process backend: its journal, and what is known of it.
+
+use std::collections::BTreeMap;
+
+use crate::backend::journal::{Bound, JournalRecord, Meta, Repair, Repaired};
+
+/// What Redis would hold in a partition's stream and in its meta hash.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Partition {
+    /// The server that answers is left empty.
+    pub(super) meta: Meta,
+    pub(super) ticket: Option<String>,
+    records: BTreeMap<u64, Appended>,
+    mark: Option<Mark>,
+}
+
+/// A record, and what is kept with it.
+#[derive(Clone, Debug)]
+pub(super) struct Appended {
+    pub(super) record: JournalRecord,
+    pub(super) op_id: String,
+    /// The key of its entry.
+    pub(super) entry: String,
+    /// Records and bytes of data that were appended up to and with this one.
+    count: u64,
+    bytes: u64,
+}
+
+/// A position that was acknowledged at a time (µs): after the retention it may be trimmed to.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    at: u64,
+    id: u64,
+    bytes: u64,
+}
+
+impl Partition {
+    /// The version that a write gets now (µs).
+    pub(super) fn tick(&mut self, now: u64) -> u64 {
+        self.meta.clock = now.max(self.meta.clock + 1);
+        self.meta.clock
+    }
+
+    /// The versions of the records of this append.
+    pub(super) fn find(&self, op_id: &str, above: u64) -> Vec<u64> {
+        let later = self.records.range(above.saturating_add(1)..);
+        later.filter(|(_, found)| found.op_id == op_id).map(|(&version, _)| version).collect()
+    }
+
+    /// Whether there is no room. What is empty has room, so that no write is refused for ever.
+    pub(super) fn is_full(&self, bound: Bound, records: u64, bytes: u64) -> bool {
+        let Meta { count, acked_count, acked_bytes, .. } = self.meta;
+        let is_over = count - acked_count + records > bound.records
+            || self.meta.bytes - acked_bytes + bytes > bound.bytes;
+        count > acked_count && is_over
+    }
+
+    pub(super) fn push(&mut self, record: JournalRecord, op_id: &str, entry: &str) {
+        self.meta.count += 1;
+        self.meta.bytes += record.data.len() as u64;
+        let appended = Appended {
+            op_id: op_id.to_owned(),
+            entry: entry.to_owned(),
+            count: self.meta.count,
+            bytes: self.meta.bytes,
+            record,
+        };
+        self.records.insert(appended.record.version, appended);
+    }
+
+    pub(super) fn records(&self, after: u64, count: usize, bytes: usize) -> Vec<JournalRecord> {
+        let (mut found, mut size) = (Vec::new(), 0);
+        for appended in self.records.range(after.saturating_add(1)..).map(|(_, a)| a).take(count) {
+            found.push(appended.record.clone());
+            size += appended.record.data.len();
+            if size >= bytes {
+                break;
+            }
+        }
+        found
+    }
+
+    /// The keys of all entries that were journaled.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &str> {
+        self.records.values().map(|appended| appended.entry.as_str())
+    }
+
+    /// The version of the oldest record that is not drained.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        let left = self.meta.backlog() > 0;
+        let above = self.meta.acked.saturating_add(1)..;
+        left.then(|| self.records.range(above).next().map(|(&version, _)| version)).flatten()
+    }
+
+    /// Moves the acknowledged position forward.
+    pub(super) fn acknowledge(&mut self, last_id: u64) {
+        if last_id > self.meta.acked {
+            self.stand_at(last_id);
+        }
+    }
+
+    /// Trims what was acknowledged for long enough, or is too much.
+    pub(super) fn trim(&mut self, retention: u64, retained_bytes: u64, now: u64) {
+        let Meta { acked, acked_bytes, .. } = self.meta;
+        if acked <= self.meta.trimmed_to {
+            return;
+        }
+        if let Some(mark) = self.mark {
+            let is_old = now.saturating_sub(mark.at) >= retention;
+            if !is_old && acked_bytes.saturating_sub(mark.bytes) <= retained_bytes / 2 {
+                return;
+            }
+            self.records = self.records.split_off(&(mark.id + 1));
+            self.meta.trimmed_to = mark.id;
+        }
+        self.mark = Some(Mark { at: now, id: acked, bytes: acked_bytes });
+    }
+
+    /// Makes the server the journal's home. Says whether the journal goes on.
+    pub(super) fn repair(&mut self, repair: &Repair<'_>, server: &str) -> Repaired {
+        let meta = &mut self.meta;
+        meta.clock = meta.clock.max(repair.last_id);
+        self.ticket = None;
+        if meta.home == server && !meta.sealed {
+            meta.epoch = meta.epoch.max(repair.epoch);
+            return Repaired::Kept { left: meta.backlog() };
+        }
+        let is_ours = meta.exists() && meta.journal == repair.journal;
+        meta.home = server.to_owned();
+        meta.sealed = false;
+        self.mark = None;
+        if is_ours && meta.epoch >= repair.settled {
+            meta.epoch = repair.epoch;
+            if meta.acked > repair.last_id {
+                self.stand_at(repair.last_id);
+            }
+            return Repaired::Kept { left: self.meta.backlog() };
+        }
+        let above = repair.last_id.saturating_add(1)..;
+        let discarded = self.records.range(above).count() as u64;
+        self.records.clear();
+        self.meta = Meta {
+            home: server.to_owned(),
+            journal: repair.journal.to_owned(),
+            epoch: repair.epoch,
+            clock: self.meta.clock,
+            acked: repair.last_id,
+            trimmed_to: repair.last_id,
+            ..Meta::default()
+        };
+        Repaired::Replaced { discarded }
+    }
+
+    fn stand_at(&mut self, last_id: u64) {
+        let next = self.records.range(last_id.saturating_add(1)..).next();
+        let (count, bytes) = match (self.records.get(&last_id), next) {
+            (Some(at), _) => (at.count, at.bytes),
+            (None, Some((_, next))) => (next.count - 1, next.bytes - next.record.data.len() as u64),
+            (None, None) => (self.meta.count, self.meta.bytes),
+        };
+        self.meta.acked = last_id;
+        self.meta.acked_count = count;
+        self.meta.acked_bytes = bytes;
+    }
+}
