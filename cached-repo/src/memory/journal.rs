@@ -144,8 +144,9 @@ impl State {
             versions.push(version);
             let op = if write.deletes { "d" } else { "p" }.to_owned();
             let (data, schema) = (data.into_owned().into_bytes(), append.schema.to_owned());
-            let record = JournalRecord { version, op, data, schema };
-            partition.push(record, append.op_id, &write.slot.entry);
+            let entry = write.slot.entry.clone();
+            let record = JournalRecord { version, entry, op, data, schema };
+            partition.push(record, append.op_id);
             self.entries.write(write.slot, &write.content, version, generation, now);
             self.leases.remove(&keys.lease(write.slot));
         }
