@@ -64,7 +64,8 @@ pub(crate) trait JournalBackend {
 
     /// Refuses appends from now on, if the partition is in this epoch, at home, and all its records
     /// are drained. Answers the position, or `None`.
-    fn seal<'a>(&'a self, keys: &'a Keyspace, partition: u32, epoch: u64) -> Reply<'a, Option<u64>>;
+    fn seal<'a>(&'a self, keys: &'a Keyspace, partition: u32, epoch: u64)
+    -> Reply<'a, Option<u64>>;
 }
 
 /// Writes to append to one partition, in one step.

@@ -10,8 +10,8 @@ use std::{
 
 use crate::{
     backend::{
-        journal,
         Backend, Begin, CacheError, End, Fill, Lease, LeaseAsk, Put, PutReply, Reply, Seen, Server,
+        journal,
     },
     clock::Clock,
     codec::Format,
@@ -131,7 +131,12 @@ impl Backend for MemoryBackend {
 
     fn server(&self) -> Reply<'_, Server> {
         let policy = "noeviction".to_owned();
-        done(Server { version: RUN_ID.to_owned(), eviction_policy: policy, aof: true, ..Server::default() })
+        done(Server {
+            version: RUN_ID.to_owned(),
+            eviction_policy: policy,
+            aof: true,
+            ..Server::default()
+        })
     }
 
     fn topology(&self) -> Topology {
@@ -159,15 +164,62 @@ impl Backend for MemoryBackend {
 }
 
 impl crate::backend::JournalBackend for MemoryBackend {
-    fn append<'a>(&'a self, _: &'a Keyspace, _: journal::Append<'a>) -> Reply<'a, journal::Appended> { unbuilt() }
-    fn meta<'a>(&'a self, _: &'a Keyspace, _: u32) -> Reply<'a, journal::Meta> { unbuilt() }
-    fn backlog<'a>(&'a self, _: &'a Keyspace) -> Reply<'a, Vec<(String, u32, u64)>> { unbuilt() }
-    fn claim<'a>(&'a self, _: &'a Keyspace, _: u32, _: &'a str, _: Duration) -> Reply<'a, Option<journal::Meta>> { unbuilt() }
-    fn release<'a>(&'a self, _: &'a Keyspace, _: u32, _: &'a str) -> Reply<'a, ()> { unbuilt() }
-    fn records<'a>(&'a self, _: &'a Keyspace, _: u32, _: u64, _: usize, _: usize) -> Reply<'a, Vec<journal::JournalRecord>> { unbuilt() }
-    fn acknowledge<'a>(&'a self, _: &'a Keyspace, _: journal::Acknowledgement<'a>) -> Reply<'a, journal::Acknowledged> { unbuilt() }
-    fn ticket<'a>(&'a self, _: &'a Keyspace, _: u32, _: &'a str) -> Reply<'a, journal::Meta> { unbuilt() }
-    fn repair<'a>(&'a self, _: &'a Keyspace, _: journal::Repair<'a>) -> Reply<'a, journal::Repaired> { unbuilt() }
-    fn seal<'a>(&'a self, _: &'a Keyspace, _: u32, _: u64) -> Reply<'a, Option<u64>> { unbuilt() }
+    fn append<'a>(
+        &'a self,
+        _: &'a Keyspace,
+        _: journal::Append<'a>,
+    ) -> Reply<'a, journal::Appended> {
+        unbuilt()
+    }
+    fn meta<'a>(&'a self, _: &'a Keyspace, _: u32) -> Reply<'a, journal::Meta> {
+        unbuilt()
+    }
+    fn backlog<'a>(&'a self, _: &'a Keyspace) -> Reply<'a, Vec<(String, u32, u64)>> {
+        unbuilt()
+    }
+    fn claim<'a>(
+        &'a self,
+        _: &'a Keyspace,
+        _: u32,
+        _: &'a str,
+        _: Duration,
+    ) -> Reply<'a, Option<journal::Meta>> {
+        unbuilt()
+    }
+    fn release<'a>(&'a self, _: &'a Keyspace, _: u32, _: &'a str) -> Reply<'a, ()> {
+        unbuilt()
+    }
+    fn records<'a>(
+        &'a self,
+        _: &'a Keyspace,
+        _: u32,
+        _: u64,
+        _: usize,
+        _: usize,
+    ) -> Reply<'a, Vec<journal::JournalRecord>> {
+        unbuilt()
+    }
+    fn acknowledge<'a>(
+        &'a self,
+        _: &'a Keyspace,
+        _: journal::Acknowledgement<'a>,
+    ) -> Reply<'a, journal::Acknowledged> {
+        unbuilt()
+    }
+    fn ticket<'a>(&'a self, _: &'a Keyspace, _: u32, _: &'a str) -> Reply<'a, journal::Meta> {
+        unbuilt()
+    }
+    fn repair<'a>(
+        &'a self,
+        _: &'a Keyspace,
+        _: journal::Repair<'a>,
+    ) -> Reply<'a, journal::Repaired> {
+        unbuilt()
+    }
+    fn seal<'a>(&'a self, _: &'a Keyspace, _: u32, _: u64) -> Reply<'a, Option<u64>> {
+        unbuilt()
+    }
 }
-fn unbuilt<'a, T: Send + 'a>() -> Reply<'a, T> { Box::pin(std::future::ready(Err(CacheError::answered("not built")))) }
+fn unbuilt<'a, T: Send + 'a>() -> Reply<'a, T> {
+    Box::pin(std::future::ready(Err(CacheError::answered("not built"))))
+}

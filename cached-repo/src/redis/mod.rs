@@ -7,8 +7,8 @@ use redis::{FromRedisValue, Script, Value, from_redis_value};
 
 use crate::{
     backend::{
-        journal,
         Backend, Begin, CacheError, End, Fill, Lease, LeaseAsk, Put, PutReply, Reply, Seen, Server,
+        journal,
     },
     clock::{Clock, Random},
     codec::Format,
@@ -263,7 +263,11 @@ impl Backend for RedisBackend {
         Box::pin(async move {
             let mut facts = self.info().await?;
             let mut take = |name: &str| facts.remove(name).unwrap_or_default();
-            Ok(Server { version: take("redis_version"), eviction_policy: take("maxmemory_policy"), ..Server::default() })
+            Ok(Server {
+                version: take("redis_version"),
+                eviction_policy: take("maxmemory_policy"),
+                ..Server::default()
+            })
         })
     }
 
@@ -307,15 +311,62 @@ fn convert<T: FromRedisValue>(value: Value) -> Result<T, CacheError> {
 }
 
 impl crate::backend::JournalBackend for RedisBackend {
-    fn append<'a>(&'a self, _: &'a Keyspace, _: journal::Append<'a>) -> Reply<'a, journal::Appended> { unbuilt() }
-    fn meta<'a>(&'a self, _: &'a Keyspace, _: u32) -> Reply<'a, journal::Meta> { unbuilt() }
-    fn backlog<'a>(&'a self, _: &'a Keyspace) -> Reply<'a, Vec<(String, u32, u64)>> { unbuilt() }
-    fn claim<'a>(&'a self, _: &'a Keyspace, _: u32, _: &'a str, _: Duration) -> Reply<'a, Option<journal::Meta>> { unbuilt() }
-    fn release<'a>(&'a self, _: &'a Keyspace, _: u32, _: &'a str) -> Reply<'a, ()> { unbuilt() }
-    fn records<'a>(&'a self, _: &'a Keyspace, _: u32, _: u64, _: usize, _: usize) -> Reply<'a, Vec<journal::JournalRecord>> { unbuilt() }
-    fn acknowledge<'a>(&'a self, _: &'a Keyspace, _: journal::Acknowledgement<'a>) -> Reply<'a, journal::Acknowledged> { unbuilt() }
-    fn ticket<'a>(&'a self, _: &'a Keyspace, _: u32, _: &'a str) -> Reply<'a, journal::Meta> { unbuilt() }
-    fn repair<'a>(&'a self, _: &'a Keyspace, _: journal::Repair<'a>) -> Reply<'a, journal::Repaired> { unbuilt() }
-    fn seal<'a>(&'a self, _: &'a Keyspace, _: u32, _: u64) -> Reply<'a, Option<u64>> { unbuilt() }
+    fn append<'a>(
+        &'a self,
+        _: &'a Keyspace,
+        _: journal::Append<'a>,
+    ) -> Reply<'a, journal::Appended> {
+        unbuilt()
+    }
+    fn meta<'a>(&'a self, _: &'a Keyspace, _: u32) -> Reply<'a, journal::Meta> {
+        unbuilt()
+    }
+    fn backlog<'a>(&'a self, _: &'a Keyspace) -> Reply<'a, Vec<(String, u32, u64)>> {
+        unbuilt()
+    }
+    fn claim<'a>(
+        &'a self,
+        _: &'a Keyspace,
+        _: u32,
+        _: &'a str,
+        _: Duration,
+    ) -> Reply<'a, Option<journal::Meta>> {
+        unbuilt()
+    }
+    fn release<'a>(&'a self, _: &'a Keyspace, _: u32, _: &'a str) -> Reply<'a, ()> {
+        unbuilt()
+    }
+    fn records<'a>(
+        &'a self,
+        _: &'a Keyspace,
+        _: u32,
+        _: u64,
+        _: usize,
+        _: usize,
+    ) -> Reply<'a, Vec<journal::JournalRecord>> {
+        unbuilt()
+    }
+    fn acknowledge<'a>(
+        &'a self,
+        _: &'a Keyspace,
+        _: journal::Acknowledgement<'a>,
+    ) -> Reply<'a, journal::Acknowledged> {
+        unbuilt()
+    }
+    fn ticket<'a>(&'a self, _: &'a Keyspace, _: u32, _: &'a str) -> Reply<'a, journal::Meta> {
+        unbuilt()
+    }
+    fn repair<'a>(
+        &'a self,
+        _: &'a Keyspace,
+        _: journal::Repair<'a>,
+    ) -> Reply<'a, journal::Repaired> {
+        unbuilt()
+    }
+    fn seal<'a>(&'a self, _: &'a Keyspace, _: u32, _: u64) -> Reply<'a, Option<u64>> {
+        unbuilt()
+    }
 }
-fn unbuilt<'a, T: Send + 'a>() -> Reply<'a, T> { Box::pin(std::future::ready(Err(CacheError::answered("not built")))) }
+fn unbuilt<'a, T: Send + 'a>() -> Reply<'a, T> {
+    Box::pin(std::future::ready(Err(CacheError::answered("not built"))))
+}

@@ -160,7 +160,11 @@ async fn check_fences<D: Dialect>(
     }
     fences.iter().try_for_each(|fence| {
         let key = (fence.entity.clone(), u64::from(fence.partition));
-        let offset = epochs.get(&key).map(|e| crate::store::Offset { epoch: *e, settled: *e, ..Default::default() });
+        let offset = epochs.get(&key).map(|e| crate::store::Offset {
+            epoch: *e,
+            settled: *e,
+            ..Default::default()
+        });
         fence.check(offset.as_ref())
     })
 }
