@@ -235,6 +235,11 @@ impl CacheError {
         Error::new(kind, self.message)
     }
 
+    /// Whether the same call may be answered in a moment.
+    pub(crate) fn is_retryable(&self) -> bool {
+        false
+    }
+
     /// Whether the command may have run although there was no answer.
     pub(crate) fn is_ambiguous(&self) -> bool {
         self.kind == CacheErrorKind::Unavailable

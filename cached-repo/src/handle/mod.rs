@@ -7,7 +7,6 @@ use tokio::sync::Semaphore;
 use crate::{
     backend::Backend,
     clock::{Clock, Random},
-    journal::Roster,
 };
 
 mod builder;

@@ -1,8 +1,10 @@
 //! What a store is asked to write in one transaction, and what became of it.
 
+use std::collections::BTreeMap;
+
 use tokio::time::Instant;
 
-use super::{Offset, StoreError, check};
+use super::{DeadLetter, Offset, StoreError, check};
 use crate::{change::Change, clock::Clock, record::Record, schema::Schema};
 
 /// Changes to write in one transaction.
@@ -20,7 +22,8 @@ pub struct Batch<'a> {
     /// Where the changes come from, if they come from a journal.
     pub journaled: Option<Journaled<'a>>,
     /// The dead letter that this batch replays: it MUST be waiting, and is replayed when the batch
-    /// commits. Otherwise nothing is written ([`StoreError::fenced`]).
+    /// commits. Otherwise nothing is written ([`StoreError::fenced`]). Older letters of the same id
+    /// are superseded by it, newer ones go on waiting.
     pub replays: Option<LetterKey<'a>>,
 }
 
@@ -63,24 +66,88 @@ impl<'a> Batch<'a> {
         applied.collect()
     }
 
-    /// Whether the batch may be written now, for a store that decides and writes in one step: all
-    /// values are of their kinds, the fences hold where `offset` tells what the store keeps for a
-    /// fence's partition, and the deadline has not passed.
+    /// Whether the batch may be written now, for a store that takes no journals, and decides and
+    /// writes in one step: all values are of their kinds, the fences hold where `offset` tells what
+    /// the store keeps for a fence's partition, and the deadline has not passed.
     ///
     /// # Errors
     ///
-    /// The error to answer with if not.
+    /// The error to answer with if not; [`StoreError::systemic`] if the batch comes from a journal or
+    /// replays a dead letter.
     pub fn check(
         &self,
         schema: &Schema,
         offset: impl Fn(&Fence) -> Option<Offset>,
     ) -> Result<(), StoreError> {
+        if self.journaled.is_some() || self.replays.is_some() {
+            return Err(StoreError::systemic("this store takes no journals"));
+        }
         self.changes.iter().try_for_each(|change| check::check_kinds(schema, change))?;
         self.fences.iter().try_for_each(|fence| fence.check(offset(fence).as_ref()))?;
-        if self.deadline <= Clock::new().now() {
-            return Err(StoreError::transient("the deadline of the write has passed"));
+        self.in_time()
+    }
+
+    /// Whether the deadline has not passed.
+    pub(super) fn in_time(&self) -> Result<(), StoreError> {
+        match self.deadline <= Clock::new().now() {
+            true => Err(StoreError::transient("the deadline of the write has passed")),
+            false => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Which waiting dead letters the batch supersedes when it is written but for some changes.
+    pub(super) fn supersedes(&self, is_written: impl Fn(usize) -> bool) -> Vec<Supersedes<'_>> {
+        let written = self.changes.iter().enumerate().filter(|(index, _)| is_written(*index));
+        let written: Vec<_> = written.map(|(index, change)| (index, change.id().text())).collect();
+        let before = |version| written.iter().map(|(_, id)| (*id, version)).collect();
+        if let Some(Journaled { position, sources, .. }) = self.journaled {
+            let version = |index: usize| sources.get(index).map_or(0, |source| source.version);
+            let ids = written.iter().map(|(index, id)| (*id, version(*index))).collect();
+            return vec![Supersedes {
+                entity: position.entity,
+                partition: position.partition,
+                ids,
+            }];
+        }
+        if let Some(LetterKey { entity, partition, version }) = self.replays {
+            return vec![Supersedes { entity, partition, ids: before(version) }];
+        }
+        let partitions = self.fences.iter().map(|fence| Supersedes {
+            entity: &fence.entity,
+            partition: fence.partition,
+            ids: before(VERSION_MAX),
+        });
+        partitions.collect()
+    }
+
+    /// Whether not more changes were refused than are believed to be wrong.
+    pub(super) fn not_too_many(&self, refused: &BTreeMap<usize, String>) -> Result<(), StoreError> {
+        let (count, of) = (refused.len(), self.changes.len());
+        match (self.buried_max(), refused.values().next()) {
+            (Some(max), Some(example)) if count > max => Err(StoreError::systemic(format!(
+                "{count} of {of} records were refused, too many to be wrong themselves; one \
+                 because: {example}"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// How many changes may be refused and become dead letters; `None` if a single one fails the
+    /// batch.
+    pub(super) fn buried_max(&self) -> Option<usize> {
+        match self.journaled?.refused {
+            Refused::Fail => None,
+            Refused::Bury { max } => Some(max),
+        }
+    }
+
+    /// What a change that is refused becomes. `None` if the batch does not come from a journal, or
+    /// does not say which record the change comes from.
+    pub(super) fn letter(&self, index: usize, error: &str) -> Option<DeadLetter> {
+        let journaled = self.journaled.as_ref()?;
+        let (change, source) = (self.changes.get(index)?, journaled.sources.get(index)?);
+        let deletes = change.record().is_none();
+        Some(journaled.letter(source, change.id().text(), deletes, error))
     }
 }
 
@@ -89,16 +156,38 @@ impl<'a> Batch<'a> {
 pub struct Journaled<'a> {
     /// How the position moves. This MUST be the first write of the transaction, and MUST fail with
     /// [`StoreError::fenced`] unless the partition's offset has exactly this journal, this epoch
-    /// (settled) and this `from`.
+    /// (settled) and this `from`, and is not sealed.
     pub position: Position<'a>,
-    /// Which record each change comes from, in the order of the changes.
+    /// Which record each change comes from: `sources[i]` belongs to `changes[i]`. The store MUST
+    /// mark waiting dead letters of a written id as superseded if they are older than its source.
     pub sources: &'a [Source<'a>],
-    /// Records that cannot even be read, and are to be dead letters. In the same transaction.
+    /// Records that cannot even be read. The store MUST make them dead letters in the same
+    /// transaction.
     pub unreadable: &'a [Unreadable<'a>],
-    /// How many records were left out because a later one of this batch has the same id.
+    /// How many records were left out because a later one of this batch has the same id. The store
+    /// MUST add it, the number of written changes and the number of dead letters to those of
+    /// [`Offset`].
     pub coalesced: u64,
     /// What to do with changes that the database refuses.
     pub refused: Refused,
+}
+
+impl Journaled<'_> {
+    /// The dead letters of the records that cannot be read.
+    pub(super) fn unreadable_letters(&self) -> impl Iterator<Item = DeadLetter> {
+        self.unreadable.iter().map(|u| self.letter(&u.source, "", u.deletes, u.error))
+    }
+
+    fn letter(&self, source: &Source<'_>, id: &str, deletes: bool, error: &str) -> DeadLetter {
+        let Position { entity, partition, .. } = self.position;
+        let key = LetterKey { entity, partition, version: source.version };
+        DeadLetter {
+            deletes,
+            data: source.data.to_owned(),
+            schema: source.schema.to_owned(),
+            ..DeadLetter::new(key, id, error)
+        }
+    }
 }
 
 /// How a batch moves the reader's position in a journal.
@@ -116,6 +205,32 @@ pub struct Position<'a> {
     pub from: u64,
     /// The version of the batch's last record.
     pub to: u64,
+}
+
+impl Position<'_> {
+    /// Whether the position may move, where `offset` is what the store keeps for the partition.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::fenced`] if not.
+    pub fn check(&self, offset: Option<&Offset>) -> Result<(), StoreError> {
+        let holds = offset.is_some_and(|offset| {
+            offset.journal == self.journal
+                && (offset.epoch, offset.settled) == (self.epoch, self.epoch)
+                && offset.last_id == self.from
+                && !offset.sealed
+        });
+        if holds { Ok(()) } else { Err(self.refused()) }
+    }
+
+    /// What to answer if the position may not move.
+    pub(super) fn refused(&self) -> StoreError {
+        let Self { entity, partition, epoch, from, .. } = self;
+        StoreError::fenced(format!(
+            "the journal of partition {partition} of {entity} is not in epoch {epoch} at {from} \
+             any more"
+        ))
+    }
 }
 
 /// The record that a change comes from, as it stands in the journal.
@@ -140,14 +255,16 @@ pub struct Unreadable<'a> {
     pub error: &'a str,
 }
 
-/// What to do with changes that the database refuses ([`Class::Record`](super::Class::Record)).
+/// What to do with changes that the database refuses
+/// ([`Class::is_refusal`](super::Class::is_refusal)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// Fail the whole batch.
+    /// Fail the whole batch, with the class of the refusal.
     Fail,
     /// Find out which ones they are, make them dead letters in the same transaction, and write the
     /// others. If more than `max` are refused, fail the whole batch with [`StoreError::systemic`]: then
-    /// it is not the records that are wrong.
+    /// it is not the records that are wrong. A store SHOULD try a refused change again when the
+    /// others are written: one of them may have made room for it.
     Bury {
         /// So many are believed to be wrong.
         max: usize,
@@ -207,6 +324,27 @@ pub struct LetterKey<'a> {
     /// The version of its record.
     pub version: u64,
 }
+
+impl LetterKey<'_> {
+    /// What to answer if the letter does not wait.
+    pub(super) fn refused(&self) -> StoreError {
+        let Self { entity, partition, version } = self;
+        StoreError::fenced(format!(
+            "the dead letter {version} of partition {partition} of {entity} does not wait any more"
+        ))
+    }
+}
+
+/// Which waiting dead letters of one partition a batch supersedes.
+pub(super) struct Supersedes<'a> {
+    pub(super) entity: &'a str,
+    pub(super) partition: u32,
+    /// Those of these ids' texts that are older than this version.
+    pub(super) ids: Vec<(&'a str, u64)>,
+}
+
+/// Above every version, and exact as an integer of every database.
+const VERSION_MAX: u64 = i64::MAX as u64;
 
 /// What became of one change, in the order of the batch.
 #[derive(Clone, Debug)]

@@ -24,6 +24,7 @@ mod memory;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 
+use batch::Supersedes;
 pub use batch::{
     Applied, Batch, Fence, Journaled, LetterKey, Position, Refused, Source, Unreadable,
 };
@@ -70,8 +71,8 @@ pub use sql::connect::sqlite;
 ///   the expected one. Otherwise a worker that was paused repeats what a newer one overwrote.
 /// - MUST make dead letters in that transaction too. Otherwise a crash loses or doubles them.
 /// - MUST mark the waiting dead letters of an id as superseded in every transaction that writes that
-///   id, journaled or (behind a fence of an epoch above 0) not. Otherwise a replay overwrites something
-///   newer.
+///   id: the older ones if it is journaled or a replay, all of them if it is behind a fence whose
+///   partition has an [`Offset`]. Otherwise a replay overwrites something newer.
 ///
 /// *Reads.*
 /// - [`load`](Self::load) MUST see every write that was acknowledged before it was called: it reads

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    backend::CacheError,
     cache::Refusal,
     change::Change,
     codec::Misread,

@@ -128,7 +128,7 @@ async fn an_epoch_is_not_raised_under_a_write_that_was_fenced_by_it() {
 
         database.sql("COMMIT").await;
         first.await.unwrap().unwrap();
-        assert_eq!(raising.await.unwrap().unwrap(), Entry::Epoch(epoch + 1));
+        assert_eq!(raising.await.unwrap().unwrap(), epoch + 1);
         assert_eq!(class(&second.await.unwrap()), Class::Fenced);
         assert_eq!(read(&store, 1).await.unwrap().0, text("first"));
         assert_eq!(read(&store, 2).await.unwrap().0, text("old"));

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// The modules of `cached-repo`, by floor. A file imports from a lower floor or from its own folder.
-const FLOORS: [&[&str]; 7] = [
+const FLOORS: [&[&str]; 8] = [
     &["error", "clock", "retry"],
     &[
         "entity", "column", "schema", "record", "change", "key", "codec", "backend", "names",
@@ -14,12 +14,14 @@ const FLOORS: [&[&str]; 7] = [
     ],
     &["near", "redis", "memory", "store"],
     &["cache", "batching"],
+    &["journal"],
     &["strategy", "worker"],
-    &["repository", "builder"],
+    &["repository", "builder", "handle"],
     &["lib"],
 ];
 /// Folders of one floor do not import each other; files of one floor may.
-const FOLDERS: [&str; 7] = ["redis", "memory", "store", "near", "cache", "strategy", "worker"];
+const FOLDERS: [&str; 8] =
+    ["redis", "memory", "store", "near", "cache", "journal", "strategy", "worker"];
 /// Crates, functions, and the only files that may say them, by the beginnings of their paths.
 const ONLY_IN: [(&[&str], &[&str]); 5] = [
     (&["redis"], &["redis/"]),
