@@ -63,18 +63,18 @@ pub(super) fn value_max(bytes: usize) -> Result<()> {
 }
 
 /// Refuses a server that may throw the only copy away.
-pub(super) async fn server(
-    entries: &Entries,
-    strategy: Strategy,
-    roster: &Roster,
-) -> Result<()> {
+pub(super) async fn server(entries: &Entries, strategy: Strategy, roster: &Roster) -> Result<()> {
     let server = worker::probe(&*entries.backend, roster).await.map_err(CacheError::into_error)?;
     if strategy == Strategy::WriteBehind {
         if let Some(reason) = Evictions::of(&server).0 {
             return Err(Error::configuration(reason));
         }
         for warning in roster.warnings() {
-            tracing::warn!(entity = entries.schema.prefix(), warning, "journaled writes are at risk");
+            tracing::warn!(
+                entity = entries.schema.prefix(),
+                warning,
+                "journaled writes are at risk"
+            );
         }
     }
     let policy = &server.eviction_policy;

@@ -241,6 +241,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             (None, None) => Format::default(),
         };
         let lifetimes = self.lifetimes()?;
+        let settings = self.journal_settings(strategy);
         let schema = Arc::new(self.schema);
         checks::numbers(self.partitions, self.store_timeout, self.intent_grace)?;
         checks::value_max(self.value_max_bytes)?;
@@ -263,22 +264,12 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             owed: Owed::default(),
         });
         // First what a person can mend in the source, then what the servers say.
-        let written = strategy == Strategy::WriteBehind;
         strategy::check_store(strategy, store.as_ref())?;
         checks::server(&entries, strategy, &duties.roster).await?;
         let (mut store_id, mut journal) = (None, None);
         if let Some(store) = &store {
             let checked = checks::store(store, &entries.schema).await?;
             store_id = Some(checked.identity);
-            let settings = JournalSettings {
-                bound: self.backlog,
-                on_full: self.on_full,
-                batch: self.drain_batch,
-                coalesce: self.coalesce,
-                store_timeout: self.store_timeout,
-                patience: self.store_timeout + self.intent_grace,
-                written,
-            };
             let roster = Arc::clone(&duties.roster);
             journal = checked.journals.then(|| {
                 Arc::new(Journal::new(Arc::clone(&entries), Arc::clone(store), settings, roster))
@@ -290,7 +281,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             entries: Arc::clone(&entries),
             store,
             journal: journal.clone(),
-            allow_stale_reads: self.allow_stale_reads || !written,
+            allow_stale_reads: self.allow_stale_reads || !settings.written,
             outage: self.outage,
             store_timeout: self.store_timeout,
             intent_grace: self.intent_grace,
@@ -302,6 +293,18 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         }
         let value_max_bytes = self.value_max_bytes;
         Ok(Repository::new(Shared { strategy, flow, entries, journal, duties, value_max_bytes }))
+    }
+
+    fn journal_settings(&self, strategy: Strategy) -> JournalSettings {
+        JournalSettings {
+            bound: self.backlog,
+            on_full: self.on_full,
+            batch: self.drain_batch,
+            coalesce: self.coalesce,
+            store_timeout: self.store_timeout,
+            patience: self.store_timeout + self.intent_grace,
+            written: strategy == Strategy::WriteBehind,
+        }
     }
 
     fn lifetimes(&self) -> Result<Lifetimes> {

@@ -31,11 +31,7 @@ pub(super) fn encode(schema: &Schema, record: &Record<'_>) -> Result<String, Col
 }
 
 /// `same`: this version of the struct wrote the data.
-pub(super) fn decode(
-    schema: &Schema,
-    data: &[u8],
-    same: bool,
-) -> Result<Record<'static>, Misread> {
+pub(super) fn decode(schema: &Schema, data: &[u8], same: bool) -> Result<Record<'static>, Misread> {
     if !same {
         check_names(schema, data)?;
     }

@@ -163,7 +163,9 @@ impl Cache {
     /// `Configuration` if this cache has no such repository; errors of Redis and the store.
     pub async fn skip_gap(&self, entity: &str) -> Result<()> {
         let journal = self.duties.roster.journal(entity).ok_or_else(|| {
-            Error::configuration(format!("this cache has no repository of `{entity}` that journals"))
+            Error::configuration(format!(
+                "this cache has no repository of `{entity}` that journals"
+            ))
         })?;
         for partition in journal.partitions() {
             let skipped = skip(&journal, partition).await;

@@ -76,4 +76,3 @@ impl fmt::Debug for Cache {
         f.debug_struct("Cache").field("backend", &self.backend).finish_non_exhaustive()
     }
 }
-

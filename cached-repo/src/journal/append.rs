@@ -167,9 +167,8 @@ impl Journal {
         let codec = &self.entries.codec;
         let slot = self.entries.keys.slot(change.id());
         let stamp = codec.stamp(slot.hash);
-        let unwritable = |cause| {
-            Error::invalid("the value cannot be written").of(change.id()).caused_by(cause)
-        };
+        let unwritable =
+            |cause| Error::invalid("the value cannot be written").of(change.id()).caused_by(cause);
         let Some(record) = change.record() else {
             let mut ids = Record::absent(self.entries.schema.columns().len());
             for ((index, _), value) in self.entries.schema.id_columns().zip(change.id().values()) {

@@ -90,7 +90,8 @@ impl Journal {
 
     /// Whether another journal is this one, seen by another repository.
     fn serves(&self, other: &Journal) -> bool {
-        self.prefix() == other.prefix() && self.entries.keys.partitions() == other.entries.keys.partitions()
+        self.prefix() == other.prefix()
+            && self.entries.keys.partitions() == other.entries.keys.partitions()
     }
 
     /// What the store calls it.

@@ -153,7 +153,9 @@ impl Journal {
                 }
             },
             // It was only sealed.
-            Repaired::Kept { .. } if meta.is_at_home() && before.is_some_and(|b| b.sealed) => return,
+            Repaired::Kept { .. } if meta.is_at_home() && before.is_some_and(|b| b.sealed) => {
+                return;
+            }
             Repaired::Kept { left } => Event::Recovered { entity, partition, epoch, left },
         };
         counters.recoveries.add(1);

@@ -29,7 +29,10 @@ impl Journal {
         match letters.first() {
             Some(letter) if letter.state != LetterState::Replayed => Err(Error::new(
                 ErrorKind::DeadLettered,
-                format!("the store refused the write, which is a dead letter now: {}", letter.error),
+                format!(
+                    "the store refused the write, which is a dead letter now: {}",
+                    letter.error
+                ),
             )),
             _ => Ok(()),
         }

@@ -26,6 +26,7 @@ use crate::{
 };
 
 mod cache_aside;
+mod fetch;
 mod loader;
 mod read_through;
 mod redis_only;

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::plan::Plan;
+use super::{
+    ending::{Ending, Trouble},
+    plan::Plan,
+};
 use crate::{
     backend::{
         CacheError,
-        journal::{Acknowledgement, Fate, JournalRecord, Meta, Settled},
+        journal::{JournalRecord, Meta},
     },
-    error::{Error, ErrorKind},
     journal::{Event, Journal},
     retry::Backoff,
     store::{
@@ -23,12 +25,7 @@ use crate::{
 };
 
 /// For how long a worker that died keeps others from its partition.
-const CLAIM_HOLD: Duration = Duration::from_secs(5);
-/// How long records are kept after their acknowledgement, for a store that is restored to an older
-/// state.
-pub(super) const RETENTION: Duration = Duration::from_secs(60);
-/// How many bytes of them a partition keeps at most.
-const RETAINED_BYTES: u64 = 16 * 1024 * 1024;
+pub(super) const CLAIM_HOLD: Duration = Duration::from_secs(5);
 /// A batch ends when it has so many bytes of data.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// So many batches, and the other partitions have their turn.
@@ -42,68 +39,11 @@ const REFERENCE_TRIES: usize = 5;
 /// wrong.
 const REFUSED_MIN: usize = 10;
 
-/// How a session ended.
-#[derive(Debug)]
-pub(super) enum Ending {
-    /// There was nothing.
-    Idle,
-    /// Nothing is left.
-    Drained,
-    /// Another worker is at it.
-    Taken,
-    /// There is more.
-    More,
-    Failed(Trouble),
-}
-
-/// Why a session failed.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// It may work in a moment.
-    Passing(String),
-    /// It works when a person has mended it.
-    Lasting(String),
-}
-
-impl Trouble {
-    pub(super) fn reason(&self) -> &str {
-        match self {
-            Self::Passing(reason) | Self::Lasting(reason) => reason,
-        }
-    }
-}
-
-impl From<CacheError> for Trouble {
-    fn from(error: CacheError) -> Self {
-        Self::Passing(error.to_string())
-    }
-}
-
-impl From<StoreError> for Trouble {
-    fn from(error: StoreError) -> Self {
-        match error.class() {
-            Class::Transient | Class::Unknown | Class::Fenced => Self::Passing(error.to_string()),
-            _ => Self::Lasting(error.to_string()),
-        }
-    }
-}
-
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Self {
-        match error.kind() {
-            ErrorKind::Configuration | ErrorKind::Store | ErrorKind::Fenced => {
-                Self::Lasting(error.to_string())
-            }
-            _ => Self::Passing(error.to_string()),
-        }
-    }
-}
-
 /// One worker at one partition.
 pub(super) struct Session<'a> {
-    journal: &'a Journal,
-    partition: u32,
-    token: String,
+    pub(super) journal: &'a Journal,
+    pub(super) partition: u32,
+    pub(super) token: String,
     /// How batches are made and what is done with what the store refuses.
     mode: Mode,
 }
@@ -264,7 +204,7 @@ impl<'a> Session<'a> {
         Ok(Some(Ending::More))
     }
 
-    async fn read(&self, after: u64) -> Result<Vec<JournalRecord>, CacheError> {
+    pub(super) async fn read(&self, after: u64) -> Result<Vec<JournalRecord>, CacheError> {
         let entries = &self.journal.entries;
         let count = self.journal.settings.batch;
         let backend = &entries.backend;
@@ -328,81 +268,6 @@ impl<'a> Session<'a> {
             Class::Record | Class::Reference if self.mode == Mode::Plain => Ok(Step::Bury),
             _ => Err(error.into()),
         }
-    }
-
-    /// Tells Redis that a batch is in the store. Answers how many records are left.
-    async fn acknowledge(
-        &self,
-        plan: &Plan,
-        records: &[JournalRecord],
-        applied: &[Applied],
-    ) -> Result<u64, Trouble> {
-        let entries = &self.journal.entries;
-        let mut settled = Vec::with_capacity(records.len());
-        for (i, change) in plan.changes.iter().enumerate() {
-            let JournalRecord { version, entry, .. } = &records[plan.sources[i]];
-            let fate = match applied.get(i) {
-                Some(Applied::Buried { error }) => {
-                    self.report_dead(*version, error);
-                    Fate::Drop
-                }
-                _ => Fate::Clean { ttl: entries.settled_ttl(change.record().is_none()) },
-            };
-            settled.push(Settled { entry, version: *version, fate });
-        }
-        for unread in &plan.unreadable {
-            let JournalRecord { version, entry, .. } = &records[unread.index];
-            self.report_dead(*version, &unread.error);
-            settled.push(Settled { entry, version: *version, fate: Fate::Drop });
-        }
-        let dead = settled.iter().filter(|s| s.fate == Fate::Drop).count();
-        let counters = &entries.counters;
-        counters.drain_batches.add(1);
-        counters.drained.add(settled.len() - dead);
-        counters.coalesced.add(plan.coalesced as usize);
-        counters.dead_lettered.add(dead);
-        self.send(plan.to, &settled).await
-    }
-
-    /// Repeats the acknowledgement of what another worker committed before it died. What the store has
-    /// of these ids is not known here, so their entries go.
-    async fn acknowledge_again(&self, mut at: u64, last_id: u64) -> Result<(), Trouble> {
-        loop {
-            let mut records = self.read(at).await?;
-            records.retain(|record| record.version <= last_id);
-            let Some(last) = records.last() else { break };
-            at = last.version;
-            let settled = records.iter().map(|JournalRecord { version, entry, .. }| Settled {
-                entry,
-                version: *version,
-                fate: Fate::Drop,
-            });
-            self.send(at, &settled.collect::<Vec<_>>()).await?;
-        }
-        self.send(last_id, &[]).await.map(drop)
-    }
-
-    async fn send(&self, last_id: u64, settled: &[Settled<'_>]) -> Result<u64, Trouble> {
-        let acknowledgement = Acknowledgement {
-            partition: self.partition,
-            last_id,
-            settled,
-            retention: RETENTION,
-            retained_bytes: RETAINED_BYTES,
-            token: &self.token,
-            hold: CLAIM_HOLD,
-        };
-        let entries = &self.journal.entries;
-        Ok(entries.backend.acknowledge(&entries.keys, acknowledgement).await?.left)
-    }
-
-    fn report_dead(&self, version: u64, error: &str) {
-        self.journal.roster.listener.tell(&Event::DeadLettered {
-            entity: self.journal.name().to_owned(),
-            partition: self.partition,
-            version,
-            error: error.to_owned(),
-        });
     }
 }
 

@@ -21,14 +21,17 @@ use crate::{
     retry::Backoff,
 };
 
+mod acknowledge;
 mod dead_letters;
 mod drain;
+mod ending;
 mod plan;
 mod probe;
 mod seal;
 
 pub use dead_letters::DeadLetters;
-use drain::{Ending, Session, Trouble};
+use drain::Session;
+use ending::{Ending, Trouble};
 pub(crate) use probe::{Evictions, probe, watch};
 
 /// How often the key is looked at that says what is to be drained. Writes of this process are drained
@@ -171,7 +174,7 @@ impl Worker<'_> {
     /// Looks again at what was drained: the store may have been restored to before that.
     fn revisit(&mut self) {
         let now = self.clock.now();
-        self.visited.retain(|_, (drained, _)| now - *drained < 2 * drain::RETENTION);
+        self.visited.retain(|_, (drained, _)| now - *drained < 2 * acknowledge::RETENTION);
         let mut stale = Vec::new();
         for (target, (_, seen)) in &mut self.visited {
             if now - *seen >= REVISIT_INTERVAL {
@@ -223,7 +226,8 @@ impl Worker<'_> {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let Some(target) = self.running.remove(&id) else { return };
         let Some(journal) = self.roster.journal(&target.prefix) else { return };
-        let ending = ended.map_or_else(|error| self.panicked(&journal, &target, &error), |(_, e)| e);
+        let ending =
+            ended.map_or_else(|error| self.panicked(&journal, &target, &error), |(_, e)| e);
         match ending {
             Ending::Failed(trouble) => self.wait(&journal, target, trouble),
             Ending::Taken => {}

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::drain::Ending;
+use super::ending::Ending;
 use crate::{
     journal::Journal,
     store::{Entry, Ledger},
