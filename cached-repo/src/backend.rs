@@ -89,6 +89,10 @@ pub(crate) trait Backend: JournalBackend + fmt::Debug + Send + Sync + 'static {
     /// Sets a field of a partition's meta hash, or its generation, as the journal will.
     #[cfg(feature = "conformance")]
     fn plant_meta<'a>(&'a self, keys: &'a Keyspace, partition: u32, meta: Meta) -> Reply<'a, ()>;
+
+    /// Lets something happen to the server that no client asks for.
+    #[cfg(feature = "conformance")]
+    fn incident<'a>(&'a self, keys: &'a Keyspace, incident: Incident) -> Reply<'a, ()>;
 }
 
 /// What a read saw under an entry's key.
@@ -198,6 +202,22 @@ pub(crate) enum Meta {
     Home(&'static str),
     Epoch(u64),
     Generation(u64),
+}
+
+/// What happens to a server.
+#[cfg(feature = "conformance")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+// A real server is restarted and replicated by its test.
+#[allow(dead_code)]
+pub(crate) enum Incident {
+    /// All keys are gone: `FLUSHALL`. A server that others share loses the entity's keys only.
+    Wipe,
+    /// Another process has the same data. In this process only.
+    Restart,
+    /// The data is copied to a replica. In this process only.
+    Replicate,
+    /// The replica takes over, with the data that was last copied. In this process only.
+    FailOver,
 }
 
 /// Why the cache could not do what it was asked.

@@ -12,6 +12,11 @@ use crate::{
     record::Value,
 };
 
+mod appends;
+mod desk;
+mod drains;
+mod recoveries;
+
 const HOLD: Duration = Duration::from_secs(30);
 
 /// Runs the suite over a backend, in both formats. The namespace must be unused.
@@ -30,6 +35,9 @@ pub(crate) async fn run(backend: &dyn Backend, namespace: &str) {
         suite.entries_of_another_type_are_replaced().await;
         suite.facts_are_recorded_once().await;
         suite.tokens_and_entries_expire().await;
+        appends::run(&suite).await;
+        drains::run(&suite).await;
+        recoveries::run(&suite).await;
     }
 }
 

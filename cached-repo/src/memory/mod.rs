@@ -18,6 +18,8 @@ use crate::{
 };
 
 mod entries;
+#[cfg(feature = "conformance")]
+mod incidents;
 mod intents;
 mod journal;
 mod partition;
@@ -163,6 +165,17 @@ impl Backend for MemoryBackend {
     ) -> Reply<'a, ()> {
         let (mut state, _) = self.enter();
         state.plant_meta(keys, partition, planted);
+        done(())
+    }
+
+    #[cfg(feature = "conformance")]
+    fn incident<'a>(
+        &'a self,
+        _: &'a Keyspace,
+        incident: crate::backend::Incident,
+    ) -> Reply<'a, ()> {
+        let (mut state, _) = self.enter();
+        state.suffer(incident);
         done(())
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct State {
     registries: HashMap<String, HashMap<&'static str, String>>,
     /// Calls until what has expired is thrown away.
     sweep_in: usize,
+    #[cfg(feature = "conformance")]
+    pub(super) incidents: super::incidents::Incidents,
 }
 
 /// Looking at everything once in so many calls keeps what has expired from piling up.
@@ -220,28 +222,5 @@ impl State {
             known.entry(name).or_insert_with(|| value.clone()).clone()
         };
         facts.iter().map(record).collect()
-    }
-
-    #[cfg(feature = "conformance")]
-    pub(super) fn plant(&mut self, key: &str, raw: Raw) {
-        self.entries.plant(key, raw);
-    }
-
-    #[cfg(feature = "conformance")]
-    pub(super) fn plant_meta(
-        &mut self,
-        keys: &Keyspace,
-        partition: u32,
-        planted: crate::backend::Meta,
-    ) {
-        use crate::backend::Meta as Planted;
-        let meta = &mut self.partition(keys, partition).meta;
-        match planted {
-            Planted::Home(home) => meta.home = home.to_owned(),
-            Planted::Epoch(epoch) => meta.epoch = epoch,
-            Planted::Generation(generation) => {
-                self.generations.insert(keys.generation(partition).to_owned(), generation);
-            }
-        }
     }
 }

@@ -302,6 +302,16 @@ impl Backend for RedisBackend {
             Ok(())
         })
     }
+
+    #[cfg(feature = "conformance")]
+    fn incident<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        incident: crate::backend::Incident,
+    ) -> Reply<'a, ()> {
+        let _ = (keys, incident);
+        unbuilt()
+    }
 }
 
 /// Reads one value out of an answer; a server that is not Redis may answer anything.

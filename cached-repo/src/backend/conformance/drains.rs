@@ -1,0 +1,169 @@
+//! The part of the suite that drains a journal: claims, acknowledgements, trimming.
+
+use super::{desk::Desk, *};
+use crate::backend::journal::Fate;
+
+const CLEAN: Fate = Fate::Clean { ttl: HOLD };
+const GONE: Fate = Fate::Clean { ttl: Duration::ZERO };
+
+pub(super) async fn run(suite: &Suite<'_>) {
+    settled_entries_become_copies(suite).await;
+    a_later_write_stays_dirty_and_an_earlier_one_goes(suite).await;
+    a_dropped_entry_goes(suite).await;
+    what_is_not_journaled_is_left_alone(suite).await;
+    acknowledging_moves_forward_only(suite).await;
+    without_a_home_nothing_is_acknowledged(suite).await;
+    records_are_retained_for_a_while(suite).await;
+    one_worker_has_the_claim(suite).await;
+}
+
+async fn settled_entries_become_copies(suite: &Suite<'_>) {
+    let desk = Desk::open(suite, "settled").await;
+    let v = desk.append(&["put", "-deleted", "-forgotten", "brief"]).await;
+    let brief = Fate::Clean { ttl: Duration::from_millis(20) };
+    let settled = [
+        ("put", v[0], CLEAN),
+        ("deleted", v[1], CLEAN),
+        ("forgotten", v[2], GONE),
+        ("brief", v[3], brief),
+    ];
+    assert_eq!(desk.acknowledge(v[3], &settled).await, 0);
+    let put = desk.envelope("put").await.unwrap();
+    assert_eq!((put.state, put.version, put.generation), (State::Clean, v[0], 1));
+    assert_eq!(desk.state("deleted").await, Some(State::Negative));
+    assert_eq!(desk.state("forgotten").await, None);
+    // The entry's own lifetime is what this waits for.
+    while desk.read("brief").await.is_some() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let known = desk.known().await;
+    assert_eq!((known.acked, known.acked_count, known.acked_bytes), (v[3], 4, known.bytes));
+    assert_eq!((known.backlog(), desk.oldest().await), (0, None));
+    let slot = [desk.slot("put")];
+    let begun = desk.backend.begin(&desk.keys, &slot, "w", HOLD).await.unwrap();
+    assert_eq!(begun, Begin::Begun { epoch: 1, generation: 1 }, "it is a copy like any other");
+}
+
+async fn a_later_write_stays_dirty_and_an_earlier_one_goes(suite: &Suite<'_>) {
+    let desk = Desk::open(suite, "versions").await;
+    let v = desk.append(&["a", "b", "a"]).await;
+    let settled = [("a", v[0], CLEAN), ("b", v[1], CLEAN)];
+    assert_eq!(desk.acknowledge(v[1], &settled).await, 1);
+    let a = desk.envelope("a").await.unwrap();
+    assert_eq!((a.state, a.version), (State::Dirty, v[2]));
+    assert_eq!(desk.state("b").await, Some(State::Clean));
+    assert_eq!(desk.oldest().await, Some(v[2]));
+    let known = desk.known().await;
+    assert_eq!((known.acked, known.acked_count, known.backlog()), (v[1], 2, 1));
+    // As if the entry of the later write had been lost.
+    assert_eq!(desk.acknowledge(v[2], &[("a", v[2] + 1, CLEAN)]).await, 0);
+    assert_eq!(desk.state("a").await, None);
+}
+
+async fn a_dropped_entry_goes(suite: &Suite<'_>) {
+    let desk = Desk::open(suite, "dropped").await;
+    let v = desk.append(&["a", "-b", "c", "c"]).await;
+    let settled = [("a", v[0], Fate::Drop), ("b", v[1] + 1, Fate::Drop), ("c", v[2], Fate::Drop)];
+    assert_eq!(desk.acknowledge(v[2], &settled).await, 1);
+    assert_eq!((desk.state("a").await, desk.state("b").await), (None, None));
+    assert_eq!(desk.state("c").await, Some(State::Dirty), "a later write stays");
+}
+
+async fn what_is_not_journaled_is_left_alone(suite: &Suite<'_>) {
+    let desk = Desk::open(suite, "others").await;
+    for state in [State::Clean, State::Negative, State::Kept] {
+        let id = state.letter().to_string();
+        let slot = desk.slot(&id);
+        let envelope = Envelope::compose(state, 5, 1, &stamp(1, slot.hash));
+        let raw = match desk.format {
+            Format::Json => Raw::Text(format!("{{\"_cr\":\"{envelope}\",\"v\":\"x\"}}").into()),
+            _ => Raw::Fields(vec![(b"_cr".to_vec(), envelope.into_bytes())]),
+        };
+        desk.backend.plant(&slot.entry, raw).await.unwrap();
+        let before = desk.read(&id).await;
+        for fate in [CLEAN, GONE, Fate::Drop] {
+            desk.acknowledge(7, &[(&id, 5, fate), (&id, 6, fate)]).await;
+        }
+        assert_eq!(desk.read(&id).await, before);
+    }
+}
+
+async fn acknowledging_moves_forward_only(suite: &Suite<'_>) {
+    let desk = Desk::open(suite, "late").await;
+    let v = desk.append(&["a", "b", "c", "d"]).await;
+    assert_eq!(desk.acknowledge(v[1], &[]).await, 2);
+    assert_eq!(desk.acknowledge(v[0], &[]).await, 2, "late");
+    assert_eq!(desk.acknowledge(v[1], &[("a", v[0], CLEAN)]).await, 2, "repeated");
+    assert_eq!(desk.state("a").await, Some(State::Clean), "the cleaning was made up for");
+    let known = desk.known().await;
+    assert_eq!((known.acked, known.acked_count, known.acked_bytes), (v[1], 2, 18));
+    assert_eq!(desk.oldest().await, Some(v[2]));
+    assert_eq!(desk.versions().await, v);
+    // A position that no record has, between two of them and above all.
+    let sparse = Desk::open(suite, "sparse").await;
+    let first = sparse.append(&["a", "bb"]).await;
+    while sparse.append(&["ccc"]).await[0] <= first[1] + 1 {}
+    assert!(sparse.acknowledge(first[1] + 1, &[]).await > 0);
+    assert_eq!((sparse.known().await.acked_count, sparse.known().await.acked_bytes), (2, 19));
+    assert_eq!(sparse.acknowledge(u64::from(u32::MAX) << 20, &[]).await, 0);
+    let known = sparse.known().await;
+    assert_eq!((known.acked_count, known.acked_bytes), (known.count, known.bytes));
+}
+
+async fn without_a_home_nothing_is_acknowledged(suite: &Suite<'_>) {
+    let desk = Desk::bare(suite, "nowhere");
+    let before = desk.picture(&["a"]).await;
+    assert_eq!(desk.acknowledge(5, &[("a", 5, CLEAN)]).await, 0);
+    assert_eq!(desk.picture(&["a"]).await, before);
+}
+
+async fn records_are_retained_for_a_while(suite: &Suite<'_>) {
+    let long = (desk::LONG, u64::MAX);
+    for (name, brief) in [("aged", (Duration::ZERO, u64::MAX)), ("heavy", (desk::LONG, 0))] {
+        let desk = Desk::open(suite, name).await;
+        let v = desk.append(&["a", "b", "c", "d"]).await;
+        desk.acknowledge_as("w", v[0], &[], long).await;
+        desk.acknowledge_as("w", v[1], &[], long).await;
+        assert_eq!((desk.versions().await, desk.known().await.trimmed_to), (v.clone(), 0));
+        // What was acknowledged at the mark is old enough now, what came later is not.
+        desk.acknowledge_as("w", v[2], &[], brief).await;
+        assert_eq!(desk.versions().await, v[1..], "{name}");
+        assert_eq!(desk.known().await.trimmed_to, v[0]);
+        desk.acknowledge_as("w", v[3], &[], long).await;
+        assert_eq!(desk.versions().await, v[1..], "the next mark is younger");
+        desk.acknowledge_as("w", v[3], &[], brief).await;
+        assert_eq!(desk.versions().await, v[3..]);
+        let after = desk.append(&["e"]).await;
+        for _ in 0..3 {
+            desk.acknowledge_as("w", v[3], &[], (Duration::ZERO, 0)).await;
+        }
+        assert_eq!(desk.versions().await, after, "never above what is acknowledged");
+        let known = desk.known().await;
+        assert_eq!((known.trimmed_to, known.acked, known.backlog()), (v[3], v[3], 1));
+    }
+}
+
+async fn one_worker_has_the_claim(suite: &Suite<'_>) {
+    let desk = Desk::open(suite, "claim").await;
+    let claim = async |token, hold| desk.backend.claim(&desk.keys, 0, token, hold).await.unwrap();
+    let v = desk.append(&["a", "b"]).await;
+    assert_eq!(claim("one", HOLD).await, Some(desk.known().await));
+    assert_eq!(claim("two", HOLD).await, None);
+    assert!(claim("one", HOLD).await.is_some(), "renewed");
+    desk.backend.release(&desk.keys, 0, "two").await.unwrap();
+    assert_eq!(claim("two", HOLD).await, None, "only the holder releases");
+    desk.acknowledge_as("two", v[0], &[], (HOLD, 0)).await;
+    desk.acknowledge_as("one", v[0], &[], (HOLD, 0)).await;
+    assert_eq!(claim("two", HOLD).await, None, "there is more to drain");
+    desk.acknowledge_as("two", v[1], &[], (HOLD, 0)).await;
+    assert_eq!(claim("two", HOLD).await, None, "not the holder's acknowledgement");
+    desk.acknowledge_as("one", v[1], &[], (HOLD, 0)).await;
+    assert!(claim("two", HOLD).await.is_some(), "given back when nothing was left");
+    desk.backend.release(&desk.keys, 0, "two").await.unwrap();
+    assert!(claim("three", Duration::from_millis(20)).await.is_some());
+    // The holder's own deadline is what this waits for.
+    while claim("four", HOLD).await.is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(claim("three", HOLD).await.is_none());
+}

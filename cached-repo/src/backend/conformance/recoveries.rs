@@ -1,0 +1,153 @@
+//! The part of the suite that recovers and seals a journal.
+
+use super::{
+    desk::{Desk, JOURNAL, REPAIR, ROOMY},
+    *,
+};
+use crate::backend::journal::{Appended, Fate, Repair, Repaired};
+
+pub(super) async fn run(suite: &Suite<'_>) {
+    the_last_ticket_counts(suite).await;
+    at_home_a_recovery_raises_the_epoch_only(suite).await;
+    a_journal_moves_to_another_server(suite).await;
+    an_outdated_journal_is_thrown_away(suite).await;
+    a_wiped_partition_begins_again(suite).await;
+    a_sealed_journal_takes_nothing(suite).await;
+}
+
+async fn the_last_ticket_counts(suite: &Suite<'_>) {
+    let desk = Desk::bare(suite, "ticket");
+    let repair = async |ticket| {
+        let repair = Repair { ticket, ..REPAIR };
+        desk.backend.repair(&desk.keys, repair).await.unwrap()
+    };
+    assert_eq!(repair("mine").await, Repaired::Overtaken, "without a ticket");
+    assert!(!desk.known().await.exists());
+    let seen = desk.backend.ticket(&desk.keys, 0, "mine").await.unwrap();
+    assert_eq!(seen, desk.known().await);
+    desk.backend.ticket(&desk.keys, 0, "other").await.unwrap();
+    let before = desk.picture(&[]).await;
+    assert_eq!(repair("mine").await, Repaired::Overtaken);
+    assert_eq!(desk.picture(&[]).await, before);
+    assert_eq!(repair("other").await, Repaired::Replaced { discarded: 0 });
+    assert_eq!(repair("other").await, Repaired::Overtaken, "a ticket is used up");
+}
+
+async fn at_home_a_recovery_raises_the_epoch_only(suite: &Suite<'_>) {
+    let desk = Desk::open(suite, "raised").await;
+    let v = desk.append(&["a", "b"]).await;
+    desk.acknowledge(v[0], &[]).await;
+    let before = desk.known().await;
+    let far = v[1] + (1 << 40);
+    let repair = Repair { epoch: 4, settled: 9, journal: "other", last_id: far, ..REPAIR };
+    assert_eq!(desk.recover(repair).await, Repaired::Kept { left: 1 });
+    let after = desk.known().await;
+    assert_eq!((after.epoch, after.clock), (4, far));
+    let rest = crate::backend::journal::Meta { epoch: 1, clock: before.clock, ..after };
+    assert_eq!(rest, before);
+    assert_eq!(desk.generation().await, 4);
+    assert_eq!(desk.state("a").await, Some(State::Dirty));
+    assert_eq!(desk.recover(Repair { epoch: 2, ..REPAIR }).await, Repaired::Kept { left: 1 });
+    assert_eq!((desk.known().await.epoch, desk.generation().await), (4, 4), "never back");
+    let later = desk.append(&["c"]).await[0];
+    assert!(later > far, "versions are above the store's position");
+}
+
+async fn a_journal_moves_to_another_server(suite: &Suite<'_>) {
+    let desk = Desk::open(suite, "moved").await;
+    let v = desk.append(&["a", "bb", "ccc"]).await;
+    desk.acknowledge(v[1], &[]).await;
+    // The store was restored to an older state as well.
+    desk.plant(Meta::Home("gone")).await;
+    let repair = Repair { epoch: 3, settled: 1, last_id: v[0], ..REPAIR };
+    assert_eq!(desk.recover(repair).await, Repaired::Kept { left: 2 });
+    let known = desk.known().await;
+    assert!(known.is_at_home());
+    assert_eq!((known.epoch, known.acked, known.acked_count, known.acked_bytes), (3, v[0], 1, 9));
+    assert_eq!((known.clock, known.trimmed_to, desk.generation().await), (v[2], 0, 3));
+    assert_eq!((desk.versions().await, desk.oldest().await), (v.clone(), Some(v[1])));
+    assert_eq!(desk.state("a").await, Some(State::Dirty));
+    assert!(desk.append(&["d"]).await[0] > v[2]);
+
+    // The store is ahead of what the server knows.
+    desk.plant(Meta::Home("gone")).await;
+    let repair = Repair { epoch: 4, settled: 3, last_id: v[1], ..REPAIR };
+    assert_eq!(desk.recover(repair).await, Repaired::Kept { left: 3 });
+    assert_eq!(desk.known().await.acked, v[0], "an acknowledgement says so, and cleans");
+    assert_eq!(desk.acknowledge(v[1], &[("a", v[1], Fate::Drop)]).await, 2);
+    assert_eq!(desk.state("a").await, None);
+}
+
+async fn an_outdated_journal_is_thrown_away(suite: &Suite<'_>) {
+    for (name, journal, settled) in [("foreign", "journal-b", 1), ("outdated", JOURNAL, 2)] {
+        let desk = Desk::open(suite, name).await;
+        let v = desk.append(&["clean", "a", "-b", "a", "c"]).await;
+        let clean = Fate::Clean { ttl: HOLD };
+        desk.acknowledge(v[0], &[("clean", v[0], clean)]).await;
+        desk.plant(Meta::Home("gone")).await;
+        let repair = Repair { epoch: 3, settled, journal, last_id: v[1], ..REPAIR };
+        assert_eq!(desk.recover(repair).await, Repaired::Replaced { discarded: 3 }, "{name}");
+        for id in ["a", "b", "c"] {
+            assert_eq!(desk.read(id).await, None, "{id} is of no journal any more");
+        }
+        assert_eq!(desk.state("clean").await, Some(State::Clean));
+        assert_eq!(desk.generation().await, 3, "and copies are outdated");
+        let known = desk.known().await;
+        assert_eq!((&*known.journal, known.epoch, known.is_at_home()), (journal, 3, true));
+        assert_eq!((known.acked, known.trimmed_to, known.clock), (v[1], v[1], v[4]));
+        assert_eq!((known.count, known.bytes, known.acked_count, known.acked_bytes), (0, 0, 0, 0));
+        assert_eq!((desk.versions().await, desk.oldest().await), (vec![], None));
+        let later = desk.append(&["a"]).await;
+        assert!(later[0] > v[4]);
+        assert_eq!((desk.versions().await, desk.oldest().await), (later.clone(), Some(later[0])));
+    }
+}
+
+async fn a_wiped_partition_begins_again(suite: &Suite<'_>) {
+    let desk = Desk::open(suite, "wiped").await;
+    let v = desk.append(&["a", "b"]).await;
+    desk.backend.incident(&desk.keys, Incident::Wipe).await.unwrap();
+    assert!(!desk.known().await.exists());
+    assert_eq!((desk.read("a").await, desk.oldest().await), (None, None));
+    assert_eq!(desk.try_append(&["a"], "op", None, ROOMY).await, Appended::Fenced);
+    let far = v[1] + (1 << 40);
+    let repair = Repair { epoch: 2, last_id: far, ..REPAIR };
+    assert_eq!(desk.recover(repair).await, Repaired::Replaced { discarded: 0 });
+    assert!(desk.append(&["a"]).await[0] > far);
+    assert_eq!(desk.envelope("a").await.unwrap().generation, 2);
+}
+
+async fn a_sealed_journal_takes_nothing(suite: &Suite<'_>) {
+    let desk = Desk::open(suite, "sealed").await;
+    let seal = async |epoch| desk.backend.seal(&desk.keys, 0, epoch).await.unwrap();
+    let v = desk.append(&["a"]).await;
+    assert_eq!(seal(1).await, None, "there is more to drain");
+    desk.acknowledge(v[0], &[("a", v[0], Fate::Drop)]).await;
+    assert_eq!(seal(2).await, None, "another epoch");
+    desk.plant(Meta::Home("gone")).await;
+    assert_eq!(seal(1).await, None, "not at home");
+    let repair = Repair { epoch: 2, last_id: v[0], ..REPAIR };
+    assert_eq!(desk.recover(repair).await, Repaired::Kept { left: 0 });
+    assert!(!desk.known().await.sealed);
+    assert_eq!(seal(2).await, Some(v[0]));
+    assert!(desk.known().await.sealed);
+    let before = desk.picture(&["a"]).await;
+    assert_eq!(desk.try_append(&["a"], "op", None, ROOMY).await, Appended::Fenced);
+    assert_eq!(desk.picture(&["a"]).await, before);
+    let repair = Repair { epoch: 3, settled: 2, last_id: v[0], ..REPAIR };
+    assert_eq!(desk.recover(repair).await, Repaired::Kept { left: 0 }, "reopened");
+    assert!(!desk.known().await.sealed && desk.append(&["a"]).await[0] > v[0]);
+    assert_eq!(desk.bare_seal(suite).await, None, "nothing to seal");
+}
+
+impl Desk<'_> {
+    async fn generation(&self) -> u64 {
+        let slots = [self.slot("any")];
+        self.backend.read(&self.keys, self.format, &slots).await.unwrap()[0].generation
+    }
+
+    async fn bare_seal(&self, suite: &Suite<'_>) -> Option<u64> {
+        let bare = Desk::bare(suite, "unsealed");
+        bare.backend.seal(&bare.keys, 0, 0).await.unwrap()
+    }
+}
