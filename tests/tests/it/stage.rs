@@ -39,6 +39,10 @@ pub(crate) fn todo(id: &str, name: &str) -> Todo {
     }
 }
 
+/// Those with a store.
+pub(crate) const WITH_STORE: [Strategy; 4] =
+    [Strategy::CacheAside, Strategy::ReadThrough, Strategy::WriteThrough, Strategy::WriteBehind];
+
 pub(crate) const STORE_FIRST: [Strategy; 3] =
     [Strategy::CacheAside, Strategy::ReadThrough, Strategy::WriteThrough];
 
@@ -114,6 +118,10 @@ impl Stage {
     /// The cheapest stage: everything in this process, so that time may be paused.
     pub(crate) async fn in_process(strategy: Strategy) -> Self {
         Self::new(strategy, Format::Json, On::Memory, Over::InProcess).await
+    }
+
+    pub(crate) fn is_store_first(&self) -> bool {
+        STORE_FIRST.contains(&self.strategy)
     }
 
     pub(crate) fn table(&self) -> &str {
