@@ -26,7 +26,7 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(5);
 const BACKOFF_MAX: Duration = Duration::from_millis(100);
 /// How often in a row a journal is recovered for one write. More means that two processes take turns in
 /// saying where it belongs.
-const RECOVERIES_MAX: usize = 5;
+const RECOVERIES_MAX: usize = 20;
 
 /// What a write does when the journal holds as many writes that are not drained as it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

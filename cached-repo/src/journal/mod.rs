@@ -88,12 +88,6 @@ impl Journal {
         self.entries.schema.prefix()
     }
 
-    /// Whether another journal is this one, seen by another repository.
-    fn serves(&self, other: &Journal) -> bool {
-        self.prefix() == other.prefix()
-            && self.entries.keys.partitions() == other.entries.keys.partitions()
-    }
-
     /// What the store calls it.
     pub(crate) fn name(&self) -> &str {
         self.entries.keys.ledger_name()

@@ -6,6 +6,10 @@
 //! journal before can commit any more. It is settled at the end: a journal that comes back from before
 //! the last settled epoch had been given up, and is thrown away.
 
+use std::time::Duration;
+
+use tokio::time::sleep;
+
 use super::{Event, Journal};
 use crate::{
     backend::{
@@ -15,6 +19,8 @@ use crate::{
     error::{Error, ErrorKind, Result},
     store::{Entry, Ledger, Offset, StoreError},
 };
+
+const OVERTAKEN_WAIT: Duration = Duration::from_millis(50);
 
 impl Journal {
     /// Recovers the partitions of these ids where that is needed.
@@ -60,7 +66,9 @@ impl Journal {
         let repaired = backend.repair(&self.entries.keys, repair).await;
         let repaired = repaired.map_err(CacheError::into_error)?;
         if repaired == Repaired::Overtaken {
-            // The other recovery settles what it raised.
+            // The other recovery settles what it raised. It has a moment for that, so that two that
+            // begin again and again do not overtake each other for ever.
+            sleep(self.entries.random.jitter(OVERTAKEN_WAIT, 0.9)).await;
             return Ok(());
         }
         self.settle(partition, raised.epoch).await?;

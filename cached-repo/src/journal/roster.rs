@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::AtomicBool,
     },
 };
 
@@ -55,12 +55,16 @@ impl Roster {
         })
     }
 
-    /// Adds a journal. Of several repositories of one entity the first one's is drained: they have the
-    /// same schema, or their records wait for a process that has the newer one.
+    /// Adds a journal. Of several repositories of one entity the first one that writes to it is the one
+    /// whose settings the worker follows.
     pub(crate) fn enlist(&self, journal: &Arc<Journal>) {
         let mut journals = lock(&self.journals);
-        if !journals.iter().any(|known| known.serves(journal)) {
-            journals.push(Arc::clone(journal));
+        match journals.iter_mut().find(|known| known.prefix() == journal.prefix()) {
+            Some(known) if journal.settings.written && !known.settings.written => {
+                *known = Arc::clone(journal);
+            }
+            Some(_) => {}
+            None => journals.push(Arc::clone(journal)),
         }
     }
 
@@ -74,9 +78,6 @@ impl Roster {
 
     /// Tells the worker that there is something to drain.
     pub(crate) fn nudge(&self, prefix: &str, partition: u32) {
-        if !self.working.load(Ordering::Relaxed) {
-            return;
-        }
         let target = Target { prefix: prefix.to_owned(), partition };
         if lock(&self.nudged).insert(target) {
             self.nudges.notify_one();

@@ -97,9 +97,12 @@ impl StoreFirst {
                 Err(error) => {
                     let fenced = error.class() == Class::Fenced;
                     let retry = fenced && announced.begun.is_some() && attempt < FENCED_MAX;
+                    let blind = fenced && announced.begun.is_none();
                     self.abandon(&ids, announced, &error).await;
-                    if !retry {
-                        return Err(name_id(error.into_error(), &ids));
+                    match retry {
+                        true => {}
+                        false if blind => return Err(name_id(blind_refused(), &ids)),
+                        false => return Err(name_id(error.into_error(), &ids)),
                     }
                     self.recover(&ids).await?;
                     attempt += 1;
@@ -218,6 +221,15 @@ impl StoreFirst {
             self.entries.owe(self.entries.slots(ids), &announced.token);
         }
     }
+}
+
+/// Why a write was refused that Redis could not be told of.
+fn blind_refused() -> Error {
+    Error::new(
+        ErrorKind::CacheUnavailable,
+        "Redis cannot be reached, and its journal may hold newer writes of this entity that are not in \
+         the store yet",
+    )
 }
 
 /// Why a write could not be announced, and what to do about it.

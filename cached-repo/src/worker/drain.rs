@@ -106,7 +106,8 @@ impl<'a> Session<'a> {
             }
             self.journal.entries.counters.drain_conflicts.add(1);
         }
-        Ok(Ending::More)
+        let busy = "other workers or recoveries are ahead again and again";
+        Ok(Ending::Failed(Trouble::Passing(busy.to_owned())))
     }
 
     async fn claim(&self) -> Result<Option<Meta>, CacheError> {
