@@ -235,6 +235,8 @@ enum CacheErrorKind {
     Unavailable,
     /// The server's own error: the command did not run.
     Answered,
+    /// The same, but the server will be able to do it soon, or another one is.
+    Later,
 }
 
 #[cfg_attr(not(feature = "redis"), allow(dead_code))]
@@ -247,22 +249,26 @@ impl CacheError {
         Self { kind: CacheErrorKind::Answered, message: message.into() }
     }
 
+    pub(crate) fn later(message: impl Into<String>) -> Self {
+        Self { kind: CacheErrorKind::Later, message: message.into() }
+    }
+
     pub(crate) fn into_error(self) -> Error {
         let kind = match self.kind {
-            CacheErrorKind::Unavailable => ErrorKind::CacheUnavailable,
+            CacheErrorKind::Unavailable | CacheErrorKind::Later => ErrorKind::CacheUnavailable,
             CacheErrorKind::Answered => ErrorKind::Cache,
         };
         Error::new(kind, self.message)
     }
 
-    /// Whether the same call may be answered in a moment.
-    pub(crate) fn is_retryable(&self) -> bool {
-        false
-    }
-
     /// Whether the command may have run although there was no answer.
     pub(crate) fn is_ambiguous(&self) -> bool {
         self.kind == CacheErrorKind::Unavailable
+    }
+
+    /// Whether the same command may succeed soon without anybody changing anything.
+    pub(crate) fn is_retryable(&self) -> bool {
+        self.kind != CacheErrorKind::Answered
     }
 }
 

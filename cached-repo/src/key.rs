@@ -90,6 +90,16 @@ impl Keyspace {
         self.head.trim_end_matches(':')
     }
 
+    pub(crate) fn topology(&self) -> Topology {
+        self.topology
+    }
+
+    /// Matches all keys of this entity, and no other's, but for a standalone server's backlog.
+    #[cfg(feature = "conformance")]
+    pub(crate) fn pattern(&self) -> String {
+        format!("{}*", self.head)
+    }
+
     /// Where the entry of this id is.
     pub(crate) fn slot(&self, id: &EntityId) -> Slot {
         let text = id.text();

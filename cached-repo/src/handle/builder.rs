@@ -22,6 +22,7 @@ pub struct CacheBuilder {
     connect_timeout: Duration,
     outage_loads_max: usize,
     accept_cluster: bool,
+    refuse_functions: bool,
     no_worker: bool,
     listener: Listener,
 }
@@ -34,6 +35,7 @@ impl Default for CacheBuilder {
             connect_timeout: Duration::from_secs(2),
             outage_loads_max: OUTAGE_LOADS_MAX,
             accept_cluster: false,
+            refuse_functions: false,
             no_worker: false,
             listener: Listener::default(),
         }
@@ -97,6 +99,15 @@ impl CacheBuilder {
         self
     }
 
+    /// Lets tests run the scripts one by one, as on a server without functions.
+    #[cfg(feature = "conformance")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn refuse_functions(mut self) -> Self {
+        self.refuse_functions = true;
+        self
+    }
+
     /// Connects; see [`Cache::connect`].
     ///
     /// # Errors
@@ -104,7 +115,11 @@ impl CacheBuilder {
     /// As [`Cache::connect`].
     #[cfg(feature = "redis")]
     pub async fn connect(self, url: &str) -> crate::error::Result<Cache> {
-        use crate::{error::Error, key, redis::RedisBackend};
+        use crate::{
+            error::Error,
+            key,
+            redis::{Allowed, RedisBackend},
+        };
 
         if !self.namespace.is_empty() {
             key::check_name("namespace", &self.namespace)?;
@@ -126,7 +141,7 @@ impl CacheBuilder {
             url,
             self.timeout,
             self.connect_timeout,
-            self.accept_cluster,
+            Allowed { cluster: self.accept_cluster, functions: !self.refuse_functions },
             passed,
         );
         let backend = connecting.await.map_err(|e| e.during("connect", "Redis"))?;

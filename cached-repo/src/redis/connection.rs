@@ -15,7 +15,7 @@ use std::{
 
 use redis::{
     AsyncConnectionConfig, Client, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
-    RedisResult, Script, aio::MultiplexedConnection, io::tcp::TcpSettings,
+    RedisResult, aio::MultiplexedConnection, io::tcp::TcpSettings,
 };
 use tokio::{
     sync::watch,
@@ -35,6 +35,8 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// Answers of a server that is no master any more: another one may be behind the same address.
 const ELSEWHERE: [&str; 2] = ["READONLY", "MASTERDOWN"];
+/// Answers of a server that cannot do anything now, and will soon.
+const LATER: [&str; 5] = ["LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "UNBLOCKED"];
 
 /// A connection to one Redis server.
 pub(super) struct Connection {
@@ -127,24 +129,8 @@ impl Connection {
         self.call(async |mut connection| pipeline.query_async(&mut connection).await).await
     }
 
-    /// Runs a script by its hash, and once more with its text where the server does not know it.
-    pub(super) async fn script<T: FromRedisValue>(
-        &self,
-        script: &Script,
-        keys: &[String],
-        arguments: &[Vec<u8>],
-    ) -> Result<T, CacheError> {
-        let mut invocation = script.prepare_invoke();
-        for key in keys {
-            invocation.key(key);
-        }
-        for argument in arguments {
-            invocation.arg(argument);
-        }
-        self.call(async |mut connection| invocation.invoke_async(&mut connection).await).await
-    }
-
-    async fn call<T>(
+    /// Sends something over the connection, and waits as long as a call may take.
+    pub(super) async fn call<T>(
         &self,
         send: impl AsyncFnOnce(MultiplexedConnection) -> RedisResult<T>,
     ) -> Result<T, CacheError> {
@@ -257,8 +243,15 @@ impl Shared {
             return Err(self.timed_out(number));
         }
         let cause = describe(&error);
-        let elsewhere = error.code().is_some_and(|code| ELSEWHERE.contains(&code));
-        if elsewhere || error.is_io_error() || error.is_unrecoverable_error() {
+        let code = code(&error);
+        if ELSEWHERE.contains(&code) {
+            self.lose(number);
+            return Err(CacheError::later(format!("Redis is no master: {cause}")));
+        }
+        if LATER.contains(&code) {
+            return Err(CacheError::later(format!("Redis answered: {cause}")));
+        }
+        if error.is_io_error() || error.is_unrecoverable_error() {
             self.lose(number);
             return Err(CacheError::unavailable(format!(
                 "the connection to Redis was lost: {cause}"
@@ -310,6 +303,14 @@ impl fmt::Debug for Connection {
 
 fn unreachable_yet() -> CacheError {
     CacheError::unavailable("Redis could not be reached a moment ago, and is tried again")
+}
+
+/// The first word of the server's answer. Redis 6.2 puts words of its own in front of what a command
+/// in a script answered: `… @user_script: 7: -READONLY You …`.
+fn code(error: &RedisError) -> &str {
+    let inner = error.detail().and_then(|detail| detail.split_once(": -"));
+    let inner = inner.and_then(|(_, answer)| answer.split_once(' ')).map(|(code, _)| code);
+    inner.or_else(|| error.code()).unwrap_or_default()
 }
 
 /// The error without what may be a secret: servers do not repeat passwords, URLs do.

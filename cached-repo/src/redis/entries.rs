@@ -93,20 +93,3 @@ fn hash(answer: RedisResult<Value>) -> Result<Option<Raw>, CacheError> {
         Err(error) => Err(CacheError::answered(format!("Redis refused HGETALL: {error}"))),
     }
 }
-
-/// Puts bytes where an entry should be.
-#[cfg(feature = "conformance")]
-pub(super) async fn plant(connection: &Connection, key: &str, raw: Raw) -> Result<(), CacheError> {
-    let mut pipeline = redis::pipe();
-    pipeline.cmd("DEL").arg(key);
-    match raw {
-        Raw::Text(text) => pipeline.cmd("SET").arg(key).arg(text),
-        Raw::Fields(fields) => {
-            let flat: Vec<_> = fields.into_iter().flat_map(|(name, value)| [name, value]).collect();
-            pipeline.cmd("HSET").arg(key).arg(flat)
-        }
-        Raw::WrongType => pipeline.cmd("LPUSH").arg(key).arg("x"),
-    };
-    let _: Value = connection.pipeline(&pipeline).await?;
-    Ok(())
-}

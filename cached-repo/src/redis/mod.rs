@@ -1,30 +1,33 @@
 //! Redis as a backend: the only place that says `redis::`.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use redis::{FromRedisValue, Script, Value, from_redis_value};
+use redis::{FromRedisValue, Value, from_redis_value};
 
 use crate::{
     backend::{
         Backend, Begin, CacheError, End, Fill, Lease, LeaseAsk, Put, PutReply, Reply, Seen, Server,
-        journal,
     },
     clock::{Clock, Random},
     codec::Format,
-    error::{Error, Result},
+    error::Result,
     key::{Keyspace, Slot, Topology},
 };
 
+mod call;
 mod connection;
 mod entries;
+mod journal;
+#[cfg(feature = "conformance")]
+mod plant;
 mod scripts;
+mod server;
 
+use call::Call;
 use connection::Connection;
-use scripts::{Call, Scripts};
-
-/// Older servers lack commands that the scripts use.
-const VERSION_MIN: (u32, u32) = (6, 2);
+use scripts::{Scripts, Step};
+use server::Nature;
 
 /// A Redis server.
 #[derive(Debug)]
@@ -34,55 +37,36 @@ pub(crate) struct RedisBackend {
     topology: Topology,
 }
 
+/// What is done only where a test says so, and what is not.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowed {
+    pub(crate) cluster: bool,
+    pub(crate) functions: bool,
+}
+
 impl RedisBackend {
     /// Connects, and looks whether the server is one that this crate can use.
     pub(crate) async fn connect(
         url: &str,
         timeout: Duration,
         connect_timeout: Duration,
-        accept_cluster: bool,
+        allowed: Allowed,
         (clock, random): (Clock, Random),
     ) -> Result<Self> {
         let connection = Connection::new(url, timeout, connect_timeout, clock, random)?;
-        let mut backend =
-            Self { connection, scripts: Scripts::new(), topology: Topology::Standalone };
-        backend.connection.open().await.map_err(CacheError::into_error)?;
-        let facts = backend.info().await.map_err(CacheError::into_error)?;
-        let version = facts.get("redis_version").map_or("", String::as_str);
-        if parse_version(version).is_some_and(|found| found < VERSION_MIN) {
-            return Err(Error::configuration(format!(
-                "Redis {version} is too old: use 6.2 or newer"
-            )));
+        connection.open().await.map_err(CacheError::into_error)?;
+        let Nature { topology, has_functions } =
+            server::nature(&connection, allowed.cluster).await?;
+        let scripts = Scripts::new();
+        if has_functions && allowed.functions {
+            scripts.use_functions();
         }
-        if facts.get("cluster_enabled").is_some_and(|enabled| enabled == "1") {
-            if !accept_cluster {
-                return Err(Error::configuration(
-                    "this server is in cluster mode, which is not built yet: use a standalone one",
-                ));
-            }
-            backend.topology = Topology::Cluster;
-        }
-        Ok(backend)
+        Ok(Self { connection, scripts, topology })
     }
 
-    /// The server's own description of itself.
-    async fn info(&self) -> Result<HashMap<String, String>, CacheError> {
-        let text: String = self.connection.command(&redis::cmd("INFO")).await?;
-        let line = |line: &str| {
-            line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
-        };
-        Ok(text.lines().filter_map(line).collect())
+    async fn run<T: FromRedisValue>(&self, step: Step, call: &Call) -> Result<T, CacheError> {
+        self.scripts.run(&self.connection, step, call).await
     }
-
-    async fn run<T: FromRedisValue>(&self, script: &Script, call: &Call) -> Result<T, CacheError> {
-        self.connection.script(script, &call.keys, &call.arguments).await
-    }
-}
-
-/// Major and minor version, where the text has them.
-fn parse_version(text: &str) -> Option<(u32, u32)> {
-    let mut parts = text.split('.');
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 /// What `TYPE` answers for an entry of this format.
@@ -93,10 +77,10 @@ fn key_type(format: Format) -> &'static str {
     }
 }
 
-/// A script answered what its header does not list: another release's script under the same name is
-/// impossible (scripts run by hash), so this is a server that is not Redis.
-fn unexpected(what: &str) -> CacheError {
-    CacheError::answered(format!("the script `{what}` answered something unexpected"))
+/// A step answered what its header does not list. Another release's step under the same name is
+/// impossible (names have a hash), so this is a server that is not Redis.
+fn unexpected(step: Step) -> CacheError {
+    CacheError::answered(format!("the script `{}` answered something unexpected", step.name()))
 }
 
 impl Backend for RedisBackend {
@@ -137,15 +121,15 @@ impl Backend for RedisBackend {
                 call.key(&slot.entry).key(keys.intents(slot)).key(keys.lease(slot));
                 call.argument(u8::from(*replace));
             }
-            let answers: Vec<String> = self.run(&self.scripts.lease, &call).await?;
+            let answers: Vec<String> = self.run(Step::Lease, &call).await?;
             let generation = answers.first().and_then(|text| text.parse().ok());
-            let generation = generation.ok_or_else(|| unexpected("lease"))?;
+            let generation = generation.ok_or_else(|| unexpected(Step::Lease))?;
             let lease = |answer: &String| match answer.as_str() {
                 "granted" => Ok(Lease::Granted { generation }),
                 "held" => Ok(Lease::Held),
                 "blocked" => Ok(Lease::Blocked),
                 "present" => Ok(Lease::Present),
-                _ => Err(unexpected("lease")),
+                _ => Err(unexpected(Step::Lease)),
             };
             answers.iter().skip(1).map(lease).collect()
         })
@@ -165,7 +149,7 @@ impl Backend for RedisBackend {
                 call.key(&slot.entry).key(keys.intents(slot)).key(keys.lease(slot));
                 call.argument(generation).content(content.as_ref());
             }
-            self.run(&self.scripts.fill, &call).await
+            self.run(Step::Fill, &call).await
         })
     }
 
@@ -186,16 +170,16 @@ impl Backend for RedisBackend {
             for slot in slots {
                 call.key(&slot.entry).key(keys.intents(slot)).key(keys.lease(slot));
             }
-            let answer: Vec<String> = self.run(&self.scripts.begin, &call).await?;
+            let answer: Vec<String> = self.run(Step::Begin, &call).await?;
             let number = |i: usize| {
-                answer.get(i).and_then(|n| n.parse().ok()).ok_or_else(|| unexpected("begin"))
+                answer.get(i).and_then(|n| n.parse().ok()).ok_or_else(|| unexpected(Step::Begin))
             };
             match answer.first().map(String::as_str) {
                 Some("begun") => Ok(Begin::Begun { epoch: number(1)?, generation: number(2)? }),
                 Some("fenced") => Ok(Begin::Fenced),
                 Some("dirty") => Ok(Begin::Dirty(number(1)? as usize)),
                 Some("kept") => Ok(Begin::Kept(number(1)? as usize)),
-                _ => Err(unexpected("begin")),
+                _ => Err(unexpected(Step::Begin)),
             }
         })
     }
@@ -210,7 +194,7 @@ impl Backend for RedisBackend {
                 call.key(&slot.entry).key(keys.intents(slot)).key(keys.lease(slot));
                 call.argument(token).argument(epoch).argument(generation).content(content.as_ref());
             }
-            self.run(&self.scripts.end, &call).await
+            self.run(Step::End, &call).await
         })
     }
 
@@ -222,14 +206,14 @@ impl Backend for RedisBackend {
             for Put { slot, content } in puts {
                 call.key(&slot.entry).key(keys.lease(slot)).content(content.as_ref());
             }
-            let answer: Vec<String> = self.run(&self.scripts.put, &call).await?;
+            let answer: Vec<String> = self.run(Step::Put, &call).await?;
             let numbers: Option<Vec<u64>> = answer.iter().skip(1).map(|n| n.parse().ok()).collect();
             match (answer.first().map(String::as_str), numbers) {
                 (Some("written"), Some(versions)) => Ok(PutReply::Written(versions)),
                 (Some("dirty"), Some(index)) if index.len() == 1 => {
                     Ok(PutReply::Dirty(index[0] as usize))
                 }
-                _ => Err(unexpected("put")),
+                _ => Err(unexpected(Step::Put)),
             }
         })
     }
@@ -240,7 +224,7 @@ impl Backend for RedisBackend {
             for slot in slots {
                 call.key(&slot.entry).key(keys.lease(slot));
             }
-            self.run(&self.scripts.evict, &call).await
+            self.run(Step::Evict, &call).await
         })
     }
 
@@ -255,20 +239,12 @@ impl Backend for RedisBackend {
             for (name, value) in facts {
                 call.argument(name).argument(value);
             }
-            self.run(&self.scripts.register, &call).await
+            self.run(Step::Register, &call).await
         })
     }
 
     fn server(&self) -> Reply<'_, Server> {
-        Box::pin(async move {
-            let mut facts = self.info().await?;
-            let mut take = |name: &str| facts.remove(name).unwrap_or_default();
-            Ok(Server {
-                version: take("redis_version"),
-                eviction_policy: take("maxmemory_policy"),
-                ..Server::default()
-            })
-        })
+        Box::pin(server::facts(&self.connection))
     }
 
     fn topology(&self) -> Topology {
@@ -277,7 +253,7 @@ impl Backend for RedisBackend {
 
     #[cfg(feature = "conformance")]
     fn plant<'a>(&'a self, key: &'a str, raw: crate::codec::Raw) -> Reply<'a, ()> {
-        Box::pin(entries::plant(&self.connection, key, raw))
+        Box::pin(plant::entry(&self.connection, key, raw))
     }
 
     #[cfg(feature = "conformance")]
@@ -287,20 +263,7 @@ impl Backend for RedisBackend {
         partition: u32,
         meta: crate::backend::Meta,
     ) -> Reply<'a, ()> {
-        use crate::backend::Meta;
-        let mut command = match meta {
-            Meta::Generation(_) => redis::cmd("SET"),
-            Meta::Home(_) | Meta::Epoch(_) => redis::cmd("HSET"),
-        };
-        match meta {
-            Meta::Home(home) => command.arg(keys.meta(partition)).arg("home").arg(home),
-            Meta::Epoch(epoch) => command.arg(keys.meta(partition)).arg("epoch").arg(epoch),
-            Meta::Generation(generation) => command.arg(keys.generation(partition)).arg(generation),
-        };
-        Box::pin(async move {
-            let _: Value = self.connection.command(&command).await?;
-            Ok(())
-        })
+        Box::pin(plant::meta(&self.connection, keys, partition, meta))
     }
 
     #[cfg(feature = "conformance")]
@@ -309,8 +272,7 @@ impl Backend for RedisBackend {
         keys: &'a Keyspace,
         incident: crate::backend::Incident,
     ) -> Reply<'a, ()> {
-        let _ = (keys, incident);
-        unbuilt()
+        Box::pin(plant::incident(&self.connection, keys, incident))
     }
 }
 
@@ -318,65 +280,4 @@ impl Backend for RedisBackend {
 fn convert<T: FromRedisValue>(value: Value) -> Result<T, CacheError> {
     from_redis_value(value)
         .map_err(|_| CacheError::answered("Redis answered a value of another type than expected"))
-}
-
-impl crate::backend::JournalBackend for RedisBackend {
-    fn append<'a>(
-        &'a self,
-        _: &'a Keyspace,
-        _: journal::Append<'a>,
-    ) -> Reply<'a, journal::Appended> {
-        unbuilt()
-    }
-    fn meta<'a>(&'a self, _: &'a Keyspace, _: u32) -> Reply<'a, journal::Meta> {
-        unbuilt()
-    }
-    fn backlog<'a>(&'a self, _: &'a Keyspace) -> Reply<'a, Vec<(String, u32, u64)>> {
-        unbuilt()
-    }
-    fn claim<'a>(
-        &'a self,
-        _: &'a Keyspace,
-        _: u32,
-        _: &'a str,
-        _: Duration,
-    ) -> Reply<'a, Option<journal::Meta>> {
-        unbuilt()
-    }
-    fn release<'a>(&'a self, _: &'a Keyspace, _: u32, _: &'a str) -> Reply<'a, ()> {
-        unbuilt()
-    }
-    fn records<'a>(
-        &'a self,
-        _: &'a Keyspace,
-        _: u32,
-        _: u64,
-        _: usize,
-        _: usize,
-    ) -> Reply<'a, Vec<journal::JournalRecord>> {
-        unbuilt()
-    }
-    fn acknowledge<'a>(
-        &'a self,
-        _: &'a Keyspace,
-        _: journal::Acknowledgement<'a>,
-    ) -> Reply<'a, journal::Acknowledged> {
-        unbuilt()
-    }
-    fn ticket<'a>(&'a self, _: &'a Keyspace, _: u32, _: &'a str) -> Reply<'a, journal::Meta> {
-        unbuilt()
-    }
-    fn repair<'a>(
-        &'a self,
-        _: &'a Keyspace,
-        _: journal::Repair<'a>,
-    ) -> Reply<'a, journal::Repaired> {
-        unbuilt()
-    }
-    fn seal<'a>(&'a self, _: &'a Keyspace, _: u32, _: u64) -> Reply<'a, Option<u64>> {
-        unbuilt()
-    }
-}
-fn unbuilt<'a, T: Send + 'a>() -> Reply<'a, T> {
-    Box::pin(std::future::ready(Err(CacheError::answered("not built"))))
 }

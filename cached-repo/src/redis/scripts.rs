@@ -1,80 +1,242 @@
-//! The server-side scripts and how their arguments are laid out; each script's header says the rest.
+//! The server-side steps, run as functions of a library or as scripts, whichever the server allows.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
-use redis::Script;
+use redis::{
+    Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Script, ServerErrorKind,
+    aio::MultiplexedConnection,
+};
+use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{backend::Content, codec::Body};
+use super::{call::Call, connection::Connection};
+use crate::backend::CacheError;
 
-/// Every script, ready to run by its hash.
-pub(super) struct Scripts {
-    pub(super) lease: Script,
-    pub(super) fill: Script,
-    pub(super) begin: Script,
-    pub(super) end: Script,
-    pub(super) put: Script,
-    pub(super) evict: Script,
-    pub(super) register: Script,
+/// One atomic step on the server; the header of its file says the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Lease,
+    Fill,
+    Begin,
+    End,
+    Put,
+    Evict,
+    Register,
+    Append,
+    Meta,
+    Claim,
+    Release,
+    Acknowledge,
+    Ticket,
+    Repair,
+    Seal,
 }
 
+/// What a function may do, as the server is told.
+const READS: &str = "{ 'no-writes' }";
+/// Steps that make room, or recover, run where memory is used up. A script may do so because its first
+/// command needs none.
+const MAKES_ROOM: &str = "{ 'allow-oom' }";
+const WRITES: &str = "{}";
+
 const PRELUDE: &str = include_str!("scripts/prelude.lua");
+/// Between the prelude and a step.
+const START: &str = "start(ARGV)";
+
+impl Step {
+    const ALL: [Step; 15] = [
+        Step::Lease,
+        Step::Fill,
+        Step::Begin,
+        Step::End,
+        Step::Put,
+        Step::Evict,
+        Step::Register,
+        Step::Append,
+        Step::Meta,
+        Step::Claim,
+        Step::Release,
+        Step::Acknowledge,
+        Step::Ticket,
+        Step::Repair,
+        Step::Seal,
+    ];
+
+    /// Name, text, flags.
+    const fn source(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Step::Lease => ("lease", include_str!("scripts/lease.lua"), WRITES),
+            Step::Fill => ("fill", include_str!("scripts/fill.lua"), WRITES),
+            Step::Begin => ("begin", include_str!("scripts/begin.lua"), MAKES_ROOM),
+            Step::End => ("end", include_str!("scripts/end.lua"), MAKES_ROOM),
+            Step::Put => ("put", include_str!("scripts/put.lua"), WRITES),
+            Step::Evict => ("evict", include_str!("scripts/evict.lua"), MAKES_ROOM),
+            Step::Register => ("register", include_str!("scripts/register.lua"), WRITES),
+            Step::Append => ("append", include_str!("scripts/append.lua"), WRITES),
+            Step::Meta => ("meta", include_str!("scripts/meta.lua"), READS),
+            Step::Claim => ("claim", include_str!("scripts/claim.lua"), MAKES_ROOM),
+            Step::Release => ("release", include_str!("scripts/release.lua"), MAKES_ROOM),
+            Step::Acknowledge => {
+                ("acknowledge", include_str!("scripts/acknowledge.lua"), MAKES_ROOM)
+            }
+            Step::Ticket => ("ticket", include_str!("scripts/ticket.lua"), MAKES_ROOM),
+            Step::Repair => ("repair", include_str!("scripts/repair.lua"), MAKES_ROOM),
+            Step::Seal => ("seal", include_str!("scripts/seal.lua"), WRITES),
+        }
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        self.source().0
+    }
+}
+
+/// All steps, ready to run.
+pub(super) struct Scripts {
+    /// In the order of [`Step::ALL`]: the function's name, and the script.
+    steps: Vec<(String, Script)>,
+    library: String,
+    /// Whether the server takes functions, as far as is known.
+    functions: AtomicBool,
+}
 
 impl Scripts {
     pub(super) fn new() -> Self {
-        let script = |body: &str| Script::new(&format!("{PRELUDE}\n{body}"));
-        Self {
-            lease: script(include_str!("scripts/lease.lua")),
-            fill: script(include_str!("scripts/fill.lua")),
-            begin: script(include_str!("scripts/begin.lua")),
-            end: script(include_str!("scripts/end.lua")),
-            put: script(include_str!("scripts/put.lua")),
-            evict: script(include_str!("scripts/evict.lua")),
-            register: script(include_str!("scripts/register.lua")),
+        let bodies: String = Step::ALL.iter().map(|step| step.source().1).collect();
+        // Libraries and functions of several releases stand side by side on a server.
+        let release = format!("{:08x}", xxh3_64((PRELUDE.to_owned() + &bodies).as_bytes()) as u32);
+        let mut library = format!("#!lua name=cached_repo_{release}\n{PRELUDE}\n");
+        let mut steps = Vec::with_capacity(Step::ALL.len());
+        for step in Step::ALL {
+            let (name, body, flags) = step.source();
+            let function = format!("{name}_{release}");
+            library += &format!(
+                "redis.register_function{{ function_name = '{function}', flags = {flags},\n\
+                 callback = function(KEYS, ARGV)\n{START}\n{body}\nend }}\n"
+            );
+            let script = Script::new(&format!("{PRELUDE}\n{START}\n{body}"));
+            steps.push((function, script));
+        }
+        Self { steps, library, functions: AtomicBool::new(false) }
+    }
+
+    /// Uses functions until the server refuses them.
+    pub(super) fn use_functions(&self) {
+        self.functions.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) async fn run<T: FromRedisValue>(
+        &self,
+        connection: &Connection,
+        step: Step,
+        call: &Call,
+    ) -> Result<T, CacheError> {
+        let (function, script) = &self.steps[step as usize];
+        let send = async |mut connection: MultiplexedConnection| {
+            if self.functions.load(Ordering::Relaxed)
+                && let Some(answer) = self.function(&mut connection, function, call).await
+            {
+                return answer;
+            }
+            invocation(script, call).invoke_async(&mut connection).await
+        };
+        connection.call(send).await
+    }
+
+    /// Runs a function, and loads the library where the server does not know it. Answers nothing where
+    /// the script has to be run instead.
+    async fn function<T: FromRedisValue>(
+        &self,
+        connection: &mut MultiplexedConnection,
+        function: &str,
+        call: &Call,
+    ) -> Option<RedisResult<T>> {
+        let command = fcall(function, call);
+        match command.query_async(connection).await {
+            Err(error) if says(&error, "Function not found") => {}
+            Err(error) if is_refusal(&error) => return self.give_up(),
+            answer => return Some(answer),
+        }
+        let loading = redis::cmd("FUNCTION").arg("LOAD").arg(&self.library).clone();
+        match loading.query_async::<()>(connection).await {
+            Ok(()) => Some(command.query_async(connection).await),
+            // Another client was faster.
+            Err(error) if says(&error, "already exists") => {
+                Some(command.query_async(connection).await)
+            }
+            Err(error) if is_refusal(&error) || is_response(&error) => self.give_up(),
+            // Loading needs memory or a disk, running may not.
+            Err(error) if ["OOM", "MISCONF"].contains(&error.code().unwrap_or_default()) => None,
+            Err(error) => Some(Err(error)),
         }
     }
+
+    /// Runs scripts from now on.
+    fn give_up<T>(&self) -> Option<T> {
+        self.functions.store(false, Ordering::Relaxed);
+        None
+    }
+}
+
+fn fcall(function: &str, call: &Call) -> Cmd {
+    let mut command = redis::cmd("FCALL");
+    command.arg(function).arg(call.keys.len()).arg(&call.keys);
+    for argument in &call.arguments {
+        command.arg(argument);
+    }
+    command
+}
+
+fn invocation<'a>(script: &'a Script, call: &Call) -> redis::ScriptInvocation<'a> {
+    let mut invocation = script.prepare_invoke();
+    for key in &call.keys {
+        invocation.key(key);
+    }
+    for argument in &call.arguments {
+        invocation.arg(argument);
+    }
+    invocation
+}
+
+/// Whether the server does not let this client use functions: it has none, or permission is lacking.
+fn is_refusal(error: &RedisError) -> bool {
+    error.code() == Some("NOPERM") || says(error, "unknown command")
+}
+
+fn says(error: &RedisError, words: &str) -> bool {
+    is_response(error) && error.detail().is_some_and(|detail| detail.contains(words))
+}
+
+/// Whether the server's answer begins with a plain `ERR`.
+fn is_response(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError)
 }
 
 impl fmt::Debug for Scripts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the text of seven scripts.
+        // Not the text of all the scripts.
         f.write_str("Scripts")
     }
 }
 
-/// The keys and arguments of one call.
-#[derive(Debug, Default)]
-pub(super) struct Call {
-    pub(super) keys: Vec<String>,
-    pub(super) arguments: Vec<Vec<u8>>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Call {
-    pub(super) fn key(&mut self, key: impl Into<String>) -> &mut Self {
-        self.keys.push(key.into());
-        self
-    }
-
-    pub(super) fn argument(&mut self, argument: impl ToString) -> &mut Self {
-        self.arguments.push(argument.to_string().into_bytes());
-        self
-    }
-
-    /// What `next_content` of the prelude reads.
-    pub(super) fn content(&mut self, content: Option<&Content<'_>>) -> &mut Self {
-        let Some(content) = content else { return self.argument("") };
-        let ttl_ms = content.ttl.map_or(0, |ttl| ttl.as_millis().max(1));
-        self.argument(content.state.letter()).argument(content.stamp).argument(ttl_ms);
-        match content.body {
-            Body::Text(text) => {
-                self.argument("text").argument(1).argument(text);
-            }
-            Body::Fields(fields) => {
-                self.argument("fields").argument(2 * fields.len());
-                for (name, value) in fields {
-                    self.argument(name).arguments.push(value.clone());
-                }
-            }
+    #[test]
+    fn steps_stand_where_they_are_looked_up() {
+        for (i, step) in Step::ALL.into_iter().enumerate() {
+            assert_eq!(step as usize, i, "{}", step.name());
         }
-        self
+    }
+
+    #[test]
+    fn a_release_has_names_of_its_own() {
+        let scripts = Scripts::new();
+        let name = scripts.library.lines().next().unwrap();
+        let release = name.strip_prefix("#!lua name=cached_repo_").unwrap();
+        assert_eq!(release.len(), 8);
+        assert!(scripts.steps.iter().all(|(function, _)| function.ends_with(release)));
     }
 }

@@ -39,7 +39,10 @@ impl Trouble {
 
 impl From<CacheError> for Trouble {
     fn from(error: CacheError) -> Self {
-        Self::Passing(error.to_string())
+        match error.is_retryable() {
+            true => Self::Passing(error.to_string()),
+            false => Self::Lasting(error.to_string()),
+        }
     }
 }
 

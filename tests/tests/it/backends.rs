@@ -15,6 +15,12 @@ async fn redis_conforms() {
 }
 
 #[tokio::test]
+async fn redis_without_functions_conforms() {
+    let builder = Cache::builder().namespace(isolate::unique("backend")).refuse_functions();
+    builder.connect(&servers::redis_url()).await.unwrap().check_conformance().await;
+}
+
+#[tokio::test]
 async fn a_node_in_cluster_mode_conforms() {
     let builder = Cache::builder().namespace(isolate::unique("backend")).accept_cluster();
     let cache = builder.connect(&servers::redis_cluster_url()).await.unwrap();

@@ -163,7 +163,8 @@ impl<'a> Desk<'a> {
         (retention, retained_bytes): (Duration, u64),
     ) -> u64 {
         let keys: Vec<String> = settled.iter().map(|(id, ..)| self.slot(id).entry).collect();
-        let settle = |(entry, &(_, version, fate)): (_, &(_, _, _))| Settled { entry, version, fate };
+        let settle =
+            |(entry, &(_, version, fate)): (_, &(_, _, _))| Settled { entry, version, fate };
         let settled: Vec<_> = keys.iter().map(String::as_str).zip(settled).map(settle).collect();
         let acknowledgement = Acknowledgement {
             partition: 0,

@@ -9,8 +9,9 @@
 -- fill between the removal of the entry and the token.
 
 local token, hold = next_argument(), tonumber(next_argument())
+local now = now_ms()
 local home = redis.call('HGET', KEYS[1], 'home')
-if home and home ~= redis.call('INFO', 'server'):match('run_id:(%x+)') then
+if home and home ~= server_id(now) then
   return { 'fenced' }
 end
 for i = 3, #KEYS, 3 do
@@ -21,7 +22,6 @@ for i = 3, #KEYS, 3 do
     return { 'dirty', (i - 3) / 3 }
   end
 end
-local now = now_ms()
 for i = 3, #KEYS, 3 do
   local entry, intents, lease = KEYS[i], KEYS[i + 1], KEYS[i + 2]
   redis.call('ZREM', intents, token)

@@ -4,6 +4,8 @@
 -- ARGV: none of its own.
 -- Returns: nothing.
 -- Atomic because: it is part of the script that it precedes.
+--
+-- In a function library it runs once, when the library is loaded; as part of a script, at each call.
 
 -- Server time in milliseconds.
 local function now_ms()
@@ -11,19 +13,38 @@ local function now_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- The letter of the entry's state ('-' without an envelope) and its type; nil without an entry.
-local function state_of(key)
+-- Which server this is: the process, and the replication history that a promoted replica begins. A
+-- library remembers it for a moment, as INFO is slow.
+local server, asked_at
+local function server_id(now)
+  if not server or now < asked_at or now - asked_at >= 250 then
+    local run = redis.call('INFO', 'server'):match('run_id:(%x+)')
+    local history = redis.call('INFO', 'replication'):match('master_replid:(%x+)')
+    server, asked_at = assert(run and history and run .. '/' .. history, 'INFO lacks run_id'), now
+  end
+  return server
+end
+
+-- The beginning of the entry's envelope ('' without one), to its version at least, and the entry's
+-- type; nil without an entry.
+local function head_of(key)
   local kind = redis.call('TYPE', key).ok
   if kind == 'none' then
     return nil
   end
-  local letter
+  local head
   if kind == 'string' then
-    letter = redis.call('GETRANGE', key, 0, 9):match('^{"_cr":"1(%a)')
+    head = redis.call('GETRANGE', key, 0, 25):match('^{"_cr":"(1%a.*)')
   elseif kind == 'hash' then
-    letter = (redis.call('HGET', key, '_cr') or ''):match('^1(%a)')
+    head = (redis.call('HGET', key, '_cr') or ''):match('^1%a.*')
   end
-  return letter or '-', kind
+  return head or '', kind
+end
+
+-- The letter of the entry's state ('-' without an envelope) and its type; nil without an entry.
+local function state_of(key)
+  local head, kind = head_of(key)
+  return head and (head:match('^1(%a)') or '-'), kind
 end
 
 -- Kept, dirty, tombstone: entries that hold what the store does not.
@@ -49,11 +70,14 @@ local function live_intents(key, now)
   return live
 end
 
--- Reads arguments one by one.
-local position = 0
+-- Reads the arguments of this call one by one.
+local arguments, position
+local function start(given)
+  arguments, position = given, 0
+end
 local function next_argument()
   position = position + 1
-  return ARGV[position]
+  return arguments[position]
 end
 
 -- The content of an entry: state letter ('' for none), stamp, time to live in ms (0 for ever),
@@ -88,9 +112,91 @@ local function write_entry(key, content, version, generation)
     end
   else
     redis.call('UNLINK', key)
-    redis.call('HSET', key, '_cr', envelope, unpack(content.values))
+    redis.call('HSET', key, '_cr', envelope)
+    -- A call takes some thousand values.
+    for i = 1, #content.values, 1000 do
+      redis.call('HSET', key, unpack(content.values, i, math.min(i + 999, #content.values)))
+    end
     if content.ttl > 0 then
       redis.call('PEXPIRE', key, content.ttl)
     end
   end
+end
+
+-- A number as Redis keeps it. Lua writes large ones with an exponent.
+local function number(text)
+  return tonumber(text or 0)
+end
+local function text_of(value)
+  return string.format('%d', value)
+end
+
+-- What is known of a partition. A client gets the first of these.
+local FIELDS = {
+  'home', 'journal', 'epoch', 'clk', 'acked', 'trimmed', 'count', 'bytes', 'acked_count',
+  'acked_bytes', 'sealed', 'ticket', 'mark_id', 'mark_at', 'mark_bytes',
+}
+local SHOWN = 11
+
+-- For a client: '' for what is missing, and the server that answers at the end.
+local function shown_meta(key, now)
+  local values = redis.call('HMGET', key, unpack(FIELDS, 1, SHOWN))
+  for i = 1, SHOWN do
+    values[i] = values[i] or ''
+  end
+  values[SHOWN + 1] = server_id(now)
+  return values
+end
+
+-- For a script: texts by name, false for what is missing.
+local function meta_of(key)
+  local meta, values = {}, redis.call('HMGET', key, unpack(FIELDS))
+  for i = 1, #FIELDS do
+    meta[FIELDS[i]] = values[i]
+  end
+  return meta
+end
+
+-- The value of a field of a journal's record, as a range command answers it.
+local function field_of(record, name)
+  local fields = record[2]
+  for i = 1, #fields, 2 do
+    if fields[i] == name then
+      return fields[i + 1]
+    end
+  end
+  return nil
+end
+
+local function version_of(record)
+  return record[1]:match('^%d+')
+end
+
+-- How many records and bytes of data were appended up to a position, and the version of the first
+-- record above it. Where there is none, they are all that ever were.
+local function standing_at(journal, position, meta)
+  local page = redis.call('XRANGE', journal, text_of(position) .. '-0', '+', 'COUNT', 2)
+  local first = page[1]
+  if not first then
+    return number(meta.count), number(meta.bytes), nil
+  end
+  local count, bytes = number(field_of(first, 'count')), number(field_of(first, 'bytes'))
+  if number(version_of(first)) == position then
+    return count, bytes, page[2] and version_of(page[2])
+  end
+  return count - 1, bytes - #(field_of(first, 'data') or ''), version_of(first)
+end
+
+-- Says in the backlog which record is the oldest that is not drained, if there is one.
+local function enlist(backlog, member, oldest)
+  if oldest then
+    redis.call('ZADD', backlog, oldest, member)
+  else
+    redis.call('ZREM', backlog, member)
+  end
+end
+
+-- Removes the records up to a version.
+local function trim(journal, version)
+  redis.call('XTRIM', journal, 'MINID', text_of(version + 1) .. '-0')
 end

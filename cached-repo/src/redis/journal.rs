@@ -1,0 +1,306 @@
+//! The journals: each call is one server-side step, but for the reading of records.
+
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+
+use super::{RedisBackend, call::Call, scripts::Step, unexpected};
+use crate::{
+    backend::{
+        CacheError, Reply,
+        journal::{
+            Acknowledged, Acknowledgement, Append, Appended, Fate, JournalBackend, JournalRecord,
+            Meta, Repair, Repaired,
+        },
+    },
+    codec::Body,
+    key::{Keyspace, Topology},
+};
+
+/// So many records are asked for at a time.
+const PAGE_MAX: usize = 64;
+
+impl JournalBackend for RedisBackend {
+    fn append<'a>(&'a self, keys: &'a Keyspace, append: Append<'a>) -> Reply<'a, Appended> {
+        Box::pin(async move {
+            let call = append_call(keys, &append)?;
+            let answer: Vec<String> = self.run(Step::Append, &call).await?;
+            appended(&answer).ok_or_else(|| unexpected(Step::Append))
+        })
+    }
+
+    fn meta<'a>(&'a self, keys: &'a Keyspace, partition: u32) -> Reply<'a, Meta> {
+        Box::pin(async move {
+            let mut call = Call::default();
+            call.key(keys.meta(partition));
+            let answer: Vec<String> = self.run(Step::Meta, &call).await?;
+            meta(answer).ok_or_else(|| unexpected(Step::Meta))
+        })
+    }
+
+    fn backlog<'a>(&'a self, keys: &'a Keyspace) -> Reply<'a, Vec<(String, u32, u64)>> {
+        Box::pin(async move {
+            let partitions = match keys.topology() {
+                Topology::Standalone => 1,
+                Topology::Cluster => keys.partitions(),
+            };
+            let ask = async |partition| {
+                let mut command = redis::cmd("ZRANGE");
+                command.arg(keys.backlog(partition)).arg(0).arg(-1).arg("WITHSCORES");
+                self.connection.command::<Vec<(String, f64)>>(&command).await
+            };
+            let found = try_join_all((0..partitions).map(ask)).await?;
+            let parse = |(member, version): (String, f64)| {
+                let (prefix, partition) = Keyspace::parse_member(&member)?;
+                Some((prefix.to_owned(), partition, version as u64))
+            };
+            Ok(found.into_iter().flatten().filter_map(parse).collect())
+        })
+    }
+
+    fn claim<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        partition: u32,
+        token: &'a str,
+        hold: Duration,
+    ) -> Reply<'a, Option<Meta>> {
+        Box::pin(async move {
+            let mut call = Call::default();
+            call.key(keys.meta(partition)).key(keys.claim(partition));
+            call.argument(token).argument(hold.as_millis().max(1));
+            let answer: Option<Vec<String>> = self.run(Step::Claim, &call).await?;
+            let Some(answer) = answer else { return Ok(None) };
+            meta(answer).map(Some).ok_or_else(|| unexpected(Step::Claim))
+        })
+    }
+
+    fn release<'a>(&'a self, keys: &'a Keyspace, partition: u32, token: &'a str) -> Reply<'a, ()> {
+        Box::pin(async move {
+            let mut call = Call::default();
+            call.key(keys.claim(partition)).argument(token);
+            let _: u64 = self.run(Step::Release, &call).await?;
+            Ok(())
+        })
+    }
+
+    fn records<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        partition: u32,
+        after: u64,
+        count: usize,
+        bytes: usize,
+    ) -> Reply<'a, Vec<JournalRecord>> {
+        Box::pin(async move {
+            let (mut records, mut size) = (Vec::<JournalRecord>::new(), 0);
+            while records.len() < count {
+                let after = records.last().map_or(after, |record| record.version);
+                let asked = PAGE_MAX.min(count - records.len());
+                let page = self.page(keys, partition, after, asked).await?;
+                let is_last = page.len() < asked;
+                for record in page {
+                    size += record.data.len();
+                    records.push(record);
+                    if size >= bytes {
+                        return Ok(records);
+                    }
+                }
+                if is_last {
+                    break;
+                }
+            }
+            Ok(records)
+        })
+    }
+
+    fn acknowledge<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        acknowledgement: Acknowledgement<'a>,
+    ) -> Reply<'a, Acknowledged> {
+        Box::pin(async move {
+            let call = acknowledge_call(keys, &acknowledgement);
+            let left: String = self.run(Step::Acknowledge, &call).await?;
+            let left = left.parse().map_err(|_| unexpected(Step::Acknowledge))?;
+            Ok(Acknowledged { left })
+        })
+    }
+
+    fn ticket<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        partition: u32,
+        ticket: &'a str,
+    ) -> Reply<'a, Meta> {
+        Box::pin(async move {
+            let mut call = Call::default();
+            call.key(keys.meta(partition)).argument(ticket);
+            let answer: Vec<String> = self.run(Step::Ticket, &call).await?;
+            meta(answer).ok_or_else(|| unexpected(Step::Ticket))
+        })
+    }
+
+    fn repair<'a>(&'a self, keys: &'a Keyspace, repair: Repair<'a>) -> Reply<'a, Repaired> {
+        Box::pin(async move {
+            let Repair { partition, ticket, epoch, settled, journal, last_id } = repair;
+            let mut call = Call::default();
+            call.key(keys.meta(partition)).key(keys.generation(partition));
+            call.key(keys.journal(partition)).key(keys.backlog(partition));
+            call.argument(ticket).argument(epoch).argument(settled);
+            call.argument(journal).argument(last_id).argument(keys.member(partition));
+            let answer: Vec<String> = self.run(Step::Repair, &call).await?;
+            let number = answer.get(1).and_then(|text| text.parse().ok());
+            match (answer.first().map(String::as_str), number) {
+                (Some("overtaken"), None) => Ok(Repaired::Overtaken),
+                (Some("kept"), Some(left)) => Ok(Repaired::Kept { left }),
+                (Some("replaced"), Some(discarded)) => Ok(Repaired::Replaced { discarded }),
+                _ => Err(unexpected(Step::Repair)),
+            }
+        })
+    }
+
+    fn seal<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        partition: u32,
+        epoch: u64,
+    ) -> Reply<'a, Option<u64>> {
+        Box::pin(async move {
+            let mut call = Call::default();
+            call.key(keys.meta(partition)).argument(epoch);
+            let answer: Option<String> = self.run(Step::Seal, &call).await?;
+            answer.map(|text| text.parse().map_err(|_| unexpected(Step::Seal))).transpose()
+        })
+    }
+}
+
+/// A stream's entry: id, fields.
+type StreamEntry = (String, Vec<(String, Vec<u8>)>);
+
+impl RedisBackend {
+    async fn page(
+        &self,
+        keys: &Keyspace,
+        partition: u32,
+        after: u64,
+        count: usize,
+    ) -> Result<Vec<JournalRecord>, CacheError> {
+        let mut command = redis::cmd("XRANGE");
+        command.arg(keys.journal(partition)).arg(format!("({after}-0")).arg("+");
+        let entries: Vec<StreamEntry> =
+            self.connection.command(command.arg("COUNT").arg(count)).await?;
+        entries.into_iter().map(record).collect()
+    }
+}
+
+fn record((id, fields): StreamEntry) -> Result<JournalRecord, CacheError> {
+    let (mut op, mut data, mut schema, mut entry) = (None, None, None, None);
+    for (name, value) in fields {
+        match name.as_str() {
+            "op" => op = String::from_utf8(value).ok(),
+            "data" => data = Some(value),
+            "schema" => schema = String::from_utf8(value).ok(),
+            "entry" => entry = String::from_utf8(value).ok(),
+            _ => {}
+        }
+    }
+    let version = id.strip_suffix("-0").and_then(|version| version.parse().ok());
+    match (version, entry, op, data, schema) {
+        (Some(version), Some(entry), Some(op), Some(data), Some(schema)) => {
+            Ok(JournalRecord { version, entry, op, data, schema })
+        }
+        _ => Err(CacheError::answered(format!("the journal's record {id} is malformed"))),
+    }
+}
+
+fn append_call(keys: &Keyspace, append: &Append<'_>) -> Result<Call, CacheError> {
+    let partition = append.partition;
+    let mut call = Call::default();
+    call.key(keys.meta(partition)).key(keys.generation(partition));
+    call.key(keys.journal(partition)).key(keys.backlog(partition));
+    call.argument(append.op_id);
+    call.argument(append.tried_above.map_or_else(String::new, |version| version.to_string()));
+    call.argument(append.bound.records).argument(append.bound.bytes);
+    call.argument(append.schema).argument(keys.member(partition));
+    for write in append.writes {
+        let slot = write.slot;
+        call.key(&slot.entry).key(keys.intents(slot)).key(keys.lease(slot));
+        call.argument(if write.deletes { 'd' } else { 'p' });
+        match (write.data, write.content.body) {
+            // The script takes it from the body, which then is sent once.
+            (None, Body::Text(_)) => call.argument(""),
+            _ => call.argument(write.data_or_body()?),
+        };
+        call.content(Some(&write.content));
+    }
+    Ok(call)
+}
+
+fn appended(answer: &[String]) -> Option<Appended> {
+    let number = |i: usize| answer.get(i)?.parse::<u64>().ok();
+    Some(match answer.first()?.as_str() {
+        "written" => Appended::Written {
+            epoch: number(1)?,
+            journal: answer.get(2)?.clone(),
+            versions: answer[3..].iter().map(|text| text.parse().ok()).collect::<Option<_>>()?,
+        },
+        "fenced" => Appended::Fenced,
+        "intended" => Appended::Intended { wait: Duration::from_millis(number(1)?) },
+        "kept" => Appended::Kept(number(1)? as usize),
+        "full" => Appended::Full,
+        _ => return None,
+    })
+}
+
+fn acknowledge_call(keys: &Keyspace, acknowledgement: &Acknowledgement<'_>) -> Call {
+    let Acknowledgement { partition, last_id, settled, retention, retained_bytes, token, hold } =
+        *acknowledgement;
+    let mut call = Call::default();
+    call.key(keys.meta(partition)).key(keys.journal(partition));
+    call.key(keys.backlog(partition)).key(keys.claim(partition));
+    call.argument(last_id).argument(retention.as_millis()).argument(retained_bytes);
+    call.argument(token).argument(hold.as_millis().max(1)).argument(keys.member(partition));
+    for settled in settled {
+        call.key(settled.entry).argument(settled.version);
+        match settled.fate {
+            Fate::Clean { ttl } if ttl.is_zero() => call.argument(0),
+            Fate::Clean { ttl } => call.argument(ttl.as_millis().max(1)),
+            Fate::Drop => call.argument(""),
+        };
+    }
+    call
+}
+
+/// What `shown_meta` of the prelude answers.
+fn meta(answer: Vec<String>) -> Option<Meta> {
+    let [
+        home,
+        journal,
+        epoch,
+        clock,
+        acked,
+        trimmed_to,
+        count,
+        bytes,
+        acked_count,
+        acked_bytes,
+        sealed,
+        server,
+    ]: [String; 12] = answer.try_into().ok()?;
+    let number = |text: String| if text.is_empty() { Some(0) } else { text.parse().ok() };
+    Some(Meta {
+        server,
+        home,
+        journal,
+        epoch: number(epoch)?,
+        clock: number(clock)?,
+        acked: number(acked)?,
+        trimmed_to: number(trimmed_to)?,
+        count: number(count)?,
+        bytes: number(bytes)?,
+        acked_count: number(acked_count)?,
+        acked_bytes: number(acked_bytes)?,
+        sealed: !sealed.is_empty(),
+    })
+}

@@ -1,0 +1,80 @@
+-- Cleans the entries of writes that the store has committed, moves the position, trims (D.7).
+--
+-- KEYS: meta of the partition, journal, backlog, claim, then the entries.
+-- ARGV: last version that is committed, retention in ms, most bytes to retain, token of the claim,
+--   its hold in ms, member of the backlog, then for each entry: version, time to live in ms ('0':
+--   it is removed if it is a tombstone; '': it is dropped).
+-- Returns: how many records are left to drain (text).
+-- Atomic because: an entry must not become dirty again between the look at its version and its
+-- cleaning, and the claim must not be given back behind a record that was just appended.
+
+local meta_key, journal, backlog, claim = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local last_id = tonumber(next_argument())
+local retention, retained_bytes = tonumber(next_argument()), tonumber(next_argument())
+local token, hold, member = next_argument(), next_argument(), next_argument()
+local meta = meta_of(meta_key)
+if not meta.home then
+  return '0'
+end
+
+local function settle(key, version, ttl)
+  local head, kind = head_of(key)
+  local state = head and head:match('^1([dt])')
+  local found = state and number(tonumber(head:sub(3, 18), 16))
+  if not state or found > version then
+    return
+  end
+  if found < version or ttl == '' or ttl == '0' then
+    redis.call('UNLINK', key)
+    return
+  end
+  local letter = state == 'd' and 'c' or 'n'
+  if kind == 'string' then
+    redis.call('SETRANGE', key, 9, letter)
+  else
+    redis.call('HSET', key, '_cr', '1' .. letter .. head:sub(3))
+  end
+  redis.call('PEXPIRE', key, ttl)
+end
+
+-- Where memory is used up, a script may write if its first command is one that cannot need more.
+local trimmed = number(meta.trimmed)
+trim(journal, trimmed)
+for i = 5, #KEYS do
+  settle(KEYS[i], tonumber(next_argument()), next_argument())
+end
+
+local acked = math.max(number(meta.acked), last_id)
+local acked_count, acked_bytes, oldest = standing_at(journal, acked, meta)
+local left = number(meta.count) - acked_count
+local changes = {
+  'acked', text_of(acked), 'acked_count', text_of(acked_count), 'acked_bytes', text_of(acked_bytes),
+}
+local function change(name, value)
+  changes[#changes + 1] = name
+  changes[#changes + 1] = text_of(value)
+end
+if acked > trimmed then
+  local now = now_ms()
+  local is_due = meta.mark_id and (now - meta.mark_at >= retention
+    or acked_bytes - meta.mark_bytes > retained_bytes / 2)
+  if is_due then
+    trim(journal, number(meta.mark_id))
+    change('trimmed', number(meta.mark_id))
+  end
+  if is_due or not meta.mark_id then
+    change('mark_id', acked)
+    change('mark_at', now)
+    change('mark_bytes', acked_bytes)
+  end
+end
+redis.call('HSET', meta_key, unpack(changes))
+enlist(backlog, member, left > 0 and oldest)
+if redis.call('GET', claim) == token then
+  if left > 0 then
+    redis.call('PEXPIRE', claim, hold)
+  else
+    redis.call('UNLINK', claim)
+  end
+end
+return text_of(left)

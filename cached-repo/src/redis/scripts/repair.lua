@@ -1,0 +1,70 @@
+-- Ends a recovery: makes this server the journal's home (R, step 2).
+--
+-- KEYS: meta of the partition, generation of the partition, journal, backlog; and the entries that
+--   the records name, which only the journal knows.
+-- ARGV: ticket, epoch, epoch from which on a journal is up to date, journal's identity, the store's
+--   position, member of the backlog.
+-- Returns: 'overtaken' (nothing changed); 'kept', records left to drain; 'replaced', records thrown
+--   away.
+-- Atomic because: no write may be journaled between the look at the journal and its new epoch.
+
+local meta_key, generation_key, journal, backlog = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local ticket, epoch, settled = next_argument(), tonumber(next_argument()), tonumber(next_argument())
+local identity, last_id, member = next_argument(), tonumber(next_argument()), next_argument()
+local meta = meta_of(meta_key)
+if meta.ticket ~= ticket then
+  return { 'overtaken' }
+end
+local home = server_id(now_ms())
+local is_home = meta.home == home and not meta.sealed
+local is_ours = meta.home and meta.journal == identity and number(meta.epoch) >= settled
+
+-- Removes the entries of all records; tells how many are above the position.
+local function forget()
+  local above, lower = 0, '-'
+  repeat
+    local page = redis.call('XRANGE', journal, lower, '+', 'COUNT', 64)
+    for _, record in ipairs(page) do
+      local entry = field_of(record, 'entry')
+      local state = entry and state_of(entry)
+      if state == 'd' or state == 't' then
+        redis.call('UNLINK', entry)
+      end
+      if number(version_of(record)) > last_id then
+        above = above + 1
+      end
+      lower = '(' .. record[1]
+    end
+  until #page < 64
+  redis.call('UNLINK', journal)
+  return above
+end
+
+-- First a command that changes nothing, needs no memory, and refuses a key that is no journal.
+trim(journal, number(meta.trimmed))
+redis.call('ZSCORE', backlog, member)
+redis.call('HDEL', meta_key, 'ticket')
+redis.call('HSET', meta_key, 'clk', text_of(math.max(number(meta.clk), last_id)))
+local answer
+if is_home then
+  epoch = math.max(epoch, number(meta.epoch))
+  answer = { 'kept', text_of(number(meta.count) - number(meta.acked_count)) }
+else
+  redis.call('HDEL', meta_key, 'sealed', 'mark_id', 'mark_at', 'mark_bytes')
+  local acked, trimmed = math.min(number(meta.acked), last_id), number(meta.trimmed)
+  local count, bytes, acked_count, acked_bytes, oldest = number(meta.count), number(meta.bytes)
+  if is_ours then
+    acked_count, acked_bytes, oldest = standing_at(journal, acked, meta)
+    answer = { 'kept', text_of(count - acked_count) }
+  else
+    answer = { 'replaced', text_of(forget()) }
+    acked, trimmed, count, bytes, acked_count, acked_bytes = last_id, last_id, 0, 0, 0, 0
+  end
+  redis.call('HSET', meta_key, 'home', home, 'journal', identity, 'acked', text_of(acked),
+    'trimmed', text_of(trimmed), 'count', text_of(count), 'bytes', text_of(bytes),
+    'acked_count', text_of(acked_count), 'acked_bytes', text_of(acked_bytes))
+  enlist(backlog, member, count > acked_count and oldest)
+end
+redis.call('HSET', meta_key, 'epoch', text_of(epoch))
+redis.call('SET', generation_key, text_of(epoch))
+return answer

@@ -1,0 +1,88 @@
+//! What a server says of itself.
+
+use std::collections::HashMap;
+
+use super::connection::Connection;
+use crate::{
+    backend::{CacheError, Server},
+    error::{Error, Result},
+    key::Topology,
+};
+
+/// Older servers lack commands that the scripts use.
+const VERSION_MIN: (u32, u32) = (6, 2);
+/// From here on there are functions.
+const FUNCTIONS_SINCE: (u32, u32) = (7, 0);
+
+/// What the server is, for as long as it runs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Nature {
+    pub(super) topology: Topology,
+    pub(super) has_functions: bool,
+}
+
+/// Looks whether the server is one that this crate can use.
+pub(super) async fn nature(connection: &Connection, accept_cluster: bool) -> Result<Nature> {
+    let facts = info(connection).await.map_err(CacheError::into_error)?;
+    let text = facts.get("redis_version").map_or("", String::as_str);
+    let version = parse_version(text);
+    if version.is_some_and(|found| found < VERSION_MIN) {
+        return Err(Error::configuration(format!("Redis {text} is too old: use 6.2 or newer")));
+    }
+    let has_functions = version.is_some_and(|found| found >= FUNCTIONS_SINCE);
+    let topology = match facts.get("cluster_enabled").map(String::as_str) {
+        Some("1") if accept_cluster => Topology::Cluster,
+        Some("1") => {
+            return Err(Error::configuration(
+                "this server is in cluster mode, which is not built yet: use a standalone one",
+            ));
+        }
+        _ => Topology::Standalone,
+    };
+    Ok(Nature { topology, has_functions })
+}
+
+/// The facts that decide whether a repository may be built on it.
+pub(super) async fn facts(connection: &Connection) -> Result<Server, CacheError> {
+    let mut facts = info(connection).await?;
+    let failed = FAILURES.iter().find(|(name, _)| facts.get(*name).is_some_and(|v| v != "ok"));
+    let persistence_error = failed.map(|(_, what)| (*what).to_owned());
+    let aof = facts.get("aof_enabled").is_some_and(|enabled| enabled == "1");
+    let snapshots = makes_snapshots(connection).await?;
+    let mut take = |name: &str| facts.remove(name).unwrap_or_default();
+    let (version, eviction_policy) = (take("redis_version"), take("maxmemory_policy"));
+    Ok(Server { version, eviction_policy, aof, snapshots, persistence_error })
+}
+
+/// What is not `ok` has failed, and what that means.
+const FAILURES: [(&str, &str); 3] = [
+    ("aof_last_write_status", "the last write to the append-only file failed"),
+    ("aof_last_bgrewrite_status", "the last rewrite of the append-only file failed"),
+    ("rdb_last_bgsave_status", "the last snapshot failed"),
+];
+
+/// Whether there are times at which the server makes snapshots. `INFO` does not tell, and not everybody
+/// may ask for it otherwise.
+async fn makes_snapshots(connection: &Connection) -> Result<bool, CacheError> {
+    let asking = redis::cmd("CONFIG").arg("GET").arg("save").clone();
+    match connection.command::<HashMap<String, String>>(&asking).await {
+        Ok(settings) => Ok(settings.get("save").is_some_and(|times| !times.is_empty())),
+        Err(error) if error.is_ambiguous() => Err(error),
+        Err(_) => Ok(false),
+    }
+}
+
+/// The server's own description of itself.
+async fn info(connection: &Connection) -> Result<HashMap<String, String>, CacheError> {
+    let text: String = connection.command(&redis::cmd("INFO")).await?;
+    let line = |line: &str| {
+        line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+    };
+    Ok(text.lines().filter_map(line).collect())
+}
+
+/// Major and minor version, where the text has them.
+fn parse_version(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
