@@ -3,13 +3,12 @@
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use crate::{
-    backend::journal::Bound,
     cache::{Counters, Entries, Lifetimes, Owed},
     codec::{Codec, Format},
     entity::{CachedEntity, Settings},
     error::{Error, Result},
     handle::Cache,
-    journal::{Journal, JournalSettings, OnFull},
+    journal::Journal,
     key::{self, Keyspace},
     repository::{Repository, Shared},
     schema::Schema,
@@ -18,6 +17,9 @@ use crate::{
 };
 
 mod checks;
+mod journal;
+
+use journal::WriteBehindSettings;
 
 const TTL: Duration = Duration::from_secs(60 * 60);
 const JITTER_PERCENT: u8 = 10;
@@ -28,9 +30,6 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 const INTENT_GRACE: Duration = Duration::from_secs(5);
 const LIFETIME_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 const VALUE_MAX_BYTES: usize = 1024 * 1024;
-const BACKLOG_MAX: u64 = 100_000;
-const BACKLOG_MAX_BYTES: u64 = 1024 * 1024 * 1024;
-const DRAIN_BATCH: usize = 500;
 
 /// Settings of a [`Repository`]. What is set here wins over the struct's attributes.
 #[derive(Debug)]
@@ -49,11 +48,7 @@ pub struct RepositoryBuilder<E> {
     store_timeout: Duration,
     intent_grace: Duration,
     value_max_bytes: usize,
-    backlog: Bound,
-    on_full: OnFull,
-    drain_batch: usize,
-    coalesce: bool,
-    allow_stale_reads: bool,
+    behind: WriteBehindSettings,
     entity: PhantomData<fn() -> E>,
 }
 
@@ -72,11 +67,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             store_timeout: STORE_TIMEOUT,
             intent_grace: INTENT_GRACE,
             value_max_bytes: VALUE_MAX_BYTES,
-            backlog: Bound { records: BACKLOG_MAX, bytes: BACKLOG_MAX_BYTES },
-            on_full: OnFull::default(),
-            drain_batch: DRAIN_BATCH,
-            coalesce: true,
-            allow_stale_reads: false,
+            behind: WriteBehindSettings::default(),
             entity: PhantomData,
         }
     }
@@ -177,45 +168,6 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         self
     }
 
-    /// How many journaled writes of the entity may wait for the drain under `write_behind`; each
-    /// partition has an equal share. At least one per partition. Defaults to 100,000.
-    pub fn max_backlog(mut self, writes: u64) -> Self {
-        self.backlog.records = writes;
-        self
-    }
-
-    /// How many bytes these writes may have together. Defaults to 1 GiB.
-    pub fn max_backlog_bytes(mut self, bytes: u64) -> Self {
-        self.backlog.bytes = bytes;
-        self
-    }
-
-    /// What a write does when the backlog is that large. Defaults to waiting for 1 s.
-    pub fn on_full(mut self, on_full: OnFull) -> Self {
-        self.on_full = on_full;
-        self
-    }
-
-    /// How many journaled writes are drained in one transaction at most, 1 to 10,000. Defaults to 500.
-    pub fn drain_batch(mut self, writes: usize) -> Self {
-        self.drain_batch = writes;
-        self
-    }
-
-    /// Whether of several journaled writes of one id only the last is written to the store, when they
-    /// are drained together. Without, the store sees every one of them. Defaults to true.
-    pub fn coalesce(mut self, coalesce: bool) -> Self {
-        self.coalesce = coalesce;
-        self
-    }
-
-    /// Whether reads under `write_behind` are answered by the store while Redis cannot be reached,
-    /// although Redis may hold newer writes. Without, they fail. Defaults to false.
-    pub fn allow_stale_reads(mut self, allow: bool) -> Self {
-        self.allow_stale_reads = allow;
-        self
-    }
-
     /// Checks that the settings, the server and the store fit together, and builds the repository.
     ///
     /// # Errors
@@ -241,11 +193,10 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             (None, None) => Format::default(),
         };
         let lifetimes = self.lifetimes()?;
-        let settings = self.journal_settings(strategy);
-        let schema = Arc::new(self.schema);
         checks::numbers(self.partitions, self.store_timeout, self.intent_grace)?;
         checks::value_max(self.value_max_bytes)?;
-        checks::journal(self.backlog, self.partitions, self.drain_batch)?;
+        let settings = self.journal_settings(strategy)?;
+        let schema = Arc::new(self.schema);
         let Cache { backend, namespace, clock, random, outage_loads, duties } = self.cache.clone();
         let topology = backend.topology();
         let keys = Keyspace::new(&namespace, schema.prefix(), topology, self.partitions)?;
@@ -281,7 +232,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             entries: Arc::clone(&entries),
             store,
             journal: journal.clone(),
-            allow_stale_reads: self.allow_stale_reads || !settings.written,
+            allow_stale_reads: self.behind.allow_stale_reads || !settings.written,
             outage: self.outage,
             store_timeout: self.store_timeout,
             intent_grace: self.intent_grace,
@@ -293,18 +244,6 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         }
         let value_max_bytes = self.value_max_bytes;
         Ok(Repository::new(Shared { strategy, flow, entries, journal, duties, value_max_bytes }))
-    }
-
-    fn journal_settings(&self, strategy: Strategy) -> JournalSettings {
-        JournalSettings {
-            bound: self.backlog,
-            on_full: self.on_full,
-            batch: self.drain_batch,
-            coalesce: self.coalesce,
-            store_timeout: self.store_timeout,
-            patience: self.store_timeout + self.intent_grace,
-            written: strategy == Strategy::WriteBehind,
-        }
     }
 
     fn lifetimes(&self) -> Result<Lifetimes> {
