@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
-use super::{DeadLetter, Offset, StoreError, check};
+use super::{DeadLetter, Journaled, LetterKey, Offset, Refused, StoreError, check};
 use crate::{change::Change, clock::Clock, record::Record, schema::Schema};
 
 /// Changes to write in one transaction.
@@ -132,6 +132,16 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// Indices of changes in the order of their records in the journal.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) fn in_journal_order(&self, indices: &[usize]) -> Vec<usize> {
+        let mut ordered = indices.to_vec();
+        if let Some(Journaled { sources, .. }) = self.journaled {
+            ordered.sort_by_key(|&index| sources.get(index).map(|source| source.version));
+        }
+        ordered
+    }
+
     /// How many changes may be refused and become dead letters; `None` if a single one fails the
     /// batch.
     pub(super) fn buried_max(&self) -> Option<usize> {
@@ -149,126 +159,6 @@ impl<'a> Batch<'a> {
         let deletes = change.record().is_none();
         Some(journaled.letter(source, change.id().text(), deletes, error))
     }
-}
-
-/// Where a batch was read from: it and the reader's position are one transaction.
-#[derive(Clone, Copy, Debug)]
-pub struct Journaled<'a> {
-    /// How the position moves. This MUST be the first write of the transaction, and MUST fail with
-    /// [`StoreError::fenced`] unless the partition's offset has exactly this journal, this epoch
-    /// (settled) and this `from`, and is not sealed.
-    pub position: Position<'a>,
-    /// Which record each change comes from: `sources[i]` belongs to `changes[i]`. The store MUST
-    /// mark waiting dead letters of a written id as superseded if they are older than its source.
-    pub sources: &'a [Source<'a>],
-    /// Records that cannot even be read. The store MUST make them dead letters in the same
-    /// transaction.
-    pub unreadable: &'a [Unreadable<'a>],
-    /// How many records were left out because a later one of this batch has the same id. The store
-    /// MUST add it, the number of written changes and the number of dead letters to those of
-    /// [`Offset`].
-    pub coalesced: u64,
-    /// What to do with changes that the database refuses.
-    pub refused: Refused,
-}
-
-impl Journaled<'_> {
-    /// The dead letters of the records that cannot be read.
-    pub(super) fn unreadable_letters(&self) -> impl Iterator<Item = DeadLetter> {
-        self.unreadable.iter().map(|u| self.letter(&u.source, "", u.deletes, u.error))
-    }
-
-    fn letter(&self, source: &Source<'_>, id: &str, deletes: bool, error: &str) -> DeadLetter {
-        let Position { entity, partition, .. } = self.position;
-        let key = LetterKey { entity, partition, version: source.version };
-        DeadLetter {
-            deletes,
-            data: source.data.to_owned(),
-            schema: source.schema.to_owned(),
-            ..DeadLetter::new(key, id, error)
-        }
-    }
-}
-
-/// How a batch moves the reader's position in a journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position<'a> {
-    /// The ledger's name of the entity.
-    pub entity: &'a str,
-    /// The partition.
-    pub partition: u32,
-    /// The journal's identity.
-    pub journal: &'a str,
-    /// The epoch that the journal is in.
-    pub epoch: u64,
-    /// The position that the batch was read from.
-    pub from: u64,
-    /// The version of the batch's last record.
-    pub to: u64,
-}
-
-impl Position<'_> {
-    /// Whether the position may move, where `offset` is what the store keeps for the partition.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::fenced`] if not.
-    pub fn check(&self, offset: Option<&Offset>) -> Result<(), StoreError> {
-        let holds = offset.is_some_and(|offset| {
-            offset.journal == self.journal
-                && (offset.epoch, offset.settled) == (self.epoch, self.epoch)
-                && offset.last_id == self.from
-                && !offset.sealed
-        });
-        if holds { Ok(()) } else { Err(self.refused()) }
-    }
-
-    /// What to answer if the position may not move.
-    pub(super) fn refused(&self) -> StoreError {
-        let Self { entity, partition, epoch, from, .. } = self;
-        StoreError::fenced(format!(
-            "the journal of partition {partition} of {entity} is not in epoch {epoch} at {from} \
-             any more"
-        ))
-    }
-}
-
-/// The record that a change comes from, as it stands in the journal.
-#[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
-    /// Its version.
-    pub version: u64,
-    /// Its columns as JSON text.
-    pub data: &'a str,
-    /// The fingerprint of the schema that wrote it.
-    pub schema: &'a str,
-}
-
-/// A record that cannot be read.
-#[derive(Clone, Copy, Debug)]
-pub struct Unreadable<'a> {
-    /// The record.
-    pub source: Source<'a>,
-    /// Whether it is a delete.
-    pub deletes: bool,
-    /// Why.
-    pub error: &'a str,
-}
-
-/// What to do with changes that the database refuses
-/// ([`Class::is_refusal`](super::Class::is_refusal)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// Fail the whole batch, with the class of the refusal.
-    Fail,
-    /// Find out which ones they are, make them dead letters in the same transaction, and write the
-    /// others. If more than `max` are refused, fail the whole batch with [`StoreError::systemic`]: then
-    /// it is not the records that are wrong. A store SHOULD try a refused change again when the
-    /// others are written: one of them may have made room for it.
-    Bury {
-        /// So many are believed to be wrong.
-        max: usize,
-    },
 }
 
 /// The epoch that a partition's journal must be in for a store-first write to be safe.
@@ -314,38 +204,6 @@ impl Fence {
     }
 }
 
-/// Which dead letter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LetterKey<'a> {
-    /// The ledger's name of the entity.
-    pub entity: &'a str,
-    /// The partition.
-    pub partition: u32,
-    /// The version of its record.
-    pub version: u64,
-}
-
-impl LetterKey<'_> {
-    /// What to answer if the letter does not wait.
-    pub(super) fn refused(&self) -> StoreError {
-        let Self { entity, partition, version } = self;
-        StoreError::fenced(format!(
-            "the dead letter {version} of partition {partition} of {entity} does not wait any more"
-        ))
-    }
-}
-
-/// Which waiting dead letters of one partition a batch supersedes.
-pub(super) struct Supersedes<'a> {
-    pub(super) entity: &'a str,
-    pub(super) partition: u32,
-    /// Those of these ids' texts that are older than this version.
-    pub(super) ids: Vec<(&'a str, u64)>,
-}
-
-/// Above every version, and exact as an integer of every database.
-const VERSION_MAX: u64 = i64::MAX as u64;
-
 /// What became of one change, in the order of the batch.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -360,3 +218,14 @@ pub enum Applied {
         error: String,
     },
 }
+
+/// Which waiting dead letters of one partition a batch supersedes.
+pub(super) struct Supersedes<'a> {
+    pub(super) entity: &'a str,
+    pub(super) partition: u32,
+    /// Those of these ids' texts that are older than this version.
+    pub(super) ids: Vec<(&'a str, u64)>,
+}
+
+/// Above every version, and exact as an integer of every database.
+const VERSION_MAX: u64 = i64::MAX as u64;

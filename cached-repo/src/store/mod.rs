@@ -18,6 +18,7 @@ mod batch;
 mod check;
 mod connect;
 mod error;
+mod journaled;
 mod json;
 mod ledger;
 mod memory;
@@ -25,12 +26,11 @@ mod memory;
 mod sql;
 
 use batch::Supersedes;
-pub use batch::{
-    Applied, Batch, Fence, Journaled, LetterKey, Position, Refused, Source, Unreadable,
-};
+pub use batch::{Applied, Batch, Fence};
 pub use check::check_kinds;
 pub use connect::connect;
 pub use error::{Class, StoreError};
+pub use journaled::{Journaled, LetterKey, Position, Refused, Source, Unreadable};
 pub use json::{from_json, to_json};
 pub use ledger::{DeadLetter, Entry, Ledger, LetterState, Offset};
 pub use memory::memory;

@@ -16,6 +16,8 @@ use cached_repo::{
 use tokio::time::Instant;
 
 mod connecting;
+mod journal;
+mod journal_time;
 mod postgres;
 mod postgres_time;
 mod sqlite;

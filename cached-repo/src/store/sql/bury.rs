@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::{Dialect, Session, StoreError, Table, classify, write::write_rows};
 use crate::change::Change;
 
-/// Writes changes in this order, but for those that are refused, and says why those are. Gives up as
-/// soon as more than `max` are refused and not a single one was written.
+/// Writes changes in this order, but for those that are refused, and says why those are: of two that
+/// exclude each other it is the later one. Gives up as soon as more than `max` are refused and not a
+/// single one was written.
 pub(super) async fn write_most<D: Dialect>(
     session: &mut Session<D>,
     table: &Table<'_>,
@@ -36,9 +37,10 @@ pub(super) async fn write_most<D: Dialect>(
     // from its unique value, or is the row that it refers to.
     while is_written {
         is_written = false;
-        let again: Vec<_> = refused.keys().copied().collect();
-        for index in again {
-            if try_write(session, table, changes, &[index]).await?.is_none() {
+        for &index in order {
+            if refused.contains_key(&index)
+                && try_write(session, table, changes, &[index]).await?.is_none()
+            {
                 refused.remove(&index);
                 is_written = true;
             }

@@ -146,8 +146,8 @@ impl Write<'_> {
         match buries {
             None => write_rows(session, table, batch.changes, &plan.order).await?,
             Some(max) => {
-                let found =
-                    bury::write_most(session, table, batch.changes, &plan.order, max).await?;
+                let order = batch.in_journal_order(&plan.order);
+                let found = bury::write_most(session, table, batch.changes, &order, max).await?;
                 refused.extend(found);
             }
         }

@@ -193,7 +193,7 @@ async fn a_commit_that_arrives_after_the_deadline_takes_no_effect() {
 
 /// What becomes of a COMMIT on its way to the server.
 #[derive(Clone, Copy, PartialEq)]
-enum Commits {
+pub(super) enum Commits {
     /// It arrives; the connection is cut before the answer.
     ArriveUnanswered,
     /// The connection is cut instead.
@@ -202,7 +202,10 @@ enum Commits {
     Wait,
 }
 
-async fn through_proxy(database: &Database, commits: Commits) -> (SharedStore, Arc<Notify>) {
+pub(super) async fn through_proxy(
+    database: &Database,
+    commits: Commits,
+) -> (SharedStore, Arc<Notify>) {
     let authority =
         database.url.split(['@', '/']).find(|part| part.contains(':') && !part.ends_with(':'));
     let server = authority.unwrap().to_owned();
