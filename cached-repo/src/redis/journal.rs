@@ -219,7 +219,7 @@ fn append_call(keys: &Keyspace, append: &Append<'_>) -> Result<Call, CacheError>
     let mut call = Call::default();
     call.key(keys.meta(partition)).key(keys.generation(partition));
     call.key(keys.journal(partition)).key(keys.backlog(partition));
-    call.argument(append.op_id);
+    call.key(keys.op(partition, append.op_id)).argument(append.op_id);
     call.argument(append.tried_above.map_or_else(String::new, |version| version.to_string()));
     call.argument(append.bound.records).argument(append.bound.bytes);
     call.argument(append.schema).argument(keys.member(partition));
@@ -249,6 +249,7 @@ fn appended(answer: &[String]) -> Option<Appended> {
         "intended" => Appended::Intended { wait: Duration::from_millis(number(1)?) },
         "kept" => Appended::Kept(number(1)? as usize),
         "full" => Appended::Full,
+        "overtaken" => Appended::Overtaken,
         _ => return None,
     })
 }
