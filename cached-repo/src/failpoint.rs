@@ -4,7 +4,7 @@
 /// Where. Named after the last thing that was done; PROTOCOL's numbers (3.4) behind it.
 #[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(not(feature = "conformance"), allow(dead_code))]
+#[cfg_attr(not(feature = "conformance"), allow(dead_code, unreachable_pub))]
 pub enum Point {
     /// P1
     Claimed,
