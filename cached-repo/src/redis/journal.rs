@@ -303,3 +303,25 @@ fn meta(answer: Vec<String>) -> Option<Meta> {
         sealed: !sealed.is_empty(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(id: &str, names: &[&str]) -> Result<JournalRecord, CacheError> {
+        let fields = names.iter().map(|name| ((*name).to_owned(), b"x".to_vec())).collect();
+        record((id.to_owned(), fields))
+    }
+
+    #[test]
+    fn a_record_that_is_none_of_ours_is_an_error() {
+        let all = ["op", "data", "schema", "write", "of a newer release"];
+        assert_eq!(read("7-0", &all).unwrap().version, 7);
+        for (id, names) in [("7-1", &all[..]), ("x", &all), ("7-0", &all[1..]), ("7-0", &all[..1])]
+        {
+            assert!(read(id, names).is_err_and(|error| !error.is_ambiguous()), "{id} {names:?}");
+        }
+        let invalid = vec![("op".to_owned(), vec![0xff]), ("data".to_owned(), vec![])];
+        assert!(record(("7-0".to_owned(), invalid)).is_err());
+    }
+}
