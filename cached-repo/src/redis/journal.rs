@@ -40,7 +40,7 @@ impl JournalBackend for RedisBackend {
 
     fn backlog<'a>(&'a self, keys: &'a Keyspace) -> Reply<'a, Vec<(String, u32, u64)>> {
         Box::pin(async move {
-            let partitions = match keys.topology() {
+            let partitions = match self.topology {
                 Topology::Standalone => 1,
                 Topology::Cluster => keys.partitions(),
             };
