@@ -24,7 +24,13 @@ impl JournalBackend for RedisBackend {
     fn append<'a>(&'a self, keys: &'a Keyspace, append: Append<'a>) -> Reply<'a, Appended> {
         Box::pin(async move {
             let call = append_call(keys, &append)?;
-            let answer: Vec<String> = self.run(Step::Append, &call).await?;
+            let answer: Vec<String> = match self.run(Step::Append, &call).await {
+                // It may be in the journal although there is no memory for another one.
+                Err(error) if append.tried_above.is_some() && !error.is_ambiguous() => {
+                    self.scripts.run_script(&self.connection, Step::Append, &call).await?
+                }
+                answer => answer?,
+            };
             appended(&answer).ok_or_else(|| unexpected(Step::Append))
         })
     }

@@ -67,12 +67,15 @@ async fn a_key_of_another_type_changes_nothing(suite: &Suite<'_>) {
 
 async fn without_memory_nothing_is_journaled_and_all_is_drained(suite: &Suite<'_>) {
     let desk = Desk::open(suite, "memory").await;
-    let v = desk.append(&["a", "-b", "c", "a"]).await;
+    let appended = desk.try_append(&["a", "-b", "c", "a"], "known", None, ROOMY).await;
+    let Appended::Written { versions: v, .. } = &appended else { panic!("{appended:?}") };
     let ids = ["a", "b", "c", "free"];
     let before = desk.picture(&ids).await;
     let happen = async |incident| desk.backend.incident(&desk.keys, incident).await.unwrap();
     happen(Incident::NoMemory).await;
     assert!(!desk.is_taken().await);
+    let again = desk.try_append(&["a", "-b", "c", "a"], "known", Some(0), ROOMY).await;
+    assert_eq!(again, appended, "what was journaled is known");
     assert_eq!(desk.picture(&ids).await, before);
 
     assert!(desk.backend.claim(&desk.keys, 0, "w", HOLD).await.unwrap().is_some());
