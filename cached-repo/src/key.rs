@@ -90,12 +90,8 @@ impl Keyspace {
         self.head.trim_end_matches(':')
     }
 
-    pub(crate) fn topology(&self) -> Topology {
-        self.topology
-    }
-
     /// Matches all keys of this entity, and no other's, but for a standalone server's backlog.
-    #[cfg(feature = "conformance")]
+    #[cfg(all(feature = "conformance", feature = "redis"))]
     pub(crate) fn pattern(&self) -> String {
         format!("{}*", self.head)
     }
@@ -131,6 +127,8 @@ impl Keyspace {
     }
 
     /// Stream of a partition's journaled writes.
+    // The in-process backend keeps it with the meta hash.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
     pub(crate) fn journal(&self, partition: u32) -> String {
         self.of_partition(partition, "journal")
     }
