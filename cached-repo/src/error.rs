@@ -31,6 +31,14 @@ pub enum ErrorKind {
     Fenced,
     /// The entry holds a journaled write that is not in the store yet.
     Dirty,
+    /// Another process is writing the same entity to the store right now.
+    Intended,
+    /// The journal holds as many writes that are not drained as it may.
+    BacklogFull,
+    /// The store refused the write when the journal was drained; it is a dead letter.
+    DeadLettered,
+    /// The journal was recovered since the write: whether the store has it is not known. Read it.
+    Recovered,
     /// What is stored cannot be turned into the entity.
     Undecodable,
     /// This crate broke its own rule. Please report it.
@@ -70,7 +78,11 @@ impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let retryable = matches!(
             kind,
-            ErrorKind::CacheUnavailable | ErrorKind::StoreUnavailable | ErrorKind::Overloaded
+            ErrorKind::CacheUnavailable
+                | ErrorKind::StoreUnavailable
+                | ErrorKind::Overloaded
+                | ErrorKind::Intended
+                | ErrorKind::BacklogFull
         );
         Self(Box::new(Inner {
             kind,

@@ -138,6 +138,11 @@ impl Keyspace {
         self.of_partition(partition, "worker")
     }
 
+    /// Says for a while that this append was tried again and is done.
+    pub(crate) fn op(&self, partition: u32, op_id: &str) -> String {
+        format!("{}@op:{op_id}", self.tagged(partition))
+    }
+
     /// Sorted set of the partitions with records that are not drained, of all entities of the
     /// namespace: [`member`](Self::member), version of the oldest such record. On a cluster it lies with
     /// its partition.
@@ -333,6 +338,7 @@ mod tests {
             keys.generation(slot.partition).to_owned(),
             keys.journal(slot.partition),
             keys.claim(slot.partition),
+            keys.op(slot.partition, "ab"),
             keys.backlog(slot.partition),
         ];
         for key in all {

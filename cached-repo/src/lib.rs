@@ -119,11 +119,20 @@ pub use repository::{BATCH_MAX, Repository};
 mod builder;
 pub use builder::RepositoryBuilder;
 
+mod handle;
+pub use handle::{Cache, CacheBuilder, Health, Shutdown};
+
 mod strategy;
 pub use strategy::{CacheStep, Durable, Outage, Saved, Strategy};
 
+mod worker;
+pub use worker::DeadLetters;
+
+mod journal;
+pub use journal::{Event, OnFull};
+
 mod cache;
-pub use cache::{Cache, CacheBuilder, Counts};
+pub use cache::Counts;
 
 pub mod store;
 
@@ -159,6 +168,12 @@ pub use error::{Error, ErrorKind, Outcome, Result};
 pub mod derived;
 #[doc(hidden)]
 pub mod names;
+
+#[cfg(feature = "conformance")]
+#[doc(hidden)]
+pub mod failpoint;
+#[cfg(not(feature = "conformance"))]
+mod failpoint;
 
 mod clock;
 mod retry;

@@ -44,5 +44,5 @@ macro_rules! names {
 }
 
 names!(strategy: StrategyName,
-    built [cache_aside, read_through, write_through, redis_only], later [write_behind]);
+    built [cache_aside, read_through, write_through, write_behind, redis_only], later []);
 names!(format: FormatName, built [json, hash], later [json_doc, msgpack]);

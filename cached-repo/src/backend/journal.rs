@@ -78,7 +78,8 @@ pub(crate) struct Append<'a> {
     /// Tells this append from every other one, so that it can be tried again.
     pub(crate) op_id: &'a str,
     /// `Some` if it was tried before: the highest version that was known then. If the journal has
-    /// records of this op id above it, they are the answer.
+    /// records of this op id above it, they are the answer. From then on the first attempt, which may
+    /// still be on its way, is refused.
     pub(crate) tried_above: Option<u64>,
     pub(crate) bound: Bound,
     /// The fingerprint of the schema.
@@ -130,6 +131,8 @@ pub(crate) enum Appended {
     Kept(usize),
     /// The journal's bound is reached.
     Full,
+    /// A later attempt of this append was made: nobody waits for this one.
+    Overtaken,
 }
 
 /// What is known of a partition.
@@ -178,6 +181,8 @@ impl Meta {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct JournalRecord {
     pub(crate) version: u64,
+    /// The key of the entry that was written with it.
+    pub(crate) entry: String,
     /// `p` puts, `d` deletes; newer releases may have others.
     pub(crate) op: String,
     /// Columns by name, JSON text.
@@ -204,7 +209,8 @@ pub(crate) struct Acknowledgement<'a> {
 /// An entry whose write is settled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settled<'a> {
-    pub(crate) slot: &'a Slot,
+    /// Its key.
+    pub(crate) entry: &'a str,
     /// Its last version in the batch. An entry with a later one stays as it is, one with an earlier
     /// one is removed.
     pub(crate) version: u64,

@@ -3,19 +3,22 @@
 use std::time::Duration;
 
 use crate::{
-    backend::CacheError,
+    backend::{CacheError, journal::Bound},
     cache::Entries,
     codec::Format,
     error::{Error, ErrorKind, Result},
+    journal::Roster,
     schema::Schema,
     store::{Entry, Ledger, SharedStore},
     strategy::Strategy,
+    worker::{self, Evictions},
 };
 
 /// More would make each write's bookkeeping larger than the write.
 const PARTITIONS_MAX: u32 = 4096;
 /// Eight times as much, which escapes may make of it, is what Redis can hold in one value.
 const VALUE_MAX_BYTES_MAX: usize = 64 * 1024 * 1024;
+const DRAIN_BATCH_MAX: usize = 10_000;
 const STORE_TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
 /// What the processes of an entity must agree on is written in this version of the rules.
 const PROTOCOL: &str = "1";
@@ -38,6 +41,20 @@ pub(super) fn numbers(
     Ok(())
 }
 
+pub(super) fn journal(backlog: Bound, partitions: u32, drain_batch: usize) -> Result<()> {
+    if backlog.records < u64::from(partitions) || backlog.bytes < u64::from(partitions) {
+        return Err(Error::configuration(format!(
+            "`max_backlog` and `max_backlog_bytes` must be at least 1 for each of the {partitions} \
+             partitions"
+        )));
+    }
+    if !(1..=DRAIN_BATCH_MAX).contains(&drain_batch) {
+        let message = format!("`drain_batch` is {drain_batch}: use 1 to {DRAIN_BATCH_MAX}");
+        return Err(Error::configuration(message));
+    }
+    Ok(())
+}
+
 pub(super) fn value_max(bytes: usize) -> Result<()> {
     if !(1..=VALUE_MAX_BYTES_MAX).contains(&bytes) {
         return Err(Error::configuration("`value_max_bytes` must be from 1 byte to 64 MiB"));
@@ -46,8 +63,20 @@ pub(super) fn value_max(bytes: usize) -> Result<()> {
 }
 
 /// Refuses a server that may throw the only copy away.
-pub(super) async fn server(entries: &Entries, strategy: Strategy) -> Result<()> {
-    let server = entries.backend.server().await.map_err(CacheError::into_error)?;
+pub(super) async fn server(entries: &Entries, strategy: Strategy, roster: &Roster) -> Result<()> {
+    let server = worker::probe(&*entries.backend, roster).await.map_err(CacheError::into_error)?;
+    if strategy == Strategy::WriteBehind {
+        if let Some(reason) = Evictions::of(&server).0 {
+            return Err(Error::configuration(reason));
+        }
+        for warning in roster.warnings() {
+            tracing::warn!(
+                entity = entries.schema.prefix(),
+                warning,
+                "journaled writes are at risk"
+            );
+        }
+    }
     let policy = &server.eviction_policy;
     let evicts = policy.starts_with("allkeys-")
         || (policy.starts_with("volatile-") && entries.lifetimes.kept_ttl.is_some());
@@ -62,8 +91,15 @@ pub(super) async fn server(entries: &Entries, strategy: Strategy) -> Result<()> 
     Ok(())
 }
 
-/// Refuses a store that lacks what writes need. Answers its identity.
-pub(super) async fn store(store: &SharedStore, schema: &Schema) -> Result<String> {
+/// What a store says of itself.
+pub(super) struct CheckedStore {
+    pub(super) identity: String,
+    /// Whether it takes journals.
+    pub(super) journals: bool,
+}
+
+/// Refuses a store that lacks what writes need.
+pub(super) async fn store(store: &SharedStore, schema: &Schema) -> Result<CheckedStore> {
     let description = store.describe(schema).await.map_err(|e| e.into_error())?;
     if !description.missing.is_empty() {
         return Err(Error::configuration(format!(
@@ -73,7 +109,7 @@ pub(super) async fn store(store: &SharedStore, schema: &Schema) -> Result<String
         )));
     }
     match store.ledger(Ledger::Identity).await.map_err(|e| e.into_error())? {
-        Entry::Identity(identity) => Ok(identity),
+        Entry::Identity(identity) => Ok(CheckedStore { identity, journals: description.journals }),
         _ => Err(Error::new(ErrorKind::Internal, "the store did not answer its identity")),
     }
 }

@@ -3,10 +3,12 @@
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use crate::{
-    cache::{Cache, Counters, Entries, Lifetimes, Owed},
+    cache::{Counters, Entries, Lifetimes, Owed},
     codec::{Codec, Format},
     entity::{CachedEntity, Settings},
     error::{Error, Result},
+    handle::Cache,
+    journal::Journal,
     key::{self, Keyspace},
     repository::{Repository, Shared},
     schema::Schema,
@@ -15,6 +17,9 @@ use crate::{
 };
 
 mod checks;
+mod journal;
+
+use journal::WriteBehindSettings;
 
 const TTL: Duration = Duration::from_secs(60 * 60);
 const JITTER_PERCENT: u8 = 10;
@@ -43,6 +48,7 @@ pub struct RepositoryBuilder<E> {
     store_timeout: Duration,
     intent_grace: Duration,
     value_max_bytes: usize,
+    behind: WriteBehindSettings,
     entity: PhantomData<fn() -> E>,
 }
 
@@ -61,6 +67,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             store_timeout: STORE_TIMEOUT,
             intent_grace: INTENT_GRACE,
             value_max_bytes: VALUE_MAX_BYTES,
+            behind: WriteBehindSettings::default(),
             entity: PhantomData,
         }
     }
@@ -186,10 +193,11 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             (None, None) => Format::default(),
         };
         let lifetimes = self.lifetimes()?;
-        let schema = Arc::new(self.schema);
         checks::numbers(self.partitions, self.store_timeout, self.intent_grace)?;
         checks::value_max(self.value_max_bytes)?;
-        let Cache { backend, namespace, clock, random, outage_loads } = self.cache;
+        let settings = self.journal_settings(strategy)?;
+        let schema = Arc::new(self.schema);
+        let Cache { backend, namespace, clock, random, outage_loads, duties } = self.cache.clone();
         let topology = backend.topology();
         let keys = Keyspace::new(&namespace, schema.prefix(), topology, self.partitions)?;
         key::check_table(schema.table())?;
@@ -206,25 +214,36 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             random,
             owed: Owed::default(),
         });
+        // First what a person can mend in the source, then what the servers say.
+        strategy::check_store(strategy, store.as_ref())?;
+        checks::server(&entries, strategy, &duties.roster).await?;
+        let (mut store_id, mut journal) = (None, None);
+        if let Some(store) = &store {
+            let checked = checks::store(store, &entries.schema).await?;
+            store_id = Some(checked.identity);
+            let roster = Arc::clone(&duties.roster);
+            journal = checked.journals.then(|| {
+                Arc::new(Journal::new(Arc::clone(&entries), Arc::clone(store), settings, roster))
+            });
+        }
+        let kept_format = (strategy == Strategy::RedisOnly).then_some(format);
+        checks::registry(&entries, store_id, kept_format).await?;
         let parts = Parts {
             entries: Arc::clone(&entries),
-            store: store.clone(),
+            store,
+            journal: journal.clone(),
+            allow_stale_reads: self.behind.allow_stale_reads || !settings.written,
             outage: self.outage,
             store_timeout: self.store_timeout,
             intent_grace: self.intent_grace,
             outage_loads,
         };
-        // First what a person can mend in the source, then what the servers say.
         let flow = strategy::flow(strategy, parts)?;
-        checks::server(&entries, strategy).await?;
-        let store_id = match &store {
-            Some(store) => Some(checks::store(store, &entries.schema).await?),
-            None => None,
-        };
-        let kept_format = (strategy == Strategy::RedisOnly).then_some(format);
-        checks::registry(&entries, store_id, kept_format).await?;
+        if let Some(journal) = &journal {
+            self.cache.enlist(journal);
+        }
         let value_max_bytes = self.value_max_bytes;
-        Ok(Repository::new(Shared { strategy, flow, entries, value_max_bytes }))
+        Ok(Repository::new(Shared { strategy, flow, entries, journal, duties, value_max_bytes }))
     }
 
     fn lifetimes(&self) -> Result<Lifetimes> {

@@ -56,6 +56,28 @@ counts! {
     invalidations_owed,
     /// Invalidations that were given up because too many were owed: the entry lives out its time.
     invalidations_lost,
+    /// Writes that were journaled by this repository.
+    journaled,
+    /// Journaled writes that this process' worker applied to the store.
+    drained,
+    /// Journaled writes that it left out because a later one of the batch had the same id.
+    coalesced,
+    /// Journaled writes that the store refused; they are dead letters.
+    dead_lettered,
+    /// Transactions in which it drained.
+    drain_batches,
+    /// Drains that were given up because another worker was ahead.
+    drain_conflicts,
+    /// Drains that failed and are tried again.
+    drain_failures,
+    /// Drains that ended in a panic and are tried again.
+    drain_panics,
+    /// Recoveries of a journal that this process made.
+    recoveries,
+    /// Journals that were found lost, in whole or in part.
+    journals_lost,
+    /// Drains that found records missing which the store does not have.
+    journal_gaps,
 }
 
 /// One figure.

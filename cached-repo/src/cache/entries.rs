@@ -57,6 +57,8 @@ pub(crate) enum Entry {
     Outdated(Option<Record<'static>>),
     /// Bytes that are no entry of this entity.
     Undecodable(ColumnError),
+    /// An entry that holds what the store does not, and that cannot be decoded.
+    Unusable(ColumnError),
 }
 
 impl Entries {
@@ -78,16 +80,20 @@ impl Entries {
 
     fn judge(&self, id: &EntityId, slot: &Slot, seen: Seen) -> Entry {
         let Some(raw) = seen.raw else { return Entry::Nothing };
+        let pinned = raw.is_pinned();
         let decoded = match self.codec.decode(raw) {
             Ok(decoded) => decoded,
+            Err(error) if pinned => return Entry::Unusable(error),
             Err(error) => return Entry::Undecodable(error),
         };
         if let Some(envelope) = &decoded.envelope {
             if envelope.key_hash != slot.hash {
                 return Entry::Undecodable(ColumnError::new("the entry belongs to another key"));
             }
-            let current = envelope.fingerprint == self.codec.fingerprint()
-                && (envelope.generation == seen.generation || envelope.state.is_pinned());
+            // What the store does not have is read by its columns' names, whoever wrote it.
+            let current = envelope.state.is_pinned()
+                || (envelope.fingerprint == self.codec.fingerprint()
+                    && envelope.generation == seen.generation);
             if !current {
                 return Entry::Outdated(decoded.record);
             }

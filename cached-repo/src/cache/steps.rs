@@ -215,6 +215,25 @@ impl Entries {
         .await
     }
 
+    /// How long an entry lives once its journaled write is in the store.
+    pub(crate) fn settled_ttl(&self, deleted: bool) -> Duration {
+        let Lifetimes { ttl, negative_ttl, .. } = self.lifetimes;
+        self.spread(if deleted { negative_ttl } else { ttl })
+    }
+
+    /// Writes a copy of an entity that nobody is writing; tells whether it is there now.
+    pub(crate) async fn put_copy(
+        &self,
+        id: &EntityId,
+        row: &Record<'static>,
+    ) -> Result<bool, CacheError> {
+        let token = self.random.token();
+        let lease = self.lease(&[(id, true)], &token, COPY_HOLD).await?;
+        let Some(Lease::Granted { generation }) = lease.first().copied() else { return Ok(false) };
+        let filling = Filling { id, generation, row: Some(row) };
+        Ok(self.fill(&[filling], &token).await?.first().copied().unwrap_or(false))
+    }
+
     fn prepare(&self, id: &EntityId, row: Option<&Record<'static>>) -> Prepared {
         let slot = self.keys.slot(id);
         let Lifetimes { ttl, negative_ttl, .. } = self.lifetimes;
@@ -254,3 +273,6 @@ impl Stamped {
         Content { state: self.state, stamp: &self.stamp, body: &self.body, ttl: self.ttl }
     }
 }
+
+/// How long a copy may take to be written.
+const COPY_HOLD: Duration = Duration::from_secs(3);

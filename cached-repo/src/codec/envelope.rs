@@ -119,6 +119,17 @@ pub(crate) fn stamp(fingerprint: u64, key_hash: u64) -> String {
     stamp
 }
 
+/// Whether a text begins as the envelope of a pinned entry does.
+pub(super) fn is_pinned(text: &[u8]) -> bool {
+    let letter = text.strip_prefix(&[FORMAT]).and_then(|rest| rest.first());
+    letter.is_some_and(|&l| State::ALL.iter().any(|s| s.is_pinned() && s.letter() == char::from(l)))
+}
+
+/// A hash as it stands in a stamp.
+pub(super) fn spell(hash: u64) -> String {
+    URL_SAFE_NO_PAD.encode(hash.to_be_bytes())
+}
+
 fn check_of(hashes: &[u8]) -> [u8; CHECK_LEN] {
     let mut check = [0; CHECK_LEN];
     // Four bytes are six characters: they fit.

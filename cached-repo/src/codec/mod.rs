@@ -9,10 +9,12 @@ use crate::{
     schema::Schema,
 };
 
+mod data;
 mod envelope;
 mod hash;
 mod json;
 
+pub(crate) use data::Misread;
 pub(crate) use envelope::{ENVELOPE_FIELD, Envelope, State, stamp};
 
 /// How an entry is written in Redis.
@@ -75,6 +77,21 @@ pub(crate) enum Raw {
     WrongType,
 }
 
+impl Raw {
+    /// Whether the bytes begin as those of an entry do that holds what the store does not.
+    pub(crate) fn is_pinned(&self) -> bool {
+        let envelope = match self {
+            Raw::Text(text) => text.strip_prefix(b"{\"_cr\":\""),
+            Raw::Fields(fields) => {
+                let own = |(name, _): &&(Vec<u8>, _)| name == ENVELOPE_FIELD.as_bytes();
+                fields.iter().find(own).map(|(_, value)| value.as_slice())
+            }
+            Raw::WrongType => None,
+        };
+        envelope.is_some_and(envelope::is_pinned)
+    }
+}
+
 /// An entry that was read.
 #[derive(Debug)]
 pub(crate) struct Decoded {
@@ -90,12 +107,14 @@ pub(crate) struct Codec {
     schema: Arc<Schema>,
     format: Format,
     fingerprint: u64,
+    fingerprint_text: String,
 }
 
 impl Codec {
     pub(crate) fn new(schema: Arc<Schema>, format: Format) -> Self {
         let fingerprint = schema.fingerprint();
-        Self { schema, format, fingerprint }
+        let fingerprint_text = envelope::spell(fingerprint);
+        Self { schema, format, fingerprint, fingerprint_text }
     }
 
     pub(crate) fn format(&self) -> Format {
@@ -116,6 +135,25 @@ impl Codec {
             Format::Json => json::encode(&self.schema, record).map(Body::Text),
             Format::Hash => hash::encode(&self.schema, record).map(Body::Fields),
         }
+    }
+
+    /// The data of a journal record, in whatever format the entries are.
+    pub(crate) fn encode_data(&self, record: &Record<'_>) -> Result<String, ColumnError> {
+        data::encode(&self.schema, record)
+    }
+
+    /// Reads the data of a journal record that a schema with this fingerprint wrote.
+    pub(crate) fn decode_data(
+        &self,
+        data: &[u8],
+        fingerprint: &str,
+    ) -> Result<Record<'static>, Misread> {
+        data::decode(&self.schema, data, fingerprint == self.fingerprint_text)
+    }
+
+    /// The schema's fingerprint as journal records carry it.
+    pub(crate) fn fingerprint_text(&self) -> &str {
+        &self.fingerprint_text
     }
 
     /// The body of an entry that says "no such row".

@@ -87,7 +87,7 @@ impl Entries {
 
     /// Makes a journaled entry what the store's commit says, unless a later write is in it.
     pub(super) fn settle(&mut self, settled: &Settled<'_>, now: u64) {
-        let key = &settled.slot.entry;
+        let key = settled.entry;
         let Some(entry) = self.0.get_mut(key).filter(|entry| entry.is_journaled(now)) else {
             return;
         };

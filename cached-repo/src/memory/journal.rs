@@ -121,6 +121,10 @@ impl State {
         if !meta.exists() || !meta.is_at_home() || meta.sealed {
             return Ok(Appended::Fenced);
         }
+        let mark = keys.op(append.partition, append.op_id);
+        if append.tried_above.is_none() && self.tried_again.contains_key(&mark) {
+            return Ok(Appended::Overtaken);
+        }
         if let Some(above) = append.tried_above {
             let found = self.partition(keys, append.partition).find(append.op_id, above);
             if !found.is_empty() {
@@ -144,12 +148,16 @@ impl State {
             versions.push(version);
             let op = if write.deletes { "d" } else { "p" }.to_owned();
             let (data, schema) = (data.into_owned().into_bytes(), append.schema.to_owned());
-            let record = JournalRecord { version, op, data, schema };
-            partition.push(record, append.op_id, &write.slot.entry);
+            let entry = write.slot.entry.clone();
+            let record = JournalRecord { version, entry, op, data, schema };
+            partition.push(record, append.op_id);
             self.entries.write(write.slot, &write.content, version, generation, now);
             self.leases.remove(&keys.lease(write.slot));
         }
         self.enlist(keys, append.partition);
+        if append.tried_above.is_some() {
+            self.tried_again.insert(mark, now + TRIED_AGAIN_KEPT);
+        }
         Ok(written(versions))
     }
 
@@ -252,3 +260,6 @@ impl State {
         repaired
     }
 }
+
+/// How long it is remembered that an append was tried again (µs).
+const TRIED_AGAIN_KEPT: u64 = 60_000_000;

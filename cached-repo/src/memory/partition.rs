@@ -19,8 +19,6 @@ pub(super) struct Partition {
 pub(super) struct Appended {
     pub(super) record: JournalRecord,
     pub(super) op_id: String,
-    /// The key of its entry.
-    pub(super) entry: String,
     /// Records and bytes of data that were appended up to and with this one.
     count: u64,
     bytes: u64,
@@ -55,12 +53,11 @@ impl Partition {
         count > acked_count && is_over
     }
 
-    pub(super) fn push(&mut self, record: JournalRecord, op_id: &str, entry: &str) {
+    pub(super) fn push(&mut self, record: JournalRecord, op_id: &str) {
         self.meta.count += 1;
         self.meta.bytes += record.data.len() as u64;
         let appended = Appended {
             op_id: op_id.to_owned(),
-            entry: entry.to_owned(),
             count: self.meta.count,
             bytes: self.meta.bytes,
             record,
@@ -82,7 +79,7 @@ impl Partition {
 
     /// The keys of all entries that were journaled.
     pub(super) fn entries(&self) -> impl Iterator<Item = &str> {
-        self.records.values().map(|appended| appended.entry.as_str())
+        self.records.values().map(|appended| appended.record.entry.as_str())
     }
 
     /// The version of the oldest record that is not drained.

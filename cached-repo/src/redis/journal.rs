@@ -201,19 +201,20 @@ impl RedisBackend {
 }
 
 fn record((id, fields): StreamEntry) -> Result<JournalRecord, CacheError> {
-    let (mut op, mut data, mut schema) = (None, None, None);
+    let (mut op, mut data, mut schema, mut entry) = (None, None, None, None);
     for (name, value) in fields {
         match name.as_str() {
             "op" => op = String::from_utf8(value).ok(),
             "data" => data = Some(value),
             "schema" => schema = String::from_utf8(value).ok(),
+            "entry" => entry = String::from_utf8(value).ok(),
             _ => {}
         }
     }
     let version = id.strip_suffix("-0").and_then(|version| version.parse().ok());
-    match (version, op, data, schema) {
-        (Some(version), Some(op), Some(data), Some(schema)) => {
-            Ok(JournalRecord { version, op, data, schema })
+    match (version, entry, op, data, schema) {
+        (Some(version), Some(entry), Some(op), Some(data), Some(schema)) => {
+            Ok(JournalRecord { version, entry, op, data, schema })
         }
         _ => Err(CacheError::answered(format!("the journal's record {id} is malformed"))),
     }
@@ -224,7 +225,7 @@ fn append_call(keys: &Keyspace, append: &Append<'_>) -> Result<Call, CacheError>
     let mut call = Call::default();
     call.key(keys.meta(partition)).key(keys.generation(partition));
     call.key(keys.journal(partition)).key(keys.backlog(partition));
-    call.argument(append.op_id);
+    call.key(keys.op(partition, append.op_id)).argument(append.op_id);
     call.argument(append.tried_above.map_or_else(String::new, |version| version.to_string()));
     call.argument(append.bound.records).argument(append.bound.bytes);
     call.argument(append.schema).argument(keys.member(partition));
@@ -254,6 +255,7 @@ fn appended(answer: &[String]) -> Option<Appended> {
         "intended" => Appended::Intended { wait: Duration::from_millis(number(1)?) },
         "kept" => Appended::Kept(number(1)? as usize),
         "full" => Appended::Full,
+        "overtaken" => Appended::Overtaken,
         _ => return None,
     })
 }
@@ -267,7 +269,7 @@ fn acknowledge_call(keys: &Keyspace, acknowledgement: &Acknowledgement<'_>) -> C
     call.argument(last_id).argument(retention.as_millis()).argument(retained_bytes);
     call.argument(token).argument(hold.as_millis().max(1)).argument(keys.member(partition));
     for settled in settled {
-        call.key(&settled.slot.entry).argument(settled.version);
+        call.key(settled.entry).argument(settled.version);
         match settled.fate {
             Fate::Clean { ttl } if ttl.is_zero() => call.argument(0),
             Fate::Clean { ttl } => call.argument(ttl.as_millis().max(1)),

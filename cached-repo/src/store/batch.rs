@@ -1,8 +1,10 @@
 //! What a store is asked to write in one transaction, and what became of it.
 
+use std::collections::BTreeMap;
+
 use tokio::time::Instant;
 
-use super::{Offset, StoreError, check};
+use super::{DeadLetter, Journaled, LetterKey, Offset, Refused, StoreError, check};
 use crate::{change::Change, clock::Clock, record::Record, schema::Schema};
 
 /// Changes to write in one transaction.
@@ -20,7 +22,8 @@ pub struct Batch<'a> {
     /// Where the changes come from, if they come from a journal.
     pub journaled: Option<Journaled<'a>>,
     /// The dead letter that this batch replays: it MUST be waiting, and is replayed when the batch
-    /// commits. Otherwise nothing is written ([`StoreError::fenced`]).
+    /// commits. Otherwise nothing is written ([`StoreError::fenced`]). Older letters of the same id
+    /// are superseded by it, newer ones go on waiting.
     pub replays: Option<LetterKey<'a>>,
 }
 
@@ -63,95 +66,99 @@ impl<'a> Batch<'a> {
         applied.collect()
     }
 
-    /// Whether the batch may be written now, for a store that decides and writes in one step: all
-    /// values are of their kinds, the fences hold where `offset` tells what the store keeps for a
-    /// fence's partition, and the deadline has not passed.
+    /// Whether the batch may be written now, for a store that takes no journals, and decides and
+    /// writes in one step: all values are of their kinds, the fences hold where `offset` tells what
+    /// the store keeps for a fence's partition, and the deadline has not passed.
     ///
     /// # Errors
     ///
-    /// The error to answer with if not.
+    /// The error to answer with if not; [`StoreError::systemic`] if the batch comes from a journal or
+    /// replays a dead letter.
     pub fn check(
         &self,
         schema: &Schema,
         offset: impl Fn(&Fence) -> Option<Offset>,
     ) -> Result<(), StoreError> {
+        if self.journaled.is_some() || self.replays.is_some() {
+            return Err(StoreError::systemic("this store takes no journals"));
+        }
         self.changes.iter().try_for_each(|change| check::check_kinds(schema, change))?;
         self.fences.iter().try_for_each(|fence| fence.check(offset(fence).as_ref()))?;
-        if self.deadline <= Clock::new().now() {
-            return Err(StoreError::transient("the deadline of the write has passed"));
-        }
-        Ok(())
+        self.in_time()
     }
-}
 
-/// Where a batch was read from: it and the reader's position are one transaction.
-#[derive(Clone, Copy, Debug)]
-pub struct Journaled<'a> {
-    /// How the position moves. This MUST be the first write of the transaction, and MUST fail with
-    /// [`StoreError::fenced`] unless the partition's offset has exactly this journal, this epoch
-    /// (settled) and this `from`.
-    pub position: Position<'a>,
-    /// Which record each change comes from, in the order of the changes.
-    pub sources: &'a [Source<'a>],
-    /// Records that cannot even be read, and are to be dead letters. In the same transaction.
-    pub unreadable: &'a [Unreadable<'a>],
-    /// How many records were left out because a later one of this batch has the same id.
-    pub coalesced: u64,
-    /// What to do with changes that the database refuses.
-    pub refused: Refused,
-}
+    /// Whether the deadline has not passed.
+    pub(super) fn in_time(&self) -> Result<(), StoreError> {
+        match self.deadline <= Clock::new().now() {
+            true => Err(StoreError::transient("the deadline of the write has passed")),
+            false => Ok(()),
+        }
+    }
 
-/// How a batch moves the reader's position in a journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position<'a> {
-    /// The ledger's name of the entity.
-    pub entity: &'a str,
-    /// The partition.
-    pub partition: u32,
-    /// The journal's identity.
-    pub journal: &'a str,
-    /// The epoch that the journal is in.
-    pub epoch: u64,
-    /// The position that the batch was read from.
-    pub from: u64,
-    /// The version of the batch's last record.
-    pub to: u64,
-}
+    /// Which waiting dead letters the batch supersedes when it is written but for some changes.
+    pub(super) fn supersedes(&self, is_written: impl Fn(usize) -> bool) -> Vec<Supersedes<'_>> {
+        let written = self.changes.iter().enumerate().filter(|(index, _)| is_written(*index));
+        let written: Vec<_> = written.map(|(index, change)| (index, change.id().text())).collect();
+        let before = |version| written.iter().map(|(_, id)| (*id, version)).collect();
+        if let Some(Journaled { position, sources, .. }) = self.journaled {
+            let version = |index: usize| sources.get(index).map_or(0, |source| source.version);
+            let ids = written.iter().map(|(index, id)| (*id, version(*index))).collect();
+            return vec![Supersedes {
+                entity: position.entity,
+                partition: position.partition,
+                ids,
+            }];
+        }
+        if let Some(LetterKey { entity, partition, version }) = self.replays {
+            return vec![Supersedes { entity, partition, ids: before(version) }];
+        }
+        let partitions = self.fences.iter().map(|fence| Supersedes {
+            entity: &fence.entity,
+            partition: fence.partition,
+            ids: before(VERSION_MAX),
+        });
+        partitions.collect()
+    }
 
-/// The record that a change comes from, as it stands in the journal.
-#[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
-    /// Its version.
-    pub version: u64,
-    /// Its columns as JSON text.
-    pub data: &'a str,
-    /// The fingerprint of the schema that wrote it.
-    pub schema: &'a str,
-}
+    /// Whether not more changes were refused than are believed to be wrong.
+    pub(super) fn not_too_many(&self, refused: &BTreeMap<usize, String>) -> Result<(), StoreError> {
+        let (count, of) = (refused.len(), self.changes.len());
+        match (self.buried_max(), refused.values().next()) {
+            (Some(max), Some(example)) if count > max => Err(StoreError::systemic(format!(
+                "{count} of {of} records were refused, too many to be wrong themselves; one \
+                 because: {example}"
+            ))),
+            _ => Ok(()),
+        }
+    }
 
-/// A record that cannot be read.
-#[derive(Clone, Copy, Debug)]
-pub struct Unreadable<'a> {
-    /// The record.
-    pub source: Source<'a>,
-    /// Whether it is a delete.
-    pub deletes: bool,
-    /// Why.
-    pub error: &'a str,
-}
+    /// Indices of changes in the order of their records in the journal.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) fn in_journal_order(&self, indices: &[usize]) -> Vec<usize> {
+        let mut ordered = indices.to_vec();
+        if let Some(Journaled { sources, .. }) = self.journaled {
+            ordered.sort_by_key(|&index| sources.get(index).map(|source| source.version));
+        }
+        ordered
+    }
 
-/// What to do with changes that the database refuses ([`Class::Record`](super::Class::Record)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// Fail the whole batch.
-    Fail,
-    /// Find out which ones they are, make them dead letters in the same transaction, and write the
-    /// others. If more than `max` are refused, fail the whole batch with [`StoreError::systemic`]: then
-    /// it is not the records that are wrong.
-    Bury {
-        /// So many are believed to be wrong.
-        max: usize,
-    },
+    /// How many changes may be refused and become dead letters; `None` if a single one fails the
+    /// batch.
+    pub(super) fn buried_max(&self) -> Option<usize> {
+        match self.journaled?.refused {
+            Refused::Fail => None,
+            Refused::Bury { max } => Some(max),
+        }
+    }
+
+    /// What a change that is refused becomes. `None` if the batch does not come from a journal, or
+    /// does not say which record the change comes from.
+    pub(super) fn letter(&self, index: usize, error: &str) -> Option<DeadLetter> {
+        let journaled = self.journaled.as_ref()?;
+        let (change, source) = (self.changes.get(index)?, journaled.sources.get(index)?);
+        let deletes = change.record().is_none();
+        Some(journaled.letter(source, change.id().text(), deletes, error))
+    }
 }
 
 /// The epoch that a partition's journal must be in for a store-first write to be safe.
@@ -197,17 +204,6 @@ impl Fence {
     }
 }
 
-/// Which dead letter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LetterKey<'a> {
-    /// The ledger's name of the entity.
-    pub entity: &'a str,
-    /// The partition.
-    pub partition: u32,
-    /// The version of its record.
-    pub version: u64,
-}
-
 /// What became of one change, in the order of the batch.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -222,3 +218,14 @@ pub enum Applied {
         error: String,
     },
 }
+
+/// Which waiting dead letters of one partition a batch supersedes.
+pub(super) struct Supersedes<'a> {
+    pub(super) entity: &'a str,
+    pub(super) partition: u32,
+    /// Those of these ids' texts that are older than this version.
+    pub(super) ids: Vec<(&'a str, u64)>,
+}
+
+/// Above every version, and exact as an integer of every database.
+const VERSION_MAX: u64 = i64::MAX as u64;

@@ -35,7 +35,10 @@ use crate::{
     schema::{ColumnSpec, Kind, Schema},
 };
 
+mod journal;
 mod ledger;
+mod letters;
+mod offsets;
 mod rows;
 mod writes;
 
@@ -51,7 +54,6 @@ pub async fn run(store: &SharedStore, name: &str) {
     let suite = Suite::new(store, name);
     ledger::installing_twice_leaves_nothing_missing(&suite).await;
     ledger::the_identity_stays(&suite).await;
-    ledger::epochs_count_per_entity_and_partition(&suite).await;
     rows::every_kind_comes_back_as_it_was(&suite).await;
     rows::extremes_are_held_exactly_or_refused(&suite).await;
     rows::values_of_another_kind_are_refused(&suite).await;
@@ -65,8 +67,35 @@ pub async fn run(store: &SharedStore, name: &str) {
     writes::answers_come_in_the_order_of_the_batch(&suite).await;
     writes::columns_that_a_schema_does_not_list_survive(&suite).await;
     writes::nothing_is_written_after_the_deadline(&suite).await;
-    writes::a_fence_that_does_not_hold_stops_the_whole_batch(&suite).await;
+    writes::a_fence_holds_where_nothing_was_journaled(&suite).await;
     writes::writers_at_the_same_time_do_not_disturb_each_other(&suite).await;
+    match suite.takes_journals().await {
+        true => journals(&suite).await,
+        false => writes::journals_that_are_not_taken_are_refused(&suite).await,
+    }
+}
+
+/// What only a store promises that says so in its description.
+async fn journals(suite: &Suite<'_>) {
+    offsets::epochs_count_per_entity_and_partition(suite).await;
+    offsets::a_recovery_keeps_the_journal_and_the_position(suite).await;
+    offsets::settling_and_sealing_compare_before_they_set(suite).await;
+    offsets::a_fence_that_does_not_hold_stops_the_whole_batch(suite).await;
+    offsets::fences_know_settled_and_sealed_partitions(suite).await;
+    journal::a_position_moves_from_exactly_where_it_is(suite).await;
+    journal::a_batch_that_fails_leaves_the_position(suite).await;
+    journal::one_of_many_equal_batches_is_written(suite).await;
+    journal::counts_add_up(suite).await;
+    journal::a_refused_change_fails_the_batch_or_is_buried(suite).await;
+    journal::too_many_refused_changes_fail_the_batch(suite).await;
+    letters::what_cannot_be_read_is_kept_as_it_is(suite).await;
+    letters::a_letter_is_superseded_by_a_later_record(suite).await;
+    letters::only_a_later_record_of_the_same_id_supersedes(suite).await;
+    letters::a_letter_is_superseded_by_a_store_first_write(suite).await;
+    letters::a_letter_is_replayed_once(suite).await;
+    letters::a_replay_supersedes_older_letters_only(suite).await;
+    letters::letters_that_wait_are_edited_and_discarded(suite).await;
+    letters::letters_are_listed_page_by_page(suite).await;
 }
 
 /// The id with these values, for tests of a store's own.
@@ -91,18 +120,6 @@ struct Suite<'a> {
 }
 
 impl<'a> Suite<'a> {
-    /// Raises the epoch of a partition, as a recovery does. Answers it.
-    async fn raise(&self, entity: &str, partition: u32) -> Result<u64, StoreError> {
-        let recover =
-            Ledger::Recover { entity, partition, journal: "journal", home: "home", epoch_min: 0 };
-        let Entry::Offset(Some(offset)) = self.store.ledger(recover).await? else {
-            panic!("asked to recover, the store answered something else");
-        };
-        let epoch = offset.epoch;
-        self.store.ledger(Ledger::Settle { entity, partition, epoch }).await?;
-        Ok(epoch)
-    }
-
     fn new(store: &'a SharedStore, name: &str) -> Self {
         let table = |schema: Schema, what| schema.with_table(format!("{name}_{what}"));
         Self {
@@ -112,6 +129,11 @@ impl<'a> Suite<'a> {
             pairs: table(PAIRS, "pairs"),
             numbers: table(NUMBERS, "numbers"),
         }
+    }
+
+    async fn takes_journals(&self) -> bool {
+        let description = self.store.describe(&self.things).await;
+        description.unwrap_or_else(|e| panic!("describe failed: {e:?}")).journals
     }
 
     /// A name that no other run uses.

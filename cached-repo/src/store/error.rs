@@ -23,10 +23,21 @@ pub enum Class {
     Systemic,
     /// This record cannot be written: a constraint, a type, a length.
     Record,
-    /// A fence did not hold. Nothing was written.
+    /// This record refers to a row that is not there (yet), or is deleted while another row still
+    /// refers to it. It may work when the other row has been written, which may be on its way.
+    Reference,
+    /// A fence, the position of a journal, or the state of a dead letter is not the expected one.
+    /// Nothing was written.
     Fenced,
     /// The commit may or may not have happened.
     Unknown,
+}
+
+impl Class {
+    /// Whether a record of the batch is at fault, and not the database.
+    pub const fn is_refusal(self) -> bool {
+        matches!(self, Self::Record | Self::Reference)
+    }
 }
 
 impl StoreError {
@@ -43,6 +54,11 @@ impl StoreError {
     /// A record of the batch cannot be written. Nothing was written.
     pub fn record(message: impl Into<String>) -> Self {
         Self::new(Class::Record, message)
+    }
+
+    /// A record of the batch refers to a row that is not there (yet). Nothing was written.
+    pub fn reference(message: impl Into<String>) -> Self {
+        Self::new(Class::Reference, message)
     }
 
     /// A fence did not hold. Nothing was written.
@@ -78,7 +94,7 @@ impl StoreError {
         let (kind, outcome) = match self.class {
             Class::Transient => (ErrorKind::StoreUnavailable, Outcome::NotApplied),
             Class::Systemic => (ErrorKind::Store, Outcome::NotApplied),
-            Class::Record => (ErrorKind::Refused, Outcome::NotApplied),
+            Class::Record | Class::Reference => (ErrorKind::Refused, Outcome::NotApplied),
             Class::Fenced => (ErrorKind::Fenced, Outcome::NotApplied),
             Class::Unknown => (ErrorKind::StoreUnavailable, Outcome::Unknown),
         };
@@ -107,3 +123,24 @@ impl fmt::Debug for StoreError {
 }
 
 impl std::error::Error for StoreError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_says_whether_the_write_happened() {
+        for (error, kind, outcome, is_refusal) in [
+            (StoreError::record("x"), ErrorKind::Refused, Outcome::NotApplied, true),
+            (StoreError::reference("x"), ErrorKind::Refused, Outcome::NotApplied, true),
+            (StoreError::fenced("x"), ErrorKind::Fenced, Outcome::NotApplied, false),
+            (StoreError::systemic("x"), ErrorKind::Store, Outcome::NotApplied, false),
+            (StoreError::transient("x"), ErrorKind::StoreUnavailable, Outcome::NotApplied, false),
+            (StoreError::unknown("x"), ErrorKind::StoreUnavailable, Outcome::Unknown, false),
+        ] {
+            assert_eq!(error.class().is_refusal(), is_refusal, "{error:?}");
+            let error = error.into_error();
+            assert_eq!((error.kind(), error.outcome()), (kind, outcome), "{error:?}");
+        }
+    }
+}

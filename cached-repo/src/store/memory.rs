@@ -1,20 +1,27 @@
 //! A store in this process, for tests and for a first try.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
+    fmt,
+    future::ready,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use std::future::ready;
 
-use super::{Applied, Batch, Description, Entry, Ledger, Query, SharedStore, Store, StoreError};
+use super::{
+    Applied, Batch, Description, Entry, Ledger, Query, SharedStore, Store, StoreError,
+    check::check_kinds,
+};
 use crate::{
     change::{Change, EntityId},
     clock::Random,
-    record::{Record, Value},
+    record::Record,
     schema::Schema,
 };
+
+mod tables;
+use tables::{Row, Tables};
 
 /// A store in this process. It keeps the whole contract of [`Store`] but for the most important
 /// thing: it is not durable, everything is gone when the last handle is dropped.
@@ -29,16 +36,6 @@ struct MemoryStore {
     tables: Mutex<Tables>,
 }
 
-#[derive(Default)]
-struct Tables {
-    /// By table, then by the id's text.
-    rows: HashMap<String, BTreeMap<String, Row>>,
-    epochs: HashMap<(String, u32), u64>,
-}
-
-/// By column, so that those that a schema does not list stay as they are.
-type Row = BTreeMap<String, Value<'static>>;
-
 impl MemoryStore {
     fn load_now(&self, schema: &Schema, ids: &[EntityId]) -> Vec<Record<'static>> {
         let tables = self.lock();
@@ -50,28 +47,20 @@ impl MemoryStore {
     }
 
     fn apply_now(&self, schema: &Schema, batch: Batch<'_>) -> Result<Vec<Applied>, StoreError> {
-        // Held to the end: the fences, the deadline and the rows are one step.
+        // Held to the end: all checks come before the first change, and are one step with it.
         let mut tables = self.lock();
-        batch.check(schema, |fence| {
-            let key = (fence.entity.clone(), fence.partition);
-            tables.epochs.get(&key).map(|e| super::Offset {
-                epoch: *e,
-                settled: *e,
-                ..Default::default()
-            })
-        })?;
-        let rows = tables.rows.entry(schema.table().to_owned()).or_default();
-        for change in batch.changes {
-            let Some(written) = change.record() else {
-                rows.remove(change.id().text());
-                continue;
-            };
-            let row = rows.entry(change.id().text().to_owned()).or_default();
-            for (index, value) in written.iter() {
-                row.insert(schema.columns()[index].column().to_owned(), value.clone());
+        let refused = refused(schema, &batch)?;
+        tables.check(&batch)?;
+        batch.in_time()?;
+        let mut applied = batch.applied();
+        for (index, change) in batch.changes.iter().enumerate() {
+            match refused.get(&index) {
+                Some(error) => applied[index] = Applied::Buried { error: error.clone() },
+                None => tables.write(schema, change),
             }
         }
-        Ok(batch.applied())
+        tables.remember(&batch, &refused);
+        Ok(applied)
     }
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
@@ -91,7 +80,7 @@ impl Store for MemoryStore {
     }
 
     fn check(&self, schema: &Schema, change: &Change) -> Result<(), StoreError> {
-        super::check::check_kinds(schema, change)
+        check_kinds(schema, change)
     }
 
     fn apply<'a>(
@@ -107,7 +96,7 @@ impl Store for MemoryStore {
             Ok(match operation {
                 Ledger::Install { .. } => Entry::Done,
                 Ledger::Identity => Entry::Identity(self.identity.clone()),
-                _ => return Err(StoreError::systemic("not built")),
+                operation => self.lock().ledger(operation),
             })
         }
         .boxed()
@@ -115,14 +104,28 @@ impl Store for MemoryStore {
 
     fn describe<'a>(&'a self, _: &'a Schema) -> BoxFuture<'a, Result<Description, StoreError>> {
         let ddl = "-- A store in memory needs no tables.\n";
-        ready(Ok(Description::new(ddl, Vec::new()))).boxed()
+        ready(Ok(Description::new(ddl, Vec::new()).journaling())).boxed()
     }
 }
 
-impl std::fmt::Debug for MemoryStore {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Store(memory)")
     }
+}
+
+/// The changes that become dead letters, and why.
+fn refused(schema: &Schema, batch: &Batch<'_>) -> Result<BTreeMap<usize, String>, StoreError> {
+    let mut refused = BTreeMap::new();
+    for (index, change) in batch.changes.iter().enumerate() {
+        match (check_kinds(schema, change), batch.buried_max()) {
+            (Ok(()), _) => {}
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(_)) => drop(refused.insert(index, error.to_string())),
+        }
+    }
+    batch.not_too_many(&refused)?;
+    Ok(refused)
 }
 
 fn record(schema: &Schema, row: &Row) -> Record<'static> {

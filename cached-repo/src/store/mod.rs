@@ -18,18 +18,19 @@ mod batch;
 mod check;
 mod connect;
 mod error;
+mod journaled;
 mod json;
 mod ledger;
 mod memory;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 
-pub use batch::{
-    Applied, Batch, Fence, Journaled, LetterKey, Position, Refused, Source, Unreadable,
-};
+use batch::Supersedes;
+pub use batch::{Applied, Batch, Fence};
 pub use check::check_kinds;
 pub use connect::connect;
 pub use error::{Class, StoreError};
+pub use journaled::{Journaled, LetterKey, Position, Refused, Source, Unreadable};
 pub use json::{from_json, to_json};
 pub use ledger::{DeadLetter, Entry, Ledger, LetterState, Offset};
 pub use memory::memory;
@@ -70,8 +71,8 @@ pub use sql::connect::sqlite;
 ///   the expected one. Otherwise a worker that was paused repeats what a newer one overwrote.
 /// - MUST make dead letters in that transaction too. Otherwise a crash loses or doubles them.
 /// - MUST mark the waiting dead letters of an id as superseded in every transaction that writes that
-///   id, journaled or (behind a fence of an epoch above 0) not. Otherwise a replay overwrites something
-///   newer.
+///   id: the older ones if it is journaled or a replay, all of them if it is behind a fence whose
+///   partition has an [`Offset`]. Otherwise a replay overwrites something newer.
 ///
 /// *Reads.*
 /// - [`load`](Self::load) MUST see every write that was acknowledged before it was called: it reads

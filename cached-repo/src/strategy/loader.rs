@@ -1,27 +1,22 @@
-//! The read path of the store-first strategies: entry, else single flight, lease, load, fill.
+//! The read path of the strategies with a store: entry, else single flight.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 use super::Parts;
 use crate::{
-    backend::Lease,
-    cache::{Entries, Entry, Filling, Flights, Landing, Lead, Phase},
+    cache::{Entries, Entry, Flights, Landing},
     change::EntityId,
     clock::Random,
     error::{Error, ErrorKind, Result},
     record::Record,
-    store::{Query, SharedStore},
+    store::SharedStore,
 };
 
-/// How long a filler that died is waited for by those who would fill.
-const LEASE_HOLD: Duration = Duration::from_secs(3);
 /// How often a reader whose flight brought nothing fresh tries another.
 const FLIGHTS_MAX: usize = 4;
-/// The waits between looks for what another process is filling: 50 ms together.
-const HOLDER_WAITS_MS: [u64; 5] = [2, 4, 8, 16, 20];
 
 /// What a reader does when another process is filling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,17 +30,19 @@ pub(super) enum Patience {
 /// Loads what the cache does not hold.
 #[derive(Debug)]
 pub(super) struct Loader {
-    entries: Arc<Entries>,
-    store: SharedStore,
-    patience: Patience,
-    flights: Arc<Flights>,
-    random: Random,
+    pub(super) entries: Arc<Entries>,
+    pub(super) store: SharedStore,
+    pub(super) patience: Patience,
+    pub(super) flights: Arc<Flights>,
+    pub(super) random: Random,
     /// Shared by all repositories of the cache.
-    outage_loads: Arc<Semaphore>,
-    outage_wait: Duration,
+    pub(super) outage_loads: Arc<Semaphore>,
+    pub(super) outage_wait: Duration,
+    /// Whether rows may be read while Redis cannot be asked. Not where it may hold something newer.
+    pub(super) past_cache: bool,
 }
 
-type Found = Option<Record<'static>>;
+pub(super) type Found = Option<Record<'static>>;
 
 /// An id that was not found in the cache, and its place in the answer.
 struct Miss {
@@ -67,6 +64,7 @@ impl Loader {
             random: parts.entries.random.clone(),
             outage_loads: Arc::clone(&parts.outage_loads),
             outage_wait: parts.store_timeout,
+            past_cache: parts.allow_stale_reads,
         }
     }
 
@@ -75,7 +73,7 @@ impl Loader {
         let mut missed: Vec<Miss> =
             (0..ids.len()).map(|index| Miss { index, replace: false, past_cache: false }).collect();
         for _ in 0..FLIGHTS_MAX {
-            self.look_up(ids, &mut missed, &mut found).await;
+            self.look_up(ids, &mut missed, &mut found).await?;
             if missed.is_empty() {
                 return Ok(found);
             }
@@ -95,7 +93,12 @@ impl Loader {
     }
 
     /// Takes from the cache what it has.
-    async fn look_up(&self, ids: &[EntityId], missed: &mut Vec<Miss>, found: &mut [Found]) {
+    async fn look_up(
+        &self,
+        ids: &[EntityId],
+        missed: &mut Vec<Miss>,
+        found: &mut [Found],
+    ) -> Result<()> {
         let asked: Cow<'_, [EntityId]> = match missed.len() == ids.len() {
             true => Cow::Borrowed(ids),
             false => missed.iter().map(|miss| ids[miss.index].clone()).collect(),
@@ -106,14 +109,22 @@ impl Loader {
             Ok(answers) => answers,
             Err(error) => {
                 self.entries.counters.cache_failures.add(1);
+                if !self.past_cache {
+                    return Err(error.into_error());
+                }
                 tracing::debug!(%error, "reading from the store, as the cache cannot be asked");
                 missed.iter_mut().for_each(|miss| miss.past_cache = true);
-                return;
+                return Ok(());
             }
         };
         let mut answers = answers.into_iter().zip(&*asked);
+        let mut failed = None;
         missed.retain_mut(|miss| {
             let Some((entry, id)) = answers.next() else { return true };
+            if let Entry::Unusable(error) = entry {
+                failed = Some(unusable(id).caused_by(error));
+                return true;
+            }
             miss.past_cache = owed.contains(id);
             let taken = if miss.past_cache { None } else { self.take(entry, miss) };
             match taken {
@@ -122,6 +133,7 @@ impl Loader {
             }
             false
         });
+        failed.map_or(Ok(()), Err)
     }
 
     /// What an entry says, or `None` if it says nothing.
@@ -140,7 +152,7 @@ impl Loader {
                 counters.outdated.add(1);
                 miss.replace = true;
             }
-            Entry::Undecodable(error) => {
+            Entry::Undecodable(error) | Entry::Unusable(error) => {
                 tracing::warn!(%error, "an entry cannot be decoded and is loaded anew");
                 counters.undecodable.add(1);
                 miss.replace = true;
@@ -190,120 +202,11 @@ impl Loader {
         *missed = left;
         Ok(())
     }
-
-    /// Lands flights: under leases where they are granted.
-    async fn fetch(&self, leads: Vec<Lead>) {
-        let token = self.random.token();
-        let asks: Vec<_> = leads.iter().map(|lead| (&lead.id, lead.replace)).collect();
-        let Ok(leases) = self.entries.lease(&asks, &token, LEASE_HOLD).await else {
-            self.entries.counters.cache_failures.add(1);
-            return self.fetch_past_cache(leads).await;
-        };
-        let (mut ready, mut waiting) = (Vec::new(), Vec::new());
-        for (lead, lease) in leads.into_iter().zip(leases) {
-            match lease {
-                Lease::Granted { generation } => ready.push((lead, Some(generation))),
-                Lease::Blocked => ready.push((lead, None)),
-                // Whoever sits in this flight looks into the cache again.
-                Lease::Present => drop(lead),
-                Lease::Held if self.patience == Patience::None => ready.push((lead, None)),
-                Lease::Held => waiting.push(lead),
-            }
-        }
-        self.load(ready, &token).await;
-        let waiting = self.wait_for_holders(waiting).await;
-        self.load(waiting.into_iter().map(|lead| (lead, None)).collect(), &token).await;
-    }
-
-    /// Gives other fillers a moment. Answers the flights whose entry did not come.
-    async fn wait_for_holders(&self, mut waiting: Vec<Lead>) -> Vec<Lead> {
-        for wait_ms in HOLDER_WAITS_MS {
-            if waiting.is_empty() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(wait_ms)).await;
-            let ids: Vec<_> = waiting.iter().map(|lead| lead.id.clone()).collect();
-            let Ok(entries) = self.entries.read(&ids).await else { break };
-            let mut there = entries.into_iter().map(|e| matches!(e, Entry::Hit(_) | Entry::Absent));
-            // Dropping a lead sends its passengers into the cache, where the entry is.
-            waiting.retain(|_| !there.next().unwrap_or(false));
-        }
-        waiting
-    }
-
-    /// Loads rows and fills those for which there is a lease (its generation).
-    async fn load(&self, leads: Vec<(Lead, Option<u64>)>, token: &str) {
-        if leads.is_empty() {
-            return;
-        }
-        self.flights.advance(leads.iter().map(|(lead, _)| lead), Phase::Loading);
-        let ids: Vec<_> = leads.iter().map(|(lead, _)| lead.id.clone()).collect();
-        let rows = match self.query(&ids).await {
-            Ok(rows) => rows,
-            Err(error) => return land_failed(leads.into_iter().map(|(lead, _)| lead), error),
-        };
-        let rows: Vec<_> = rows.into_iter().map(|row| row.map(Arc::new)).collect();
-        self.flights.advance(leads.iter().map(|(lead, _)| lead), Phase::Filling);
-        let fillings: Vec<_> = leads
-            .iter()
-            .zip(&rows)
-            .filter_map(|((lead, generation), row)| {
-                Some(Filling { id: &lead.id, generation: (*generation)?, row: row.as_deref() })
-            })
-            .collect();
-        let counters = &self.entries.counters;
-        let filled = self.entries.fill(&fillings, token).await.unwrap_or_else(|_| {
-            counters.cache_failures.add(1);
-            vec![false; fillings.len()]
-        });
-        let accepted = filled.iter().filter(|filled| **filled).count();
-        counters.fills.add(accepted);
-        counters.fills_refused.add(filled.len() - accepted);
-        let mut filled = filled.into_iter();
-        for ((lead, generation), row) in leads.into_iter().zip(rows) {
-            let confirmed = generation.is_some() && filled.next().unwrap_or(false);
-            lead.land(Landing { row: Ok(row), confirmed });
-        }
-    }
-
-    /// Lands flights while Redis cannot be asked: few at a time, and nothing is filled.
-    async fn fetch_past_cache(&self, leads: Vec<Lead>) {
-        match self.permit().await {
-            Ok(_permit) => {
-                self.load(leads.into_iter().map(|lead| (lead, None)).collect(), "").await
-            }
-            Err(error) => land_failed(leads, error),
-        }
-    }
-
-    async fn permit(&self) -> Result<SemaphorePermit<'_>> {
-        match tokio::time::timeout(self.outage_wait, self.outage_loads.acquire()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(Error::new(
-                ErrorKind::Overloaded,
-                "Redis cannot be reached and too many reads wait for the store; `outage_loads_max` \
-                 on the cache's builder says how many may run at a time",
-            )),
-        }
-    }
-
-    /// One query, its rows in the order of the ids.
-    async fn query(&self, ids: &[EntityId]) -> Result<Vec<Found>> {
-        let schema = &self.entries.schema;
-        let counters = &self.entries.counters;
-        counters.store_loads.add(1);
-        let loading = self.store.load(schema, Query::Ids(ids)).await;
-        let rows = loading.map_err(|error| error.into_error())?;
-        counters.rows_loaded.add(rows.len());
-        let by_id = |row| Some((self.entries.id_of(&row)?, row));
-        let rows: HashMap<EntityId, _> = rows.into_iter().filter_map(by_id).collect();
-        Ok(ids.iter().map(|id| rows.get(id).cloned()).collect())
-    }
 }
 
-fn land_failed(leads: impl IntoIterator<Item = Lead>, error: Error) {
-    let error = Arc::new(error);
-    for lead in leads {
-        lead.land(Landing { row: Err(Arc::clone(&error)), confirmed: false });
-    }
+/// The entry holds a write that the store does not have: the row would be older.
+fn unusable(id: &EntityId) -> Error {
+    let message = "the entry holds a write that is not in the store yet, and cannot be decoded: it may be \
+                   of a newer version of the struct";
+    Error::new(ErrorKind::Undecodable, message).of(id)
 }

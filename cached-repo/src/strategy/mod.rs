@@ -5,6 +5,7 @@
 //! | `cache_aside` | load, fill under a lease | store, then invalidate | the store committed | served by the store, under a concurrency cap | hits are served, misses are errors |
 //! | `read_through` | one load per id across processes | store, then invalidate | the store committed | the same | the same |
 //! | `write_through` | as `read_through` | store, then put | the store committed | the same | the same |
+//! | `write_behind` | as `read_through` | entry and journal record, one atomic step | Redis accepted it | writes fail, reads too unless stale ones are allowed | all works until the journal's bound |
 //! | `redis_only` | absent is absent | put | Redis accepted it | fails | not used |
 //!
 //! In each of them: a process reads its own writes, other processes read them as soon as the receipt
@@ -19,16 +20,19 @@ use crate::{
     cache::Entries,
     change::{Change, EntityId},
     error::{Error, ErrorKind, Outcome, Result},
+    journal::Journal,
     record::Record,
     store::SharedStore,
 };
 
 mod cache_aside;
+mod fetch;
 mod loader;
 mod read_through;
 mod redis_only;
 mod saved;
 mod store_first;
+mod write_behind;
 mod write_through;
 
 pub use saved::{CacheStep, Durable, Saved};
@@ -44,14 +48,21 @@ pub enum Strategy {
     ReadThrough,
     /// The store is written first and the entry put.
     WriteThrough,
+    /// The entry is written and journaled in one step; a worker carries the journal to the store.
+    WriteBehind,
     /// Redis is the only place.
     RedisOnly,
 }
 
 impl Strategy {
     /// Every strategy that there is.
-    pub const ALL: &'static [Strategy] =
-        &[Self::CacheAside, Self::ReadThrough, Self::WriteThrough, Self::RedisOnly];
+    pub const ALL: &'static [Strategy] = &[
+        Self::CacheAside,
+        Self::ReadThrough,
+        Self::WriteThrough,
+        Self::WriteBehind,
+        Self::RedisOnly,
+    ];
 
     /// The name that the attribute `strategy` uses.
     pub const fn name(self) -> &'static str {
@@ -59,6 +70,7 @@ impl Strategy {
             Self::CacheAside => "cache_aside",
             Self::ReadThrough => "read_through",
             Self::WriteThrough => "write_through",
+            Self::WriteBehind => "write_behind",
             Self::RedisOnly => "redis_only",
         }
     }
@@ -130,6 +142,9 @@ pub(crate) trait Flow: fmt::Debug + Send + Sync {
 pub(crate) struct Parts {
     pub(crate) entries: Arc<Entries>,
     pub(crate) store: Option<SharedStore>,
+    /// What is, or may once have been, written behind; `None` if the store takes no journals.
+    pub(crate) journal: Option<Arc<Journal>>,
+    pub(crate) allow_stale_reads: bool,
     pub(crate) outage: Outage,
     pub(crate) store_timeout: Duration,
     pub(crate) intent_grace: Duration,
@@ -138,18 +153,36 @@ pub(crate) struct Parts {
     pub(crate) outage_loads: Arc<Semaphore>,
 }
 
-/// The flow of a strategy.
-pub(crate) fn flow(strategy: Strategy, parts: Parts) -> Result<Box<dyn Flow>> {
-    let store = parts.store.clone().ok_or_else(|| {
-        Error::configuration(format!(
+/// Refuses a strategy that needs a store and has none.
+pub(crate) fn check_store(strategy: Strategy, store: Option<&SharedStore>) -> Result<()> {
+    if strategy.needs_store() && store.is_none() {
+        return Err(Error::configuration(format!(
             "the strategy `{strategy}` needs a store: call `.store(&db)` on the builder, with a `db` \
              from `store::connect(url)`, or choose `redis_only`"
-        ))
-    });
+        )));
+    }
+    Ok(())
+}
+
+/// The flow of a strategy.
+pub(crate) fn flow(strategy: Strategy, parts: Parts) -> Result<Box<dyn Flow>> {
+    check_store(strategy, parts.store.as_ref())?;
+    let Some(store) = parts.store.clone() else {
+        return Ok(Box::new(redis_only::RedisOnly::new(parts.entries)));
+    };
     Ok(match strategy {
-        Strategy::CacheAside => Box::new(cache_aside::CacheAside::new(parts, store?)),
-        Strategy::ReadThrough => Box::new(read_through::ReadThrough::new(parts, store?)),
-        Strategy::WriteThrough => Box::new(write_through::WriteThrough::new(parts, store?)),
+        Strategy::CacheAside => Box::new(cache_aside::CacheAside::new(parts, store)),
+        Strategy::ReadThrough => Box::new(read_through::ReadThrough::new(parts, store)),
+        Strategy::WriteThrough => Box::new(write_through::WriteThrough::new(parts, store)),
+        Strategy::WriteBehind => {
+            let journal = parts.journal.clone().ok_or_else(|| {
+                Error::configuration(
+                    "the store takes no journals, which `write_behind` needs: use a SQL store, or choose \
+                     another strategy",
+                )
+            })?;
+            Box::new(write_behind::WriteBehind::new(parts, journal))
+        }
         Strategy::RedisOnly => Box::new(redis_only::RedisOnly::new(parts.entries)),
     })
 }

@@ -30,7 +30,7 @@ impl RedisOnly {
             // There is nothing newer anywhere: an older shape is read by name.
             Entry::Hit(record) | Entry::Outdated(Some(record)) => Ok(Some(record)),
             Entry::Absent | Entry::Nothing | Entry::Outdated(None) => Ok(None),
-            Entry::Undecodable(cause) => {
+            Entry::Undecodable(cause) | Entry::Unusable(cause) => {
                 counters.undecodable.add(1);
                 let message = "the entry is the only copy and cannot be decoded";
                 Err(Error::new(ErrorKind::Undecodable, message).of(id).caused_by(cause))

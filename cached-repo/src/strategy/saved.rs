@@ -1,13 +1,19 @@
 //! The receipt of a write: what "ok" meant.
 
-use crate::error::{Error, Result};
+use std::sync::Arc;
+
+use crate::{
+    error::{Error, Result},
+    journal::{Journal, Receipt},
+};
 
 /// What a write that succeeded has reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Saved {
     durable: Durable,
     cache: CacheStep,
     version: Option<u64>,
+    journaled: Option<(Arc<Journal>, Receipt)>,
 }
 
 /// Where the write is durable.
@@ -16,6 +22,8 @@ pub struct Saved {
 pub enum Durable {
     /// The store committed it.
     Stored,
+    /// Redis accepted it and has it journaled; a worker carries it to the store.
+    Journaled,
     /// Redis accepted it, and is the only place.
     CachedOnly,
 }
@@ -33,11 +41,25 @@ pub enum CacheStep {
 
 impl Saved {
     pub(crate) fn stored(cache: CacheStep) -> Self {
-        Self { durable: Durable::Stored, cache, version: None }
+        Self { durable: Durable::Stored, cache, version: None, journaled: None }
+    }
+
+    pub(crate) fn journaled(journal: &Arc<Journal>, receipt: Receipt) -> Self {
+        Self {
+            durable: Durable::Journaled,
+            cache: CacheStep::Done,
+            version: Some(receipt.version),
+            journaled: Some((Arc::clone(journal), receipt)),
+        }
     }
 
     pub(crate) fn cached_only(version: u64) -> Self {
-        Self { durable: Durable::CachedOnly, cache: CacheStep::Done, version: Some(version) }
+        Self {
+            durable: Durable::CachedOnly,
+            cache: CacheStep::Done,
+            version: Some(version),
+            journaled: None,
+        }
     }
 
     /// Where the write is durable.
@@ -56,17 +78,44 @@ impl Saved {
         self.version
     }
 
-    /// Waits until the write is in the store. A [`Stored`](Durable::Stored) write is there already.
+    /// Names a journaled write, so that another process can wait for it with
+    /// [`Repository::persisted`](crate::Repository::persisted). `None` for writes that are not journaled.
+    pub fn token(&self) -> Option<String> {
+        self.journaled.as_ref().map(|(_, receipt)| receipt.to_string())
+    }
+
+    /// Waits until the write is in the store, wherever it is drained. A [`Stored`](Durable::Stored)
+    /// write is there already.
+    ///
+    /// It waits for as long as it takes: wrap it in a timeout. Dropping the future loses nothing.
     ///
     /// # Errors
     ///
-    /// [`Configuration`](crate::ErrorKind::Configuration) for a write that never goes to a store.
+    /// [`DeadLettered`](crate::ErrorKind::DeadLettered) if the store refused the write,
+    /// [`Recovered`](crate::ErrorKind::Recovered) if the journal was recovered meanwhile: then nobody
+    /// knows; read the entity. [`Configuration`](crate::ErrorKind::Configuration) for a write that never
+    /// goes to a store. `StoreUnavailable` if the store does not say whether it refused.
     pub async fn persisted(&self) -> Result<()> {
-        match self.durable {
-            Durable::Stored => Ok(()),
-            Durable::CachedOnly => {
+        match (self.durable, &self.journaled) {
+            (Durable::Journaled, Some((journal, receipt))) => {
+                let persisted = journal.persisted(receipt).await;
+                persisted.map_err(|e| e.during("persisted", journal.prefix()))
+            }
+            (Durable::CachedOnly, _) => {
                 Err(Error::configuration("`redis_only` writes never reach a store"))
             }
+            _ => Ok(()),
         }
     }
 }
+
+/// Two receipts are equal if they say the same of the same write.
+impl PartialEq for Saved {
+    fn eq(&self, other: &Self) -> bool {
+        let receipt = |saved: &Self| saved.journaled.as_ref().map(|(_, receipt)| receipt.clone());
+        (self.durable, self.cache, self.version) == (other.durable, other.cache, other.version)
+            && receipt(self) == receipt(other)
+    }
+}
+
+impl Eq for Saved {}

@@ -6,17 +6,22 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 use super::{Outage, Parts, saved::CacheStep, saved::Saved};
 use crate::{
     cache::{Begun, Entries, Refusal},
     change::{Change, EntityId},
     error::{Error, ErrorKind, Result},
+    journal::Journal,
     record::Record,
     store::{Applied, Batch, Class, Fence, SharedStore, StoreError},
 };
 
-/// How often a write begins again because the journal's epoch moved under it.
+/// How often a write begins again because the journal was recovered under it.
 const FENCED_MAX: usize = 3;
+/// The waits between looks whether a journaled write of the same id is drained.
+const DIRTY_WAIT: Duration = Duration::from_millis(5);
 
 /// What becomes of the entry when the store has the new row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +37,7 @@ pub(super) enum Afterwards {
 pub(super) struct StoreFirst {
     entries: Arc<Entries>,
     store: SharedStore,
+    journal: Option<Arc<Journal>>,
     afterwards: Afterwards,
     outage: Outage,
     store_timeout: Duration,
@@ -49,6 +55,7 @@ impl StoreFirst {
         Self {
             entries: Arc::clone(&parts.entries),
             store,
+            journal: parts.journal.clone(),
             afterwards,
             outage: parts.outage,
             store_timeout: parts.store_timeout,
@@ -72,10 +79,11 @@ impl StoreFirst {
 
     async fn run(&self, changes: &[Change]) -> Result<Saved> {
         let ids: Vec<EntityId> = changes.iter().map(|change| change.id().clone()).collect();
+        let give_up = self.entries.clock.now() + self.store_timeout;
         let mut attempt = 1;
         loop {
+            let announced = self.announce(&ids, give_up).await?;
             let deadline = self.entries.clock.now() + self.store_timeout;
-            let announced = self.announce(&ids).await?;
             let fences = self.fences(&ids, &announced);
             let batch = Batch::new(changes, deadline)
                 .fenced(&fences)
@@ -89,35 +97,71 @@ impl StoreFirst {
                 Err(error) => {
                     let fenced = error.class() == Class::Fenced;
                     let retry = fenced && announced.begun.is_some() && attempt < FENCED_MAX;
+                    let blind = fenced && announced.begun.is_none();
                     self.abandon(&ids, announced, &error).await;
-                    if !retry {
-                        return Err(name_id(error.into_error(), &ids));
+                    match retry {
+                        true => {}
+                        false if blind => return Err(name_id(blind_refused(), &ids)),
+                        false => return Err(name_id(error.into_error(), &ids)),
                     }
+                    self.recover(&ids).await?;
                     attempt += 1;
                 }
             }
         }
     }
 
-    async fn announce(&self, ids: &[EntityId]) -> Result<Announced> {
-        let token = self.entries.random.token();
-        let hold = self.store_timeout + self.intent_grace;
-        let refusal = match self.entries.begin(ids, &token, hold).await {
-            Ok(begun) => return Ok(Announced { token, begun: Some(begun) }),
-            Err(Refusal::Cache(error)) if self.outage == Outage::Available => {
-                self.entries.counters.cache_failures.add(1);
-                tracing::debug!(%error, "writing the store although the cache cannot be told");
-                return Ok(Announced { token, begun: None });
+    /// Announces the write. Where a journaled write of an id is not in the store yet it is waited for;
+    /// where the journal belongs to another server it is recovered.
+    async fn announce(&self, ids: &[EntityId], give_up: Instant) -> Result<Announced> {
+        let mut recoveries = 0;
+        loop {
+            let token = self.entries.random.token();
+            // Longer than the write may take, from now on.
+            let hold = self.store_timeout + self.intent_grace;
+            let refusal = match self.entries.begin(ids, &token, hold).await {
+                Ok(begun) => return Ok(Announced { token, begun: Some(begun) }),
+                Err(Refusal::Cache(error)) if self.outage == Outage::Available => {
+                    self.entries.counters.cache_failures.add(1);
+                    tracing::debug!(%error, "writing the store although the cache cannot be told");
+                    return Ok(Announced { token, begun: None });
+                }
+                Err(refusal) => refusal,
+            };
+            self.withdraw(ids, &token).await;
+            match &refusal {
+                Refusal::Dirty(index) if self.entries.clock.now() < give_up => {
+                    let Some(journal) = &self.journal else { return Err(explain(refusal, ids)) };
+                    let slots = self.entries.slots(&ids[*index..=*index]);
+                    for slot in slots {
+                        journal.flush(slot.partition, Some(give_up)).await?;
+                    }
+                    // What is committed is acknowledged a moment later, or written again.
+                    tokio::time::sleep(DIRTY_WAIT).await;
+                }
+                Refusal::Fenced if recoveries < FENCED_MAX && self.journal.is_some() => {
+                    recoveries += 1;
+                    self.recover(ids).await?;
+                }
+                _ => return Err(explain(refusal, ids)),
             }
-            Err(refusal) => refusal,
-        };
-        // Some partitions may have the token by now, and their entries are gone.
-        let slots = self.entries.slots(ids);
-        let tokens: Vec<_> = slots.iter().map(|slot| (slot.clone(), token.clone())).collect();
-        if self.entries.invalidate(&tokens).await.is_err() {
-            self.entries.owe(slots, &token);
         }
-        Err(explain(refusal, ids))
+    }
+
+    /// Takes an announcement back that some partitions refused. Others may have the token by now, and
+    /// their entries are gone.
+    async fn withdraw(&self, ids: &[EntityId], token: &str) {
+        let slots = self.entries.slots(ids);
+        let tokens: Vec<_> = slots.iter().map(|slot| (slot.clone(), token.to_owned())).collect();
+        if self.entries.invalidate(&tokens).await.is_err() {
+            self.entries.owe(slots, token);
+        }
+    }
+
+    async fn recover(&self, ids: &[EntityId]) -> Result<()> {
+        let Some(journal) = &self.journal else { return Ok(()) };
+        let slots = self.entries.slots(ids);
+        journal.recover_all(slots.iter().map(|slot| slot.partition)).await
     }
 
     /// What must still be true in the store's transaction: the epochs that the announcement saw, and
@@ -179,6 +223,15 @@ impl StoreFirst {
     }
 }
 
+/// Why a write was refused that Redis could not be told of.
+fn blind_refused() -> Error {
+    Error::new(
+        ErrorKind::CacheUnavailable,
+        "Redis cannot be reached, and its journal may hold newer writes of this entity that are not in \
+         the store yet",
+    )
+}
+
 /// Why a write could not be announced, and what to do about it.
 fn explain(refusal: Refusal, ids: &[EntityId]) -> Error {
     let named = |index: usize, message| {
@@ -189,7 +242,7 @@ fn explain(refusal: Refusal, ids: &[EntityId]) -> Error {
         Refusal::Fenced => Error::new(
             ErrorKind::Fenced,
             "the journal of this entity belongs to another Redis server, or to this one before it was \
-             restarted: it must be recovered by a process that runs `write_behind`",
+             restarted, and could not be recovered: try again",
         ),
         Refusal::Dirty(index) => named(
             index,

@@ -21,3 +21,4 @@ mod state_machine;
 mod stores;
 mod swaps;
 mod tidy;
+mod write_behind;

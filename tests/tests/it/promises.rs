@@ -12,7 +12,8 @@ macro_rules! promises {
         mod $promise {
             use super::{super::stage::{On, Over, Stage}, Format, Strategy};
             promises!(@strategies $promise
-                cache_aside CacheAside, read_through ReadThrough, write_through WriteThrough);
+                cache_aside CacheAside, read_through ReadThrough, write_through WriteThrough,
+                write_behind WriteBehind);
             mod redis_only {
                 use super::*;
                 promises!(@point $promise json_in_process RedisOnly Json Memory InProcess);
@@ -207,7 +208,17 @@ async fn bad_input_is_refused_before_any_io(stage: Stage) {
 async fn a_receipt_says_what_ok_meant(stage: Stage) {
     let first = stage.repo.save(&todo("1", "a")).await.unwrap();
     let second = stage.repo.save(&todo("1", "b")).await.unwrap();
-    if stage.strategy.needs_store() {
+    if stage.strategy == Strategy::WriteBehind {
+        assert_eq!(first.durable(), Durable::Journaled);
+        assert!(first.version() < second.version(), "{first:?} {second:?}");
+        for saved in [first, second] {
+            saved.persisted().await.unwrap();
+            // Another process waits for the same write.
+            let token = saved.token().unwrap();
+            stage.process().await.persisted(&token).await.unwrap();
+        }
+        assert_eq!(stage.gate.rows(), 2 - stage.repo.counts().coalesced as usize);
+    } else if stage.strategy.needs_store() {
         assert_eq!((first.durable(), first.version()), (Durable::Stored, None));
         first.persisted().await.unwrap();
     } else {
@@ -218,7 +229,7 @@ async fn a_receipt_says_what_ok_meant(stage: Stage) {
 }
 
 async fn a_refused_write_leaves_no_trace(stage: Stage) {
-    if !stage.strategy.needs_store() {
+    if !stage.is_store_first() {
         return;
     }
     let _ = stage.repo.save(&todo("1", "good")).await.unwrap();
@@ -238,7 +249,7 @@ async fn a_refused_write_leaves_no_trace(stage: Stage) {
 }
 
 async fn a_dropped_save_happens_whole(stage: Stage) {
-    if !stage.strategy.needs_store() {
+    if !stage.is_store_first() {
         return;
     }
     let held = stage.gate.hold(Point::BeforeApply, "1");
@@ -263,6 +274,7 @@ async fn evict_touches_only_copies(stage: Stage) {
         assert!(stage.repo.exists("1").await.unwrap());
         return;
     }
+    stage.repo.flush().await.unwrap();
     let loads = stage.gate.loads();
     assert!(stage.repo.evict("1").await.unwrap());
     assert_eq!(stage.repo.get("1").await.unwrap(), Some(todo("1", "a")));
@@ -272,6 +284,7 @@ async fn evict_touches_only_copies(stage: Stage) {
 async fn an_outdated_schema_is_not_served(stage: Stage) {
     let _ = stage.repo.save(&todo("1", "a")).await.unwrap();
     let _ = stage.repo.get("1").await.unwrap();
+    stage.repo.flush().await.unwrap();
     let newer = stage.builder(stage.cache()).schema(2).build().await.unwrap();
     assert_eq!(newer.get("1").await.unwrap(), Some(todo("1", "a")), "loaded anew, or read by name");
     assert_eq!(newer.counts().outdated, u64::from(stage.strategy.needs_store()));

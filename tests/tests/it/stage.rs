@@ -39,6 +39,10 @@ pub(crate) fn todo(id: &str, name: &str) -> Todo {
     }
 }
 
+/// Those with a store.
+pub(crate) const WITH_STORE: [Strategy; 4] =
+    [Strategy::CacheAside, Strategy::ReadThrough, Strategy::WriteThrough, Strategy::WriteBehind];
+
 pub(crate) const STORE_FIRST: [Strategy; 3] =
     [Strategy::CacheAside, Strategy::ReadThrough, Strategy::WriteThrough];
 
@@ -116,6 +120,10 @@ impl Stage {
         Self::new(strategy, Format::Json, On::Memory, Over::InProcess).await
     }
 
+    pub(crate) fn is_store_first(&self) -> bool {
+        STORE_FIRST.contains(&self.strategy)
+    }
+
     pub(crate) fn table(&self) -> &str {
         &self.settings.table
     }
@@ -147,8 +155,13 @@ impl Stage {
     /// Raises the epoch of a partition in the store, as recovery of its journal will.
     pub(crate) async fn raise_epoch(&self, partition: u32) {
         let entity = format!("{}:{}", self.namespace, Todo::SCHEMA.prefix());
-        let raise = store::Ledger::RaiseEpoch { entity: &entity, partition };
-        self.gate.ledger(raise).await.unwrap();
+        let (entity, journal, home) = (&*entity, "journal", "home");
+        let recover = store::Ledger::Recover { entity, partition, journal, home, epoch_min: 0 };
+        let store::Entry::Offset(Some(offset)) = self.gate.ledger(recover).await.unwrap() else {
+            panic!("a recovery is answered with an offset");
+        };
+        let settle = store::Ledger::Settle { entity, partition, epoch: offset.epoch };
+        self.gate.ledger(settle).await.unwrap();
     }
 
     /// Gives the table a trigger that writes each name in capitals.

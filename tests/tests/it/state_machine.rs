@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use cached_repo::{ErrorKind, Outcome, Repository, Strategy, store::StoreError};
 use proptest::{
     collection::vec,
-    prelude::{ProptestConfig, any, prop_assert_eq, prop_oneof, proptest},
+    prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, prop_oneof, proptest},
     strategy::Strategy as Generator,
     test_runner::TestCaseError,
 };
@@ -58,6 +58,9 @@ enum Step {
     Wait {
         seconds: u64,
     },
+    Flush {
+        process: usize,
+    },
 }
 
 fn step() -> impl Generator<Value = Step> {
@@ -73,9 +76,10 @@ fn step() -> impl Generator<Value = Step> {
             .prop_map(|(process, ids)| Step::GetMany { process, ids }),
         1 => (process.clone(), id.clone()).prop_map(|(process, id)| Step::Exists { process, id }),
         1 => (process.clone(), id.clone()).prop_map(|(process, id)| Step::Evict { process, id }),
-        1 => (process, id, any::<u8>(), any::<bool>())
+        1 => (process.clone(), id, any::<u8>(), any::<bool>())
             .prop_map(|(process, id, name, unknown)| Step::Fail { process, id, name, unknown }),
         2 => (0..4000_u64).prop_map(|seconds| Step::Wait { seconds }),
+        1 => process.clone().prop_map(|process| Step::Flush { process }),
     ]
 }
 
@@ -132,7 +136,25 @@ impl Machine {
             Step::Fail { process, id, name, unknown } => {
                 self.fail(process, IDS[id], name, unknown).await?;
             }
+            Step::Flush { process } => {
+                self.processes[process].flush().await.unwrap();
+            }
             Step::Wait { seconds } => tokio::time::advance(Duration::from_secs(seconds)).await,
+        }
+        Ok(())
+    }
+
+    /// At rest the store holds what the map holds, whatever is cached.
+    async fn finish(self) -> Result<(), TestCaseError> {
+        for repo in &self.processes {
+            repo.flush().await.unwrap();
+        }
+        for id in IDS {
+            if self.stage.strategy.needs_store() {
+                prop_assert!(self.processes[0].evict(id).await.unwrap());
+            }
+            let found = self.processes[0].get(id).await.unwrap();
+            prop_assert_eq!(found.as_ref(), self.model.get(id));
         }
         Ok(())
     }
@@ -153,6 +175,13 @@ impl Machine {
         };
         self.stage.gate.fail(point, None, failure);
         let entity = todo(id, &name.to_string());
+        if self.stage.strategy == Strategy::WriteBehind {
+            // The drain finds out by itself what became of it.
+            let saved = self.processes[process].save(&entity).await.unwrap();
+            self.model.insert(id, entity);
+            saved.persisted().await.unwrap();
+            return Ok(());
+        }
         let error = self.processes[process].save(&entity).await.unwrap_err();
         if unknown {
             prop_assert_eq!(error.outcome(), Outcome::Unknown);
@@ -175,7 +204,7 @@ fn holds(strategy: Strategy, steps: Vec<Step>) -> Result<(), TestCaseError> {
         for step in steps {
             machine.run(step).await?;
         }
-        Ok(())
+        machine.finish().await
     })
 }
 
@@ -199,6 +228,11 @@ proptest! {
     #[test]
     fn write_through_reads_what_the_map_holds(steps in vec(step(), 1..60)) {
         holds(Strategy::WriteThrough, steps)?;
+    }
+
+    #[test]
+    fn write_behind_reads_what_the_map_holds(steps in vec(step(), 1..60)) {
+        holds(Strategy::WriteBehind, steps)?;
     }
 
     #[test]

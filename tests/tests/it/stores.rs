@@ -9,13 +9,15 @@ use std::{
 use cached_repo::{
     Change, ColumnSpec, EntityId, Kind, Record, Schema, Value,
     store::{
-        self, Applied, Batch, Class, Entry, Fence, Ledger, Query, SharedStore, StoreError,
+        self, Applied, Batch, Class, Entry, Fence, Ledger, Offset, Query, SharedStore, StoreError,
         conformance,
     },
 };
 use tokio::time::Instant;
 
 mod connecting;
+mod journal;
+mod journal_time;
 mod postgres;
 mod postgres_time;
 mod sqlite;
@@ -107,8 +109,16 @@ async fn write_fenced(store: &SharedStore, change: Change, fence: Fence) -> Resu
     store.apply(&NOTES, batch).await.map(drop)
 }
 
-async fn raise(store: &SharedStore, entity: &str) -> Result<Entry, StoreError> {
-    store.ledger(Ledger::RaiseEpoch { entity, partition: 0 }).await
+/// Raises the epoch of partition 0 and settles it, as a recovery does.
+async fn raise(store: &SharedStore, entity: &str) -> Result<u64, StoreError> {
+    let partition = 0;
+    let recover =
+        Ledger::Recover { entity, partition, journal: "journal", home: "home", epoch_min: 0 };
+    let Entry::Offset(Some(Offset { epoch, .. })) = store.ledger(recover).await? else {
+        panic!("a recovery is answered with an offset");
+    };
+    store.ledger(Ledger::Settle { entity, partition, epoch }).await?;
+    Ok(epoch)
 }
 
 /// The body and the rank of a note.

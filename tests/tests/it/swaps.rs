@@ -2,14 +2,14 @@
 
 use cached_repo::{CacheStep, Format, Strategy};
 
-use crate::stage::{On, Over, STORE_FIRST, Stage, name, todo};
+use crate::stage::{On, Over, STORE_FIRST, Stage, WITH_STORE, name, todo};
 
 #[tokio::test]
 async fn processes_of_any_two_strategies_with_a_store_see_each_others_writes() {
     for over in [Over::InProcess, Over::Redis] {
-        for old in STORE_FIRST {
+        for old in WITH_STORE {
             let stage = Stage::new(old, Format::Json, On::Memory, over).await;
-            for new in STORE_FIRST {
+            for new in WITH_STORE {
                 let swapped = stage.builder(stage.cache()).strategy(new).build().await.unwrap();
                 let (one, two) = (&stage.repo, &swapped);
                 for (round, (writer, reader)) in

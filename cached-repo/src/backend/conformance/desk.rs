@@ -162,9 +162,10 @@ impl<'a> Desk<'a> {
         settled: &[(&str, u64, Fate)],
         (retention, retained_bytes): (Duration, u64),
     ) -> u64 {
-        let slots: Vec<_> = settled.iter().map(|(id, ..)| self.slot(id)).collect();
-        let settle = |(slot, &(_, version, fate))| Settled { slot, version, fate };
-        let settled: Vec<_> = slots.iter().zip(settled).map(settle).collect();
+        let keys: Vec<String> = settled.iter().map(|(id, ..)| self.slot(id).entry).collect();
+        let settle =
+            |(entry, &(_, version, fate)): (_, &(_, _, _))| Settled { entry, version, fate };
+        let settled: Vec<_> = keys.iter().map(String::as_str).zip(settled).map(settle).collect();
         let acknowledgement = Acknowledgement {
             partition: 0,
             last_id,

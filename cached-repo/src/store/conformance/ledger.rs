@@ -1,9 +1,8 @@
-//! The library's own records: tables, identity, epochs.
+//! The library's own records: tables, identity.
 
 use futures_util::future::join_all;
 
 use super::*;
-use crate::store::Entry;
 
 pub(super) async fn installing_twice_leaves_nothing_missing(suite: &Suite<'_>) {
     for schema in [&suite.things, &suite.pairs, &suite.numbers] {
@@ -27,31 +26,4 @@ pub(super) async fn the_identity_stays(suite: &Suite<'_>) {
     let first = identities.next().unwrap_or_default();
     assert!(!first.is_empty(), "the identity is empty");
     assert!(identities.all(|identity| identity == first), "the identity changed");
-}
-
-pub(super) async fn epochs_count_per_entity_and_partition(suite: &Suite<'_>) {
-    let (todos, users) = (suite.unique("todos"), suite.unique("users"));
-    for (entity, partition, expected) in [
-        (&todos, 0, 1),
-        (&todos, 0, 2),
-        (&todos, 7, 1),
-        (&users, 0, 1),
-        (&todos, 0, 3),
-        (&users, 0, 2),
-    ] {
-        let raised = suite.raise(entity, partition).await;
-        assert_eq!(raised.ok(), Some(expected), "epoch of partition {partition}");
-    }
-    let entity = &suite.unique("raced");
-    let raise = || suite.raise(entity, 1);
-    let mut epochs: Vec<_> = join_all((0..8).map(|_| raise()))
-        .await
-        .into_iter()
-        .map(|raised| match raised {
-            Ok(epoch) => epoch,
-            other => panic!("asked to raise an epoch, the store answered {other:?}"),
-        })
-        .collect();
-    epochs.sort_unstable();
-    assert_eq!(epochs, (1..=8).collect::<Vec<_>>(), "no two raises give one epoch");
 }

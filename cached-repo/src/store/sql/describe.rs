@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Dialect, SqlStore, StoreError, Table,
-    ledger::{META, OFFSETS},
-};
+use super::{Dialect, SqlStore, StoreError, Table, tables};
 use crate::{
     record::Value,
     schema::{ColumnSpec, Kind, Schema},
@@ -20,16 +17,14 @@ impl<D: Dialect> SqlStore<D> {
             ddl.push_str(&create);
             missing.append(&mut self.missing(&schema).await?);
         }
-        Ok(Description { ddl, missing, journals: false })
+        Ok(Description::new(ddl, missing).journaling())
     }
 
     /// Every table that a repository needs, with the DDL that creates it.
     pub(super) fn tables(&self, table: &Table<'_>) -> Vec<(Schema, String)> {
-        vec![
-            (table.schema.clone(), create_table::<D>(table)),
-            (meta_schema(), create_meta::<D>()),
-            (offsets_schema(), create_offsets::<D>()),
-        ]
+        let mut all = vec![(table.schema.clone(), create_table::<D>(table))];
+        all.extend(tables::library::<D>());
+        all
     }
 
     async fn missing(&self, schema: &Schema) -> Result<Vec<String>, StoreError> {
@@ -143,55 +138,6 @@ fn create_table<D: Dialect>(table: &Table<'_>) -> String {
     create(&table.name, &lines)
 }
 
-fn create_meta<D: Dialect>() -> String {
-    let (key, value) = (D::column_type(Kind::Text, true), D::column_type(Kind::Text, false));
-    create(META, &[format!("key {key} PRIMARY KEY NOT NULL"), format!("value {value} NOT NULL")])
-}
-
-fn create_offsets<D: Dialect>() -> String {
-    let text = D::column_type(Kind::Text, false);
-    let big = D::column_type(Kind::I64, false);
-    create(
-        OFFSETS,
-        &[
-            format!("entity {} NOT NULL", D::column_type(Kind::Text, true)),
-            format!("partition {} NOT NULL", D::column_type(Kind::I32, true)),
-            format!("epoch {big} NOT NULL"),
-            format!("journal_id {text}"),
-            format!("last_id {big} NOT NULL DEFAULT 0"),
-            format!("home {text}"),
-            format!("state {text} NOT NULL DEFAULT 'open'"),
-            format!("updated_at {} NOT NULL DEFAULT CURRENT_TIMESTAMP", D::TIMESTAMP),
-            "PRIMARY KEY (entity, partition)".to_owned(),
-        ],
-    )
-}
-
-fn create(table: &str, lines: &[String]) -> String {
+pub(super) fn create(table: &str, lines: &[String]) -> String {
     format!("CREATE TABLE IF NOT EXISTS {table} (\n    {}\n);\n", lines.join(",\n    "))
-}
-
-/// What a library's table must have; an older one may lack columns.
-fn meta_schema() -> Schema {
-    const COLUMNS: &[ColumnSpec] =
-        &[library_column("key", Kind::Text, true), library_column("value", Kind::Text, false)];
-    Schema::new(META, META, 1, COLUMNS)
-}
-
-fn offsets_schema() -> Schema {
-    const COLUMNS: &[ColumnSpec] = &[
-        library_column("entity", Kind::Text, true),
-        library_column("partition", Kind::I32, true),
-        library_column("epoch", Kind::I64, false),
-        library_column("journal_id", Kind::Text, false),
-        library_column("last_id", Kind::I64, false),
-        library_column("home", Kind::Text, false),
-        library_column("state", Kind::Text, false),
-        library_column("updated_at", Kind::Text, false),
-    ];
-    Schema::new(OFFSETS, OFFSETS, 1, COLUMNS)
-}
-
-const fn library_column(name: &'static str, kind: Kind, id: bool) -> ColumnSpec {
-    ColumnSpec::new(name, name, &[], kind, false, id)
 }

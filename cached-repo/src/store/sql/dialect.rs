@@ -10,7 +10,7 @@ use crate::{
     change::EntityId,
     record::{Record, Value},
     schema::Kind,
-    store::{Class, Fence},
+    store::Class,
 };
 
 /// One SQL database. Implementing it, in one file, adds one.
@@ -29,6 +29,9 @@ pub(in crate::store) trait Dialect: Sized + Send + Sync + 'static {
     const U64_MAX: u64;
     /// The column type of a moment in time.
     const TIMESTAMP: &'static str;
+
+    /// The members of a JSON array, the one parameter `?`, as the column `value` of a table `e`.
+    const ELEMENTS: &'static str;
 
     /// Begins a transaction; one message to the server.
     fn begin(begin: &Begin) -> String;
@@ -60,9 +63,6 @@ pub(in crate::store) trait Dialect: Sized + Send + Sync + 'static {
 
     /// Reads rows: the columns in the schema's order, in types that [`value`](Self::value) reads.
     fn selects(table: &Table<'_>, ids: &[&EntityId]) -> Result<Vec<Statement<Self>>, StoreError>;
-
-    /// Reads the epochs of partitions: entity, partition, epoch.
-    fn epochs(fences: &[Fence]) -> Result<Statement<Self>, StoreError>;
 
     /// Why a column that was declared as this type would change values of this kind, if it would.
     /// Databases that refuse such values when they are written need not say.

@@ -24,6 +24,9 @@ pub(super) fn classify<D: Dialect>(error: Error, doing: &str) -> StoreError {
             StoreError::transient(format!("{name} could not {doing}; try again{code}"))
         }
         Class::Record => StoreError::record(format!("{name} refused a record{code}")),
+        Class::Reference => StoreError::reference(format!(
+            "{name} refused a record because of a row that it refers to, or that refers to it{code}"
+        )),
         _ => StoreError::systemic(format!("{name} cannot {doing} as it is set up{code}")),
     }
     .caused_by(error)

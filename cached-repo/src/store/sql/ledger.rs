@@ -1,15 +1,46 @@
-//! The library's own two tables: who this database is, and in which epoch each partition is.
+//! The library's own records: who answers which operation, and what they have in common.
 
-use super::{Begin, Dialect, Lock, Session, SqlStore, StoreError, Table, classify, write};
+use super::{
+    Begin, Dialect, Lock, Row, Session, SqlStore, Statement, StoreError, Table, classify, write,
+};
 use crate::{
     record::Value,
     schema::{Kind, Schema},
-    store::Fence,
+    store::{Entry, Ledger},
 };
 
 impl<D: Dialect> SqlStore<D> {
-    pub(super) async fn install(&self, schema: &Schema) -> Result<(), StoreError> {
-        self.exclusively(INSTALL, async |session| {
+    /// Does what [`Ledger`] asks for.
+    pub(super) async fn operate(&self, operation: Ledger<'_>) -> Result<Entry, StoreError> {
+        Ok(match operation {
+            Ledger::Install { schema } => {
+                self.install(schema).await?;
+                Entry::Done
+            }
+            Ledger::Identity => Entry::Identity(self.identity().await?),
+            Ledger::Offset { entity, partition } => {
+                Entry::Offset(self.offset(entity, partition).await?)
+            }
+            Ledger::Recover { entity, partition, journal, home, epoch_min } => {
+                Entry::Offset(self.recover(entity, partition, journal, home, epoch_min).await?)
+            }
+            Ledger::Settle { entity, partition, epoch } => {
+                Entry::Changed(self.settle(entity, partition, epoch).await?)
+            }
+            Ledger::Seal { entity, partition, epoch, last_id } => {
+                Entry::Changed(self.seal(entity, partition, epoch, last_id).await?)
+            }
+            Ledger::Letters { entity, after, limit } => {
+                Entry::Letters(self.letters(entity, after, limit).await?)
+            }
+            Ledger::Letter(letter) => Entry::Letters(self.letter(letter).await?),
+            Ledger::Edit { letter, data } => Entry::Changed(self.edit(letter, data).await?),
+            Ledger::Discard(letter) => Entry::Changed(self.discard(letter).await?),
+        })
+    }
+
+    async fn install(&self, schema: &Schema) -> Result<(), StoreError> {
+        self.transaction(vec![Lock::Exclusive(INSTALL)], async |session| {
             for (table, ddl) in self.tables(&Table::new::<D>(schema)) {
                 // Looked up first: a role that may not create tables may still find them all there.
                 let found = session.run(D::inspect(&Table::new::<D>(&table))?).await;
@@ -23,70 +54,44 @@ impl<D: Dialect> SqlStore<D> {
         .await
     }
 
-    pub(super) async fn identity(&self) -> Result<String, StoreError> {
-        let sql = format!("SELECT value FROM {META} WHERE key = {}", D::parameter(1));
-        let key = [text(STORE_ID)];
-        let found = self.read(|| Ok(vec![D::bind(sql.clone(), &key)?])).await?;
-        if let Some(Value::Text(id)) = first::<D>(&found, Kind::Text)? {
-            return Ok(id.into_owned());
+    async fn identity(&self) -> Result<String, StoreError> {
+        let find = || bound::<D>(FIND_IDENTITY, &[text(STORE_ID)]);
+        if let Some(row) = self.read(|| Ok(vec![find()?])).await?.first() {
+            return text_of::<D>(row, 0);
         }
         let token = self.random.token();
-        self.exclusively(IDENTITY, async |session| {
-            let found = session.run(D::bind(sql.clone(), &key)?).await;
-            let found = found.map_err(|e| classify::<D>(e, "tell its identity"))?;
-            if let Some(Value::Text(id)) = first::<D>(&found, Kind::Text)? {
-                return Ok(id.into_owned());
+        self.transaction(vec![Lock::Exclusive(IDENTITY)], async |session| {
+            let key = [text(STORE_ID)];
+            let found = session.run_text(FIND_IDENTITY, &key, "tell its identity").await?;
+            if let Some(row) = found.first() {
+                return text_of::<D>(row, 0);
             }
-            let (key, value) = (D::parameter(1), D::parameter(2));
-            let insert = format!("INSERT INTO {META} (key, value) VALUES ({key}, {value})");
-            let insert = D::bind(insert, &[text(STORE_ID), text(&token)])?;
-            session.run(insert).await.map_err(|e| classify::<D>(e, "keep its identity"))?;
-            Ok(token.clone())
+            let values = [text(STORE_ID), text(&token)];
+            session.run_text(KEEP_IDENTITY, &values, "keep its identity").await?;
+            Ok(token)
         })
         .await
     }
 
-    pub(super) async fn raise_epoch(
-        &self,
-        entity: &str,
-        partition: u32,
-    ) -> Result<u64, StoreError> {
-        let row = [text(entity), Value::I64(i64::from(partition))];
-        let mine = format!("entity = {} AND partition = {}", D::parameter(1), D::parameter(2));
-        let select = format!("SELECT epoch FROM {OFFSETS} WHERE {mine}");
-        let insert = format!(
-            "INSERT INTO {OFFSETS} (entity, partition, epoch) VALUES ({}, {}, 1)",
-            D::parameter(1),
-            D::parameter(2)
-        );
-        let update = format!(
-            "UPDATE {OFFSETS} SET epoch = epoch + 1, updated_at = CURRENT_TIMESTAMP WHERE {mine}"
-        );
-        let fence = Fence::new(entity, partition, 0);
-        self.exclusively(write::lock_of(&fence), async |session| {
-            let failed = |e| classify::<D>(e, "raise an epoch");
-            let found = session.run(D::bind(select.clone(), &row)?).await.map_err(failed)?;
-            let (sql, epoch) = match first::<D>(&found, Kind::I64)? {
-                Some(Value::I64(epoch)) => (&update, epoch.saturating_add(1)),
-                _ => (&insert, 1),
-            };
-            session.run(D::bind(sql.clone(), &row)?).await.map_err(failed)?;
-            u64::try_from(epoch).map_err(|_| StoreError::systemic("an epoch is negative"))
+    /// Runs a statement that changes what it returns. Whether there was something.
+    pub(super) async fn change(&self, sql: &str, values: &[Value<'_>]) -> Result<bool, StoreError> {
+        self.transaction(Vec::new(), async |session| {
+            Ok(!session.run_text(sql, values, "keep its records").await?.is_empty())
         })
         .await
     }
 
-    /// Runs something that no other process may run at the same time, in a transaction.
-    async fn exclusively<T>(
+    /// Runs something behind these locks in a transaction.
+    pub(super) async fn transaction<T>(
         &self,
-        lock: i64,
+        locks: Vec<Lock>,
         work: impl AsyncFnOnce(&mut Session<D>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let end = self.call_end();
         let begin = Begin {
             left: super::CALL_TIMEOUT,
             idle: write::idle(super::CALL_TIMEOUT),
-            locks: vec![Lock::Exclusive(lock)],
+            locks,
             immediate: false,
         };
         let (session, answer) = self
@@ -107,19 +112,47 @@ impl<D: Dialect> SqlStore<D> {
     }
 }
 
-fn text(value: &str) -> Value<'_> {
+/// Makes a statement of a text whose parameters are written as question marks.
+pub(super) fn bound<D: Dialect>(
+    sql: &str,
+    values: &[Value<'_>],
+) -> Result<Statement<D>, StoreError> {
+    let mut pieces = sql.split('?');
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for (index, piece) in pieces.enumerate() {
+        text.push_str(&D::parameter(index + 1));
+        text.push_str(piece);
+    }
+    D::bind(text, values)
+}
+
+pub(super) fn text(value: &str) -> Value<'_> {
     Value::Text(value.into())
 }
 
-fn first<D: Dialect>(
-    rows: &[super::Row<D>],
-    kind: Kind,
-) -> Result<Option<Value<'static>>, StoreError> {
-    rows.first().map(|row| D::value(row, 0, kind)).transpose().map_err(StoreError::systemic)
+/// Versions and epochs stay far below the greatest integer of a database.
+pub(super) fn number(value: u64) -> Value<'static> {
+    Value::I64(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
-pub(super) const META: &str = "cached_repo_meta";
-pub(super) const OFFSETS: &str = "cached_repo_offsets";
+/// A text in a row; empty if it is null.
+pub(super) fn text_of<D: Dialect>(row: &Row<D>, index: usize) -> Result<String, StoreError> {
+    match D::value(row, index, Kind::Text).map_err(StoreError::systemic)? {
+        Value::Text(text) => Ok(text.into_owned()),
+        _ => Ok(String::new()),
+    }
+}
+
+/// A number in a row; 0 if it is null.
+pub(super) fn number_of<D: Dialect>(row: &Row<D>, index: usize) -> Result<u64, StoreError> {
+    match D::value(row, index, Kind::U64).map_err(StoreError::systemic)? {
+        Value::U64(number) => Ok(number),
+        _ => Ok(0),
+    }
+}
+
+const FIND_IDENTITY: &str = "SELECT value FROM cached_repo_meta WHERE key = ?";
+const KEEP_IDENTITY: &str = "INSERT INTO cached_repo_meta (key, value) VALUES (?, ?)";
 const STORE_ID: &str = "store_id";
 /// The numbers of the locks for what is done once per database.
 const INSTALL: i64 = 0x6361_6368_6564_0001;

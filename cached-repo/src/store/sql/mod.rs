@@ -33,12 +33,16 @@ mod sqlite;
 #[cfg(feature = "sqlite")]
 use sqlite::Sqlite;
 
+mod bury;
 pub(super) mod connect;
 mod describe;
 mod error;
 mod ledger;
+mod letters;
+mod offsets;
 mod session;
 mod table;
+mod tables;
 mod write;
 
 use error::classify;
@@ -153,16 +157,7 @@ impl<D: Dialect> Store for SqlStore<D> {
     }
 
     fn ledger<'a>(&'a self, operation: Ledger<'a>) -> BoxFuture<'a, Result<Entry, StoreError>> {
-        Box::pin(async move {
-            match operation {
-                Ledger::Install { schema } => {
-                    self.install(schema).await?;
-                    Ok(Entry::Done)
-                }
-                Ledger::Identity => Ok(Entry::Identity(self.identity().await?)),
-                _ => Err(StoreError::systemic("not built")),
-            }
-        })
+        Box::pin(self.operate(operation))
     }
 
     fn describe<'a>(

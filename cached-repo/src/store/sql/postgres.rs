@@ -13,7 +13,7 @@ use crate::{
     change::EntityId,
     record::{Record, Value},
     schema::Kind,
-    store::{Class, Fence},
+    store::Class,
 };
 
 /// See [`Dialect`].
@@ -28,6 +28,7 @@ impl Dialect for Postgres {
     const CLOSES_ABANDONED: bool = true;
     const U64_MAX: u64 = i64::MAX as u64;
     const TIMESTAMP: &'static str = "TIMESTAMPTZ";
+    const ELEMENTS: &'static str = "jsonb_array_elements(?::jsonb) AS e (value)";
 
     /// READ COMMITTED, whatever the role's default: the fences are read after their locks were
     /// granted, and a transaction's snapshot must not be older than that.
@@ -131,18 +132,6 @@ impl Dialect for Postgres {
         Ok(vec![Statement { sql, arguments }])
     }
 
-    fn epochs(fences: &[Fence]) -> Result<Statement<Self>, StoreError> {
-        let mut arguments = PgArguments::default();
-        let entities: Vec<_> = fences.iter().map(|f| f.entity.as_str()).collect();
-        let partitions: Vec<_> = fences.iter().map(|f| i64::from(f.partition)).collect();
-        arguments.add(entities).map_err(unbindable)?;
-        arguments.add(partitions).map_err(unbindable)?;
-        let sql = "SELECT entity::text, partition::int8, epoch::int8 FROM cached_repo_offsets \
-                   WHERE (entity, partition) IN \
-                   (SELECT * FROM UNNEST($1::text[], $2::int8[]))";
-        Ok(Statement { sql: sql.to_owned(), arguments })
-    }
-
     fn misfit(_: Kind, _: &str) -> Option<&'static str> {
         None
     }
@@ -210,6 +199,8 @@ impl Dialect for Postgres {
         match (code, code.get(..2).unwrap_or("")) {
             ("25006" | "25P03" | "25P04" | "55P03" | "55006", _) => Class::Transient,
             (_, "08" | "28" | "40" | "53" | "57" | "58") => Class::Transient,
+            // The last one is for ON DELETE RESTRICT.
+            ("23503" | "23001", _) => Class::Reference,
             // P0: raised by a trigger. 44: a view's CHECK OPTION. 54: a limit, as on an index row.
             (_, "22" | "23" | "44" | "54" | "P0") => Class::Record,
             _ => Class::Systemic,

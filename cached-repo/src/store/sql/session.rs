@@ -5,7 +5,8 @@ use std::time::Duration;
 use sqlx::{Error, Pool, pool::PoolConnection};
 use tokio::{runtime::Handle, time::timeout};
 
-use super::{Begin, Dialect, Row, Statement, StoreError, classify, error};
+use super::{Begin, Dialect, Row, Statement, StoreError, classify, error, ledger::bound};
+use crate::record::Value;
 
 /// A pooled connection. However it is dropped, it goes back to the pool without a transaction, or is
 /// closed.
@@ -66,6 +67,16 @@ impl<D: Dialect> Session<D> {
         self.busy = false;
         self.lost = rows.as_ref().is_err_and(|e| error::is_lost::<D>(e));
         rows
+    }
+
+    /// Runs a text whose parameters are written as question marks.
+    pub(super) async fn run_text(
+        &mut self,
+        sql: &str,
+        values: &[Value<'_>],
+        doing: &str,
+    ) -> Result<Vec<Row<D>>, StoreError> {
+        self.run(bound(sql, values)?).await.map_err(|e| classify::<D>(e, doing))
     }
 
     pub(super) async fn script(&mut self, sql: String) -> Result<(), Error> {

@@ -11,7 +11,7 @@ use crate::{
     change::EntityId,
     record::{Record, Value},
     schema::Kind,
-    store::{Class, Fence},
+    store::Class,
 };
 
 /// See [`Dialect`].
@@ -28,6 +28,7 @@ impl Dialect for Sqlite {
     const CLOSES_ABANDONED: bool = false;
     const U64_MAX: u64 = i64::MAX as u64;
     const TIMESTAMP: &'static str = "TEXT";
+    const ELEMENTS: &'static str = "json_each(?) AS e";
 
     /// SQLite has no timeouts of statements; it serialises writers, which no lock needs to do again.
     fn begin(_: &Begin) -> String {
@@ -79,19 +80,6 @@ impl Dialect for Sqlite {
 
     fn selects(table: &Table<'_>, ids: &[&EntityId]) -> Result<Vec<Statement<Self>>, StoreError> {
         by_id(&format!("SELECT {} FROM {}", table.columns.join(", "), table.name), table, ids)
-    }
-
-    fn epochs(fences: &[Fence]) -> Result<Statement<Self>, StoreError> {
-        let sql = format!(
-            "SELECT entity, partition, epoch FROM cached_repo_offsets \
-             WHERE (entity, partition) IN (VALUES {})",
-            tuples(fences.len(), 2)
-        );
-        let values: Vec<_> = fences
-            .iter()
-            .flat_map(|f| [Value::Text(f.entity.as_str().into()), Value::I64(f.partition.into())])
-            .collect();
-        Self::bind(sql, &values)
     }
 
     fn misfit(kind: Kind, declared: &str) -> Option<&'static str> {
@@ -169,6 +157,9 @@ impl Dialect for Sqlite {
     }
 
     fn class(code: &str) -> Class {
+        if code == CONSTRAINT_FOREIGNKEY {
+            return Class::Reference;
+        }
         match primary(code) {
             BUSY | LOCKED | NOMEM | INTERRUPT | IOERR | FULL | CANTOPEN | PROTOCOL | SCHEMA => {
                 Class::Transient
@@ -301,3 +292,5 @@ const SCHEMA: i32 = 17;
 const TOOBIG: i32 = 18;
 const CONSTRAINT: i32 = 19;
 const MISMATCH: i32 = 20;
+/// An extended code.
+const CONSTRAINT_FOREIGNKEY: &str = "787";

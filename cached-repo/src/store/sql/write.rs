@@ -1,16 +1,23 @@
 //! Writing a batch: fences, rows and commit in one transaction that ends before its deadline.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use tokio::time::{Instant, timeout_at};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Begin, Dialect, Lock, Session, SqlStore, StoreError, Table, classify};
+use super::{
+    Begin, Dialect, Lock, Session, SqlStore, StoreError, Table, bury, classify, letters,
+    offsets::{self, Waiting},
+};
 use crate::{
-    change::{Change, EntityId},
+    change::Change,
+    failpoint::{self, Point},
     key::entity_id,
-    record::{Record, Value},
-    schema::{Kind, Schema},
+    record::Record,
+    schema::Schema,
     store::{Applied, Batch, Fence, check::check_kinds},
 };
 
@@ -26,14 +33,14 @@ impl<D: Dialect> SqlStore<D> {
         batch: Batch<'_>,
     ) -> Result<Vec<Applied>, StoreError> {
         let table = Table::new::<D>(schema);
-        let plan = Plan::new::<D>(&table, batch.changes)?;
+        let plan = Plan::new::<D>(&table, &batch)?;
         let left = batch.deadline.saturating_duration_since(self.clock.now());
         let idle = idle(left);
         let last_call = batch.deadline - idle;
         if left.is_zero() {
             return Err(too_late::<D>());
         }
-        if batch.changes.is_empty() && batch.fences.is_empty() {
+        if is_nothing(&batch) {
             return Ok(Vec::new());
         }
         let turn = timeout_at(last_call, self.writers.acquire()).await;
@@ -44,7 +51,8 @@ impl<D: Dialect> SqlStore<D> {
             locks: batch.fences.iter().map(|fence| Lock::Shared(lock_of(fence))).collect(),
             immediate: true,
         };
-        let written = timeout_at(last_call, self.write(&table, &batch, &plan, &begin)).await;
+        let write = Write { table: &table, batch: &batch, plan: &plan };
+        let written = timeout_at(last_call, self.write_most(&write, &begin)).await;
         let (session, answer) = written.unwrap_or_else(|_| Err(too_late::<D>()))?;
         if self.clock.now() > last_call {
             session.rollback().await;
@@ -54,15 +62,29 @@ impl<D: Dialect> SqlStore<D> {
         Ok(answer)
     }
 
-    async fn write(
+    /// Looks for the changes that are to be buried only if the whole was refused: mostly it is not,
+    /// and savepoints cost a message each.
+    async fn write_most(
         &self,
-        table: &Table<'_>,
-        batch: &Batch<'_>,
-        plan: &Plan<'_>,
+        write: &Write<'_>,
         begin: &Begin,
     ) -> Result<(Session<D>, Vec<Applied>), StoreError> {
+        match (self.write(write, begin, None).await, write.batch.buried_max()) {
+            (Err(e), Some(max)) if e.class().is_refusal() => {
+                self.write(write, begin, Some(max)).await
+            }
+            (written, _) => written,
+        }
+    }
+
+    async fn write(
+        &self,
+        write: &Write<'_>,
+        begin: &Begin,
+        buries: Option<usize>,
+    ) -> Result<(Session<D>, Vec<Applied>), StoreError> {
         let mut session = Session::<D>::begin(&self.pool, begin).await?;
-        match write_rows(&mut session, table, batch, plan).await {
+        match write.run(&mut session, buries).await {
             Ok(answer) => Ok((session, answer)),
             Err(e) => {
                 session.rollback().await;
@@ -72,66 +94,161 @@ impl<D: Dialect> SqlStore<D> {
     }
 }
 
-/// What to write, in the order in which every writer takes its row locks.
-struct Plan<'a> {
-    rows: Vec<&'a Record<'static>>,
-    ids: Vec<&'a EntityId>,
-    deleted: Vec<&'a EntityId>,
+/// What to write.
+struct Plan {
+    /// Indices of the changes, in the order in which every writer takes its row locks: what is put by
+    /// id, then what is deleted by id.
+    order: Vec<usize>,
+    /// The changes with a value that cannot be held exactly, and why.
+    refused: BTreeMap<usize, String>,
 }
 
-impl<'a> Plan<'a> {
-    /// Refuses the batch if one of its values cannot be held exactly.
-    fn new<D: Dialect>(table: &Table<'_>, changes: &'a [Change]) -> Result<Self, StoreError> {
-        let mut puts = Vec::with_capacity(changes.len());
-        let mut deleted = Vec::new();
-        for change in changes {
-            check_kinds(table.schema, change)?;
-            match change.record() {
-                Some(record) => {
-                    table.check::<D>(record)?;
-                    puts.push((change.id(), record));
-                }
+impl Plan {
+    /// Refuses the batch if one of its values cannot be held exactly, and may not be buried.
+    fn new<D: Dialect>(table: &Table<'_>, batch: &Batch<'_>) -> Result<Self, StoreError> {
+        let mut plan =
+            Self { order: Vec::with_capacity(batch.changes.len()), refused: BTreeMap::new() };
+        for (index, change) in batch.changes.iter().enumerate() {
+            let checked = check_kinds(table.schema, change)
+                .and_then(|()| change.record().map_or(Ok(()), |record| table.check::<D>(record)));
+            match (checked, batch.buried_max()) {
+                (Err(e), None) => return Err(e),
+                (Err(e), Some(_)) => drop(plan.refused.insert(index, e.to_string())),
                 // A row with an id that the database cannot hold is gone already.
-                None if table.refusal::<D>(change.id()).is_some() => {}
-                None => deleted.push(change.id()),
+                _ if change.record().is_none() && table.refusal::<D>(change.id()).is_some() => {}
+                _ => plan.order.push(index),
             }
         }
-        puts.sort_unstable_by_key(|(id, _)| id.text());
-        deleted.sort_unstable_by_key(|id| id.text());
-        let (ids, rows) = puts.into_iter().unzip();
-        Ok(Self { rows, ids, deleted })
+        batch.not_too_many(&plan.refused)?;
+        plan.order.sort_unstable_by_key(|&index| {
+            let change = &batch.changes[index];
+            (change.record().is_none(), change.id().text())
+        });
+        Ok(plan)
     }
 }
 
-async fn write_rows<D: Dialect>(
+/// One transaction's work.
+struct Write<'a> {
+    table: &'a Table<'a>,
+    batch: &'a Batch<'a>,
+    plan: &'a Plan,
+}
+
+impl Write<'_> {
+    async fn run<D: Dialect>(
+        &self,
+        session: &mut Session<D>,
+        buries: Option<usize>,
+    ) -> Result<Vec<Applied>, StoreError> {
+        let Self { table, batch, plan } = *self;
+        let waiting = self.begin(session).await?;
+        let mut refused = plan.refused.clone();
+        match buries {
+            None => write_rows(session, table, batch.changes, &plan.order).await?,
+            Some(max) => {
+                let order = batch.in_journal_order(&plan.order);
+                let found = bury::write_most(session, table, batch.changes, &order, max).await?;
+                refused.extend(found);
+            }
+        }
+        batch.not_too_many(&refused)?;
+        self.reach(Point::RowsWritten).await?;
+        if let Some(journaled) = &batch.journaled {
+            let late = refused.len() - plan.refused.len();
+            if late > 0 {
+                offsets::recount(session, journaled, late).await?;
+            }
+            let refused = refused.iter().filter_map(|(index, error)| batch.letter(*index, error));
+            letters::keep(session, refused.chain(journaled.unreadable_letters())).await?;
+            self.reach(Point::LettersWritten).await?;
+        }
+        letters::supersede(session, batch, &waiting, |i| !refused.contains_key(&i)).await?;
+        let mut rows = self.read_back(session, &refused).await?;
+        let answer = batch.changes.iter().enumerate().map(|(index, change)| {
+            match (refused.remove(&index), change.record()) {
+                (Some(error), _) => Applied::Buried { error },
+                (None, Some(_)) => Applied::Put(rows.remove(change.id().text())),
+                (None, None) => Applied::Deleted,
+            }
+        });
+        Ok(answer.collect())
+    }
+
+    async fn reach(&self, point: Point) -> Result<(), StoreError> {
+        let Some(journaled) = &self.batch.journaled else { return Ok(()) };
+        failpoint::reach(point, journaled.position.entity).await.map_err(StoreError::transient)
+    }
+
+    /// Everything that is checked before the first row is written. Answers where dead letters wait.
+    async fn begin<D: Dialect>(&self, session: &mut Session<D>) -> Result<Waiting, StoreError> {
+        let Self { batch, plan, .. } = self;
+        let mut waiting = Waiting::new();
+        if let Some(journaled) = &batch.journaled {
+            let refused = plan.refused.len();
+            let (applied, buried) =
+                (batch.changes.len() - refused, refused + journaled.unreadable.len());
+            waiting.extend(offsets::advance(session, journaled, applied, buried).await?);
+            self.reach(Point::PositionMoved).await?;
+        }
+        if let Some(letter) = &batch.replays {
+            letters::replay(session, letter).await?;
+            waiting.insert((letter.entity.to_owned(), letter.partition));
+        }
+        waiting.extend(offsets::check(session, batch.fences).await?);
+        Ok(waiting)
+    }
+
+    /// The written rows by id, if the batch asked for them.
+    async fn read_back<D: Dialect>(
+        &self,
+        session: &mut Session<D>,
+        refused: &BTreeMap<usize, String>,
+    ) -> Result<HashMap<String, Record<'static>>, StoreError> {
+        let Self { table, batch, plan } = *self;
+        let written = plan.order.iter().filter(|index| !refused.contains_key(index));
+        let written = written.map(|&index| &batch.changes[index]);
+        let put: Vec<_> = written.filter(|c| c.record().is_some()).map(Change::id).collect();
+        let mut rows = HashMap::new();
+        if batch.returning && !put.is_empty() {
+            // Read again instead of RETURNING, which does not see what AFTER triggers did.
+            let selects = D::selects(table, &put)?;
+            for row in session.run_all(selects).await.map_err(|e| classify::<D>(e, "read back"))? {
+                let record = table.record::<D>(&row)?;
+                rows.insert(id_text(table, &record)?, record);
+            }
+        }
+        Ok(rows)
+    }
+}
+
+/// Writes the changes with these indices.
+pub(super) async fn write_rows<D: Dialect>(
     session: &mut Session<D>,
     table: &Table<'_>,
-    batch: &Batch<'_>,
-    plan: &Plan<'_>,
-) -> Result<Vec<Applied>, StoreError> {
-    check_fences(session, batch.fences).await?;
-    let mut statements = Vec::new();
-    if !plan.rows.is_empty() {
-        statements.append(&mut D::upserts(table, &plan.rows)?);
-    }
-    if !plan.deleted.is_empty() {
-        statements.append(&mut D::deletes(table, &plan.deleted)?);
-    }
-    session.run_all(statements).await.map_err(|e| classify::<D>(e, "write"))?;
-    let mut rows = HashMap::new();
-    if batch.returning && !plan.ids.is_empty() {
-        // Read again instead of RETURNING, which does not see what AFTER triggers did.
-        let selects = D::selects(table, &plan.ids)?;
-        for row in session.run_all(selects).await.map_err(|e| classify::<D>(e, "read back"))? {
-            let record = table.record::<D>(&row)?;
-            rows.insert(id_text(table, &record)?, record);
+    changes: &[Change],
+    order: &[usize],
+) -> Result<(), StoreError> {
+    let (mut rows, mut deleted) = (Vec::with_capacity(order.len()), Vec::new());
+    for change in order.iter().map(|&index| &changes[index]) {
+        match change.record() {
+            Some(record) => rows.push(record),
+            None => deleted.push(change.id()),
         }
     }
-    let answer = batch.changes.iter().map(|change| match change.record() {
-        Some(_) => Applied::Put(rows.remove(change.id().text())),
-        None => Applied::Deleted,
-    });
-    Ok(answer.collect())
+    let mut statements = Vec::new();
+    if !rows.is_empty() {
+        statements.append(&mut D::upserts(table, &rows)?);
+    }
+    if !deleted.is_empty() {
+        statements.append(&mut D::deletes(table, &deleted)?);
+    }
+    session.run_all(statements).await.map_err(|e| classify::<D>(e, "write")).map(drop)
+}
+
+fn is_nothing(batch: &Batch<'_>) -> bool {
+    let Batch { changes, fences, journaled, replays, .. } = batch;
+    changes.is_empty() && fences.is_empty() && journaled.is_none() && replays.is_none()
 }
 
 fn id_text(table: &Table<'_>, record: &Record<'static>) -> Result<String, StoreError> {
@@ -139,34 +256,6 @@ fn id_text(table: &Table<'_>, record: &Record<'static>) -> Result<String, StoreE
     let id = entity_id(values)
         .map_err(|e| StoreError::record("a row that was read has no id").caused_by(e))?;
     Ok(id.text().to_owned())
-}
-
-async fn check_fences<D: Dialect>(
-    session: &mut Session<D>,
-    fences: &[Fence],
-) -> Result<(), StoreError> {
-    if fences.is_empty() {
-        return Ok(());
-    }
-    let rows =
-        session.run(D::epochs(fences)?).await.map_err(|e| classify::<D>(e, "read epochs"))?;
-    let mut epochs = HashMap::new();
-    for row in &rows {
-        let column = |i, kind| D::value(row, i, kind).map_err(StoreError::systemic);
-        let row = (column(0, Kind::Text)?, column(1, Kind::U64)?, column(2, Kind::U64)?);
-        if let (Value::Text(entity), Value::U64(partition), Value::U64(epoch)) = row {
-            epochs.insert((entity.into_owned(), partition), epoch);
-        }
-    }
-    fences.iter().try_for_each(|fence| {
-        let key = (fence.entity.clone(), u64::from(fence.partition));
-        let offset = epochs.get(&key).map(|e| crate::store::Offset {
-            epoch: *e,
-            settled: *e,
-            ..Default::default()
-        });
-        fence.check(offset.as_ref())
-    })
 }
 
 /// The number of the lock that keeps an epoch from being raised. Two partitions with one number

@@ -268,13 +268,18 @@ async fn a_table_may_have_more_columns_than_a_function_takes_arguments() {
 async fn what_is_missing_is_said_in_sentences() {
     let mut database = Database::new().await;
     let all = database.missing().await;
-    for table in ["`notes`", "`cached_repo_meta`", "`cached_repo_offsets`"] {
+    for table in
+        ["`notes`", "`cached_repo_meta`", "`cached_repo_offsets`", "`cached_repo_dead_letters`"]
+    {
         assert!(all.contains(&format!("The table {table} does not exist")), "{all}");
     }
     let ddl = database.store.describe(&NOTES).await.unwrap().ddl;
     database.sql(&ddl).await;
     database.sql(&ddl).await;
     assert_eq!(database.missing().await, "");
+    database.sql("ALTER TABLE cached_repo_offsets DROP settled").await;
+    assert!(database.missing().await.contains("`cached_repo_offsets` has no column `settled`"));
+    database.sql("ALTER TABLE cached_repo_offsets ADD settled int8 NOT NULL DEFAULT 0").await;
     database.sql("DROP TABLE notes; CREATE TABLE notes (id int8, body text)").await;
     assert!(database.missing().await.contains("no column `rank`: ALTER TABLE"));
     database

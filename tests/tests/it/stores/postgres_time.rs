@@ -128,7 +128,7 @@ async fn an_epoch_is_not_raised_under_a_write_that_was_fenced_by_it() {
 
         database.sql("COMMIT").await;
         first.await.unwrap().unwrap();
-        assert_eq!(raising.await.unwrap().unwrap(), Entry::Epoch(epoch + 1));
+        assert_eq!(raising.await.unwrap().unwrap(), epoch + 1);
         assert_eq!(class(&second.await.unwrap()), Class::Fenced);
         assert_eq!(read(&store, 1).await.unwrap().0, text("first"));
         assert_eq!(read(&store, 2).await.unwrap().0, text("old"));
@@ -193,7 +193,7 @@ async fn a_commit_that_arrives_after_the_deadline_takes_no_effect() {
 
 /// What becomes of a COMMIT on its way to the server.
 #[derive(Clone, Copy, PartialEq)]
-enum Commits {
+pub(super) enum Commits {
     /// It arrives; the connection is cut before the answer.
     ArriveUnanswered,
     /// The connection is cut instead.
@@ -202,7 +202,10 @@ enum Commits {
     Wait,
 }
 
-async fn through_proxy(database: &Database, commits: Commits) -> (SharedStore, Arc<Notify>) {
+pub(super) async fn through_proxy(
+    database: &Database,
+    commits: Commits,
+) -> (SharedStore, Arc<Notify>) {
     let authority =
         database.url.split(['@', '/']).find(|part| part.contains(':') && !part.ends_with(':'));
     let server = authority.unwrap().to_owned();

@@ -24,7 +24,7 @@ impl File {
         store::connect(&self.url()).await.unwrap()
     }
 
-    async fn connection(&self) -> SqliteConnection {
+    pub(super) async fn connection(&self) -> SqliteConnection {
         SqliteConnection::connect(&self.url()).await.unwrap()
     }
 }
@@ -174,7 +174,9 @@ async fn what_is_missing_is_said_in_sentences() {
     let (store, mut connection) = (file.store().await, file.connection().await);
     let missing = async || store.describe(&NOTES).await.unwrap().missing.join("\n");
     let all = missing().await;
-    for table in ["`notes`", "`cached_repo_meta`", "`cached_repo_offsets`"] {
+    for table in
+        ["`notes`", "`cached_repo_meta`", "`cached_repo_offsets`", "`cached_repo_dead_letters`"]
+    {
         assert!(all.contains(&format!("The table {table} does not exist")), "{all}");
     }
     let ddl = store.describe(&NOTES).await.unwrap().ddl;

@@ -6,20 +6,22 @@ use super::{
 };
 
 /// The modules of `cached-repo`, by floor. A file imports from a lower floor or from its own folder.
-const FLOORS: [&[&str]; 7] = [
-    &["error", "clock", "retry"],
+const FLOORS: [&[&str]; 8] = [
+    &["error", "clock", "retry", "failpoint"],
     &[
         "entity", "column", "schema", "record", "change", "key", "codec", "backend", "names",
         "derived",
     ],
     &["near", "redis", "memory", "store"],
     &["cache", "batching"],
+    &["journal"],
     &["strategy", "worker"],
-    &["repository", "builder"],
+    &["repository", "builder", "handle"],
     &["lib"],
 ];
 /// Folders of one floor do not import each other; files of one floor may.
-const FOLDERS: [&str; 7] = ["redis", "memory", "store", "near", "cache", "strategy", "worker"];
+const FOLDERS: [&str; 8] =
+    ["redis", "memory", "store", "near", "cache", "journal", "strategy", "worker"];
 /// Crates, functions, and the only files that may say them, by the beginnings of their paths.
 const ONLY_IN: [(&[&str], &[&str]); 5] = [
     (&["redis"], &["redis/"]),

@@ -6,14 +6,18 @@ use tracing::Instrument;
 
 use crate::{
     builder::RepositoryBuilder,
-    cache::{Cache, Counts, Entries},
+    cache::{Counts, Entries},
     change::{Change, EntityId},
     entity::{CachedEntity, Id, IntoId},
     error::{Error, ErrorKind, Result},
+    handle::{Cache, Duties},
+    journal::Journal,
     key,
     record::{Record, Value},
     strategy::{Flow, Saved, Strategy},
 };
+
+mod barriers;
 
 /// So many ids or entities may stand in one call. A larger call is refused: split it.
 pub const BATCH_MAX: usize = 10_000;
@@ -37,6 +41,11 @@ pub(crate) struct Shared {
     pub(crate) strategy: Strategy,
     pub(crate) flow: Box<dyn Flow>,
     pub(crate) entries: Arc<Entries>,
+    /// What is, or may once have been, written behind; `None` where the store takes no journals.
+    pub(crate) journal: Option<Arc<Journal>>,
+    /// Keeps the worker at work.
+    #[allow(dead_code)] // It is dropped.
+    pub(crate) duties: Arc<Duties>,
     pub(crate) value_max_bytes: usize,
 }
 
@@ -148,6 +157,27 @@ impl<E: CachedEntity> Repository<E> {
         }
         let evicted = self.shared.entries.evict(&ids).instrument(self.span("evict")).await;
         Ok(evicted.map_err(|e| self.name("evict", e.into_error()))?.iter().all(|evicted| *evicted))
+    }
+
+    /// Writes an entity to the cache only, as a copy that lives for its `ttl`: for a row that another
+    /// program wrote. Answers whether it is there now; it is not where a write of the id is under way
+    /// or not in the store yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](ErrorKind::Configuration) under `redis_only`, where `save` does that;
+    /// [`Invalid`](ErrorKind::Invalid) as [`save`](Self::save); `CacheUnavailable`.
+    pub async fn save_cached(&self, entity: &E) -> Result<bool> {
+        const OPERATION: &str = "save_cached";
+        if !self.shared.strategy.needs_store() {
+            let message = "under `redis_only` there is only the cache: use `save`";
+            return Err(self.name(OPERATION, Error::configuration(message)));
+        }
+        let change = self.put(OPERATION, entity)?;
+        let Some(record) = change.record() else { return Ok(false) };
+        let put = self.shared.entries.put_copy(change.id(), record);
+        let put = put.instrument(self.span(OPERATION)).await;
+        put.map_err(|e| self.name(OPERATION, e.into_error()))
     }
 
     /// The key of an entity's entry, as one would type it into redis-cli.

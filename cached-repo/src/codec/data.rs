@@ -1,0 +1,56 @@
+//! The data of a journal record: the columns by name, as a JSON object.
+//!
+//! By name, because the process that drains a record may be of another release than the one that
+//! wrote it. As JSON, because that is what an entry in the format `json` says anyway, so that a write
+//! is encoded and sent once.
+
+use std::collections::HashMap;
+
+use serde::de::IgnoredAny;
+
+use super::json;
+use crate::{
+    column::ColumnError,
+    record::{Record, Value},
+    schema::Schema,
+};
+
+/// Why the data of a record cannot be used.
+#[derive(Debug)]
+pub(crate) enum Misread {
+    /// A newer version of the struct wrote it, with columns that this one does not have. Writing it
+    /// without them would lose them.
+    Newer(String),
+    /// No version of the struct wrote this.
+    Corrupt(ColumnError),
+}
+
+pub(super) fn encode(schema: &Schema, record: &Record<'_>) -> Result<String, ColumnError> {
+    let members = json::encode(schema, record)?;
+    Ok(format!("{{{}", members.strip_prefix(',').unwrap_or(&members)))
+}
+
+/// `same`: this version of the struct wrote the data.
+pub(super) fn decode(schema: &Schema, data: &[u8], same: bool) -> Result<Record<'static>, Misread> {
+    if !same {
+        check_names(schema, data)?;
+    }
+    let decoded = json::decode(schema, data).map_err(Misread::Corrupt)?;
+    let mut record = decoded.record.unwrap_or_else(|| Record::absent(schema.columns().len()));
+    for (index, column) in schema.columns().iter().enumerate() {
+        // An older version of the struct did not have the column yet.
+        if !same && column.is_nullable() && record.get(index).is_none() {
+            record.set(index, Value::Null);
+        }
+    }
+    Ok(record)
+}
+
+fn check_names(schema: &Schema, data: &[u8]) -> Result<(), Misread> {
+    let members: HashMap<String, IgnoredAny> = serde_json::from_slice(data)
+        .map_err(|_| Misread::Corrupt(ColumnError::new("the data is no JSON object")))?;
+    match members.into_keys().find(|name| json::column_named(schema.columns(), name).is_none()) {
+        Some(name) => Err(Misread::Newer(name)),
+        None => Ok(()),
+    }
+}

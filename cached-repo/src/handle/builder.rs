@@ -1,0 +1,165 @@
+//! Settings of a [`Cache`], and connecting.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Semaphore;
+
+use super::{Cache, drain::Duties};
+use crate::{
+    backend::Backend,
+    clock::{Clock, Random},
+    journal::{Event, Listener},
+    memory::MemoryBackend,
+};
+
+/// Settings of a [`Cache`].
+// The in-process backend has no connection to set.
+#[cfg_attr(not(feature = "redis"), allow(dead_code))]
+#[derive(Clone, Debug)]
+pub struct CacheBuilder {
+    namespace: String,
+    timeout: Duration,
+    connect_timeout: Duration,
+    outage_loads_max: usize,
+    accept_cluster: bool,
+    refuse_functions: bool,
+    no_worker: bool,
+    listener: Listener,
+}
+
+impl Default for CacheBuilder {
+    fn default() -> Self {
+        Self {
+            namespace: String::new(),
+            timeout: Duration::from_millis(250),
+            connect_timeout: Duration::from_secs(2),
+            outage_loads_max: OUTAGE_LOADS_MAX,
+            accept_cluster: false,
+            refuse_functions: false,
+            no_worker: false,
+            listener: Listener::default(),
+        }
+    }
+}
+
+impl CacheBuilder {
+    /// Puts `namespace:` in front of every key, so that applications can share a server. 1 to 64
+    /// characters of `A-Z a-z 0-9 _ -`. Defaults to none.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// How long a call waits for Redis to answer. Defaults to 250 ms.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How long an attempt to connect may take. Defaults to 2 s.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How many queries the repositories of this cache may run at a time while Redis cannot be
+    /// reached; further reads wait, and fail after their repository's `store_timeout`. At least 1.
+    /// Defaults to 32.
+    #[must_use]
+    pub fn outage_loads_max(mut self, loads: usize) -> Self {
+        self.outage_loads_max = loads.max(1);
+        self
+    }
+
+    /// Leaves draining journals to other processes. By default every process drains what it and others
+    /// have journaled, in the background.
+    #[must_use]
+    pub fn no_worker(mut self) -> Self {
+        self.no_worker = true;
+        self
+    }
+
+    /// Calls this for everything that happens to a journal and that a person should know. It is called
+    /// on the tasks that drain and write: it must not block.
+    #[must_use]
+    pub fn on_event(mut self, callback: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.listener = Listener::new(callback);
+        self
+    }
+
+    /// Lets tests use one node in cluster mode, to see that keys and scripts fit it.
+    #[cfg(feature = "conformance")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn accept_cluster(mut self) -> Self {
+        self.accept_cluster = true;
+        self
+    }
+
+    /// Lets tests run the scripts one by one, as on a server without functions.
+    #[cfg(feature = "conformance")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn refuse_functions(mut self) -> Self {
+        self.refuse_functions = true;
+        self
+    }
+
+    /// Connects; see [`Cache::connect`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Cache::connect`].
+    #[cfg(feature = "redis")]
+    pub async fn connect(self, url: &str) -> crate::error::Result<Cache> {
+        use crate::{
+            error::Error,
+            key,
+            redis::{Allowed, RedisBackend},
+        };
+
+        if !self.namespace.is_empty() {
+            key::check_name("namespace", &self.namespace)?;
+        }
+        match url.split_once("://").map(|(scheme, _)| scheme) {
+            Some("redis" | "redis+unix" | "unix") => {}
+            Some("rediss") => {
+                return Err(Error::configuration("TLS to Redis (rediss://) is not built yet"));
+            }
+            _ => {
+                return Err(Error::configuration(
+                    "the URL of a Redis starts with redis:// or redis+unix://",
+                ));
+            }
+        }
+        let (clock, random) = (Clock::new(), Random::new());
+        let passed = (clock, random.clone());
+        let connecting = RedisBackend::connect(
+            url,
+            self.timeout,
+            self.connect_timeout,
+            Allowed { cluster: self.accept_cluster, functions: !self.refuse_functions },
+            passed,
+        );
+        let backend = connecting.await.map_err(|e| e.during("connect", "Redis"))?;
+        Ok(self.cache(Arc::new(backend), clock, random))
+    }
+
+    /// Builds an in-process cache; see [`Cache::in_memory`].
+    pub fn in_memory(self) -> Cache {
+        let (clock, random) = (Clock::new(), Random::new());
+        let backend = Arc::new(MemoryBackend::new(clock));
+        self.cache(backend, clock, random)
+    }
+
+    fn cache(self, backend: Arc<dyn Backend>, clock: Clock, random: Random) -> Cache {
+        let outage_loads = Arc::new(Semaphore::new(self.outage_loads_max));
+        let duties = Arc::new(Duties::new(self.listener, !self.no_worker));
+        Cache { backend, namespace: self.namespace, clock, random, outage_loads, duties }
+    }
+}
+
+const OUTAGE_LOADS_MAX: usize = 32;

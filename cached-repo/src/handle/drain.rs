@@ -1,0 +1,218 @@
+//! What a [`Cache`] does with the journals of its repositories: the worker, health, shutdown.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::try_join_all;
+use tokio::time::{sleep, timeout};
+
+use super::Cache;
+use crate::{
+    backend::CacheError,
+    error::{Error, Result},
+    journal::{Journal, Listener, Roster},
+    store::{Batch, Journaled, Position, Refused, StoreError},
+    worker::{self, DeadLetters},
+};
+
+/// How often a shutdown looks whether everything is drained.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// What a cache's worker and probe have to do. When the last handle is gone, they end.
+#[derive(Debug)]
+pub(crate) struct Duties {
+    pub(crate) roster: Arc<Roster>,
+    /// Whether this process drains by itself.
+    embedded: bool,
+    worker_started: AtomicBool,
+    probe_started: AtomicBool,
+}
+
+impl Duties {
+    pub(super) fn new(listener: Listener, embedded: bool) -> Self {
+        Self {
+            roster: Roster::new(listener),
+            embedded,
+            worker_started: AtomicBool::new(false),
+            probe_started: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Drop for Duties {
+    fn drop(&mut self) {
+        self.roster.stop();
+    }
+}
+
+/// What a shutdown left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// The stores have everything that was journaled.
+    Drained,
+    /// So many journaled writes are not in their store yet. They stay in Redis, and other processes, or
+    /// this one when it starts again, drain them.
+    Left(u64),
+}
+
+/// Whether what is written is safe and on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Health {
+    /// Nothing is wrong that this process knows of.
+    Ok,
+    /// Everything works, but for what these sentences say.
+    Degraded(Vec<String>),
+    /// Redis cannot be used, or nothing may be journaled.
+    Down(Vec<String>),
+}
+
+impl Cache {
+    /// Starts to drain a journal, and to watch the server where it is written.
+    pub(crate) fn enlist(&self, journal: &Arc<Journal>) {
+        let Duties { roster, embedded, worker_started, probe_started } = &*self.duties;
+        roster.enlist(journal);
+        if *embedded && !roster.is_stopped() && !worker_started.swap(true, Ordering::AcqRel) {
+            tokio::spawn(worker::supervise(Arc::clone(roster), self.clock, self.random.clone()));
+        }
+        if journal.settings.written && !probe_started.swap(true, Ordering::AcqRel) {
+            tokio::spawn(worker::watch(Arc::clone(&self.backend), Arc::clone(roster)));
+        }
+    }
+
+    /// Drains the journals of this cache's repositories on the calling task, until
+    /// [`shutdown`](Self::shutdown), or until the last handle of the cache and its repositories is
+    /// dropped. For a process that does nothing else: build the repositories on a cache with
+    /// [`no_worker`](super::CacheBuilder::no_worker), then await this. Any number of processes may do so.
+    ///
+    /// Dropping the future stops draining; nothing is lost.
+    pub fn drain(&self) -> impl Future<Output = ()> + Send + 'static {
+        // Without a handle of its own, so that the last one can be dropped.
+        let roster = Arc::clone(&self.duties.roster);
+        self.duties.worker_started.store(true, Ordering::Release);
+        worker::supervise(roster, self.clock, self.random.clone())
+    }
+
+    /// The journaled writes that stores refused.
+    pub fn dead_letters(&self) -> DeadLetters {
+        DeadLetters::new(Arc::clone(&self.duties.roster))
+    }
+
+    /// Waits until everything that was journaled is in the stores, but no longer than `deadline`, and
+    /// stops draining in this process. Nothing is lost either way. Where this process does not drain, it
+    /// only tells what is left.
+    ///
+    /// Stop writing before: writes are journaled still, and drained by others.
+    ///
+    /// # Errors
+    ///
+    /// `CacheUnavailable` if Redis cannot be asked what is left. This process stops draining anyway.
+    pub async fn shutdown(&self, deadline: Duration) -> Result<Shutdown> {
+        let roster = &self.duties.roster;
+        let journals = roster.journals();
+        let drained = async {
+            while roster.working.load(Ordering::Relaxed) {
+                match left(&journals).await {
+                    Ok(0) => break,
+                    Ok(_) => {}
+                    Err(error) => tracing::debug!(%error, "what is left to drain is not known yet"),
+                }
+                sleep(LOOK_INTERVAL).await;
+            }
+        };
+        // Whether it was in time is seen below.
+        drop(timeout(deadline, drained).await);
+        let left = left(&journals).await;
+        roster.stop();
+        match left.map_err(|e| e.into_error().during("shutdown", "the cache"))? {
+            0 => Ok(Shutdown::Drained),
+            left => Ok(Shutdown::Left(left)),
+        }
+    }
+
+    /// Whether what is written is safe and on its way: asks Redis, and tells what the worker of this
+    /// process has met.
+    pub async fn health(&self) -> Health {
+        let roster = &self.duties.roster;
+        if let Err(error) = worker::probe(&*self.backend, roster).await {
+            return Health::Down(vec![format!("Redis: {error}")]);
+        }
+        let is_written = roster.journals().iter().any(|journal| journal.settings.written);
+        if let Some(reason) = roster.suspension().filter(|_| is_written) {
+            return Health::Down(vec![reason]);
+        }
+        let mut reasons = roster.troubles();
+        if is_written {
+            reasons.extend(roster.warnings());
+        }
+        if reasons.is_empty() { Health::Ok } else { Health::Degraded(reasons) }
+    }
+
+    /// Goes on draining an entity (its prefix) whose database was restored to a state that is older than
+    /// what its journal retained ([`Event::JournalGap`](crate::Event::JournalGap)). The writes in between
+    /// are given up: the database does not have them, and the journal no longer does.
+    ///
+    /// # Errors
+    ///
+    /// `Configuration` if this cache has no such repository; errors of Redis and the store.
+    pub async fn skip_gap(&self, entity: &str) -> Result<()> {
+        let journal = self.duties.roster.journal(entity).ok_or_else(|| {
+            Error::configuration(format!(
+                "this cache has no repository of `{entity}` that journals"
+            ))
+        })?;
+        for partition in journal.partitions() {
+            let skipped = skip(&journal, partition).await;
+            skipped.map_err(|error| error.during("skip_gap", entity))?;
+            journal.nudge(partition);
+        }
+        Ok(())
+    }
+}
+
+async fn skip(journal: &Journal, partition: u32) -> Result<()> {
+    let meta = journal.meta(partition).await.map_err(CacheError::into_error)?;
+    let offset = journal.offset(partition).await.map_err(StoreError::into_error)?;
+    let Some(offset) = offset.filter(|offset| meta.trimmed_to > offset.last_id) else {
+        return Ok(());
+    };
+    journal.check_identity(&meta, &offset)?;
+    let journaled = Journaled {
+        position: Position {
+            entity: journal.name(),
+            partition,
+            journal: &offset.journal,
+            epoch: meta.epoch,
+            from: offset.last_id,
+            to: meta.trimmed_to,
+        },
+        sources: &[],
+        unreadable: &[],
+        coalesced: 0,
+        refused: Refused::Fail,
+    };
+    let deadline = journal.entries.clock.now() + journal.settings.store_timeout;
+    let batch = Batch::new(&[], deadline).journaled(journaled);
+    let skipped = journal.store.apply(&journal.entries.schema, batch).await;
+    skipped.map(drop).map_err(StoreError::into_error)
+}
+
+/// How many records are not drained.
+async fn left(journals: &[Arc<Journal>]) -> Result<u64, CacheError> {
+    let mut left = 0;
+    for journal in journals {
+        let entries = &journal.entries;
+        let backlog = entries.backend.backlog(&entries.keys).await?;
+        let mine = backlog.into_iter().filter(|(prefix, ..)| prefix == journal.prefix());
+        let metas = mine.map(|(_, partition, _)| journal.meta(partition));
+        let metas = try_join_all(metas).await?;
+        left += metas.iter().map(|meta| meta.backlog()).sum::<u64>();
+    }
+    Ok(left)
+}

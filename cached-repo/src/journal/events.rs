@@ -1,0 +1,112 @@
+//! What happened to a journal that a person should know: counted, logged, and told to a callback.
+
+use std::{fmt, sync::Arc};
+
+/// Something that happened to the journal of one partition of an entity.
+///
+/// `entity` is the entity's name with its namespace (`app:todos`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The journal goes on after a restart or a failover of Redis, or after the store was restored to an
+    /// older state. What Redis itself lost (what was not synced or replicated yet) is lost.
+    Recovered {
+        /// Whose.
+        entity: String,
+        /// Which partition.
+        partition: u32,
+        /// The epoch from now on.
+        epoch: u64,
+        /// How many writes are left to drain.
+        left: u64,
+    },
+    /// The journal was gone, or a state of it came back that had been given up. Writes that were
+    /// acknowledged and not drained are lost.
+    JournalLost {
+        /// Whose.
+        entity: String,
+        /// Which partition.
+        partition: u32,
+        /// The store has every write up to this version.
+        last_id: u64,
+        /// How many records were found that had been given up. They were thrown away.
+        discarded: u64,
+    },
+    /// The store was restored to a state that is older than what the journal has retained. Draining
+    /// stopped; [`Cache::skip_gap`](crate::Cache::skip_gap) goes on without what is missing.
+    JournalGap {
+        /// Whose.
+        entity: String,
+        /// Which partition.
+        partition: u32,
+        /// The store has every write up to this version.
+        from: u64,
+        /// The journal has every write from after this version.
+        to: u64,
+    },
+    /// The store refused a journaled write for good. It waits as a dead letter.
+    DeadLettered {
+        /// Whose.
+        entity: String,
+        /// Which partition.
+        partition: u32,
+        /// The write's version, which names the dead letter.
+        version: u64,
+        /// What the store said.
+        error: String,
+    },
+    /// Draining fails in a way that passes only when somebody mends it. It is tried again and again.
+    Paused {
+        /// Whose.
+        entity: String,
+        /// Which partition.
+        partition: u32,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// Draining works again.
+    Resumed {
+        /// Whose.
+        entity: String,
+        /// Which partition.
+        partition: u32,
+    },
+    /// Something panicked while draining. It is tried again.
+    Panicked {
+        /// Whose.
+        entity: String,
+        /// Which partition.
+        partition: u32,
+    },
+}
+
+/// Who is told.
+#[derive(Clone, Default)]
+pub(crate) struct Listener(Option<Arc<Callback>>);
+
+type Callback = dyn Fn(&Event) + Send + Sync;
+
+impl Listener {
+    pub(crate) fn new(callback: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(callback)))
+    }
+
+    /// Logs an event and tells the callback.
+    pub(crate) fn tell(&self, event: &Event) {
+        match event {
+            Event::Resumed { .. } | Event::Recovered { .. } => {
+                tracing::warn!(?event, "write-behind");
+            }
+            _ => tracing::error!(?event, "write-behind"),
+        }
+        if let Some(callback) = &self.0 {
+            callback(event);
+        }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Listener(set)" } else { "Listener(none)" })
+    }
+}

@@ -1,0 +1,139 @@
+//! The journal of one entity: writes that Redis has accepted and the store does not have yet.
+//!
+//! Each partition has a stream in Redis and a position in the store. A write is one step in Redis; a
+//! drain is one transaction in the store that moves the position with the rows. Whichever of the two is
+//! replaced, restarted or restored, the other one notices: see [`recover`].
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::Mutex;
+
+use crate::{
+    backend::{
+        CacheError,
+        journal::{Bound, Meta},
+    },
+    cache::Entries,
+    error::{Error, ErrorKind, Result},
+    store::{Entry, Ledger, Offset, SharedStore, StoreError},
+};
+
+mod append;
+mod events;
+mod receipt;
+mod recover;
+mod roster;
+mod wait;
+
+pub use append::OnFull;
+pub use events::Event;
+pub(crate) use events::Listener;
+pub(crate) use receipt::Receipt;
+pub(crate) use roster::{Roster, Target};
+
+/// Settings of a journal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct JournalSettings {
+    /// Of the entity; each partition has its share.
+    pub(crate) bound: Bound,
+    pub(crate) on_full: OnFull,
+    /// Records of a drain.
+    pub(crate) batch: usize,
+    /// Whether of several records of one id in a batch only the last one is written.
+    pub(crate) coalesce: bool,
+    pub(crate) store_timeout: Duration,
+    /// How long a write waits for a store-first write of the same entity.
+    pub(crate) patience: Duration,
+    /// Whether the repository writes to it. If not, it only drains what others wrote.
+    pub(crate) written: bool,
+}
+
+/// The journal of one entity.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    pub(crate) entries: Arc<Entries>,
+    pub(crate) store: SharedStore,
+    pub(crate) settings: JournalSettings,
+    pub(crate) roster: Arc<Roster>,
+    partitions: Vec<Partition>,
+}
+
+/// What this process knows of a partition.
+#[derive(Debug, Default)]
+struct Partition {
+    /// The highest version that was seen.
+    seen: AtomicU64,
+    /// One recovery at a time.
+    recovering: Mutex<()>,
+}
+
+impl Journal {
+    pub(crate) fn new(
+        entries: Arc<Entries>,
+        store: SharedStore,
+        settings: JournalSettings,
+        roster: Arc<Roster>,
+    ) -> Self {
+        let partitions = (0..entries.keys.partitions()).map(|_| Partition::default()).collect();
+        Self { entries, store, settings, roster, partitions }
+    }
+
+    pub(crate) fn prefix(&self) -> &str {
+        self.entries.schema.prefix()
+    }
+
+    /// What the store calls it.
+    pub(crate) fn name(&self) -> &str {
+        self.entries.keys.ledger_name()
+    }
+
+    pub(crate) fn target(&self, partition: u32) -> Target {
+        Target { prefix: self.prefix().to_owned(), partition }
+    }
+
+    pub(crate) fn partitions(&self) -> std::ops::Range<u32> {
+        0..self.entries.keys.partitions()
+    }
+
+    pub(crate) fn nudge(&self, partition: u32) {
+        self.roster.nudge(self.prefix(), partition);
+    }
+
+    pub(crate) async fn meta(&self, partition: u32) -> Result<Meta, CacheError> {
+        self.entries.backend.meta(&self.entries.keys, partition).await
+    }
+
+    /// What the store keeps for a partition.
+    pub(crate) async fn offset(&self, partition: u32) -> Result<Option<Offset>, StoreError> {
+        let entity = self.name();
+        match self.store.ledger(Ledger::Offset { entity, partition }).await? {
+            Entry::Offset(offset) => Ok(offset),
+            _ => Err(StoreError::systemic("the store did not answer an offset")),
+        }
+    }
+
+    /// A partition's share of the bound.
+    fn bound(&self) -> Bound {
+        let partitions = u64::from(self.entries.keys.partitions());
+        let Bound { records, bytes } = self.settings.bound;
+        Bound { records: records.div_ceil(partitions), bytes: bytes.div_ceil(partitions) }
+    }
+
+    fn partition(&self, partition: u32) -> Result<&Partition> {
+        self.partitions.get(partition as usize).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, format!("there is no partition {partition}"))
+        })
+    }
+
+    fn saw(&self, partition: u32, version: u64) {
+        if let Some(known) = self.partitions.get(partition as usize) {
+            known.seen.fetch_max(version, Ordering::Relaxed);
+        }
+    }
+}

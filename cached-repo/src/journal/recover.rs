@@ -1,0 +1,181 @@
+//! Recovery: making the server that answers the journal's home, after a restart, a failover, a flush
+//! or a restored database, before anything is written to it. PROTOCOL: R.
+//!
+//! Four steps, each of which may be the last one of a process that dies; whoever comes next begins
+//! again. The store's epoch is raised before Redis is touched, so that no transaction that read the
+//! journal before can commit any more. It is settled at the end: a journal that comes back from before
+//! the last settled epoch had been given up, and is thrown away.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::{Event, Journal};
+use crate::{
+    backend::{
+        CacheError,
+        journal::{Meta, Repair, Repaired},
+    },
+    error::{Error, ErrorKind, Result},
+    failpoint::{self, Point},
+    store::{Entry, Ledger, Offset, StoreError},
+};
+
+const OVERTAKEN_WAIT: Duration = Duration::from_millis(50);
+
+impl Journal {
+    /// Recovers the partitions of these ids where that is needed.
+    pub(crate) async fn recover_all(&self, partitions: impl Iterator<Item = u32>) -> Result<()> {
+        let mut partitions: Vec<u32> = partitions.collect();
+        partitions.sort_unstable();
+        partitions.dedup();
+        for partition in partitions {
+            self.recover(partition).await?;
+        }
+        Ok(())
+    }
+
+    /// Recovers a partition, if that is needed.
+    ///
+    /// Cancel-safe: a recovery that was begun is begun again by the next one.
+    pub(crate) async fn recover(&self, partition: u32) -> Result<()> {
+        let _turn = self.partition(partition)?.recovering.lock().await;
+        let ticket = self.entries.random.token();
+        let backend = &self.entries.backend;
+        let meta = backend.ticket(&self.entries.keys, partition, &ticket).await;
+        let meta = meta.map_err(CacheError::into_error)?;
+        self.reach(Point::TicketPlaced).await?;
+        let before = self.offset(partition).await.map_err(StoreError::into_error)?;
+        if let Some(before) = &before {
+            self.check_identity(&meta, before)?;
+        }
+        if self.is_done(&meta, before.as_ref())? {
+            if let Some(before) = before.filter(|before| before.settled != before.epoch) {
+                self.settle(partition, before.epoch).await?;
+            }
+            return Ok(());
+        }
+        let raised = self.raise(partition, &meta).await?;
+        self.reach(Point::EpochRaised).await?;
+        self.check_identity(&meta, &raised)?;
+        let repair = Repair {
+            partition,
+            ticket: &ticket,
+            epoch: raised.epoch,
+            settled: raised.settled,
+            journal: &raised.journal,
+            last_id: raised.last_id,
+        };
+        let repaired = backend.repair(&self.entries.keys, repair).await;
+        let repaired = repaired.map_err(CacheError::into_error)?;
+        if repaired == Repaired::Overtaken {
+            // The other recovery settles what it raised. It has a moment for that, so that two that
+            // begin again and again do not overtake each other for ever.
+            sleep(self.entries.random.jitter(OVERTAKEN_WAIT, 0.9)).await;
+            return Ok(());
+        }
+        self.reach(Point::Repaired).await?;
+        self.settle(partition, raised.epoch).await?;
+        self.saw(partition, raised.last_id);
+        self.report(partition, &meta, before.as_ref(), &raised, repaired);
+        self.nudge(partition);
+        Ok(())
+    }
+
+    async fn reach(&self, point: Point) -> Result<()> {
+        let reached = failpoint::reach(point, self.name()).await;
+        reached.map_err(|why| Error::new(ErrorKind::StoreUnavailable, why))
+    }
+
+    /// Refuses the journal of another entity, or of another database.
+    pub(crate) fn check_identity(&self, meta: &Meta, offset: &Offset) -> Result<()> {
+        if !meta.exists() || meta.journal == offset.journal {
+            return Ok(());
+        }
+        Err(Error::configuration(format!(
+            "this Redis holds another journal of `{}` (identity {}) than the one that the database knows \
+             ({}): one of the two is the wrong one, or was replaced by a copy. Nothing is written or \
+             drained",
+            self.name(),
+            meta.journal,
+            offset.journal
+        )))
+    }
+
+    /// Whether the journal belongs to the server that answered and is in the store's epoch. Refuses a
+    /// server that was replaced by another one.
+    fn is_done(&self, meta: &Meta, offset: Option<&Offset>) -> Result<bool> {
+        let Some(offset) = offset else { return Ok(false) };
+        if !meta.is_at_home() || meta.sealed || meta.clock < offset.last_id {
+            return Ok(false);
+        }
+        if meta.epoch < offset.epoch && meta.server != offset.home {
+            return Err(Error::new(
+                ErrorKind::Fenced,
+                "this Redis server was replaced by another one, which the journal belongs to now: it \
+                 should be its replica or be stopped",
+            ));
+        }
+        Ok(meta.epoch == offset.epoch)
+    }
+
+    async fn raise(&self, partition: u32, meta: &Meta) -> Result<Offset> {
+        let new;
+        let journal = match meta.journal.as_str() {
+            "" => {
+                new = self.entries.random.token();
+                &new
+            }
+            known => known,
+        };
+        let recover = Ledger::Recover {
+            entity: self.name(),
+            partition,
+            journal,
+            home: &meta.server,
+            epoch_min: meta.epoch,
+        };
+        match self.store.ledger(recover).await.map_err(StoreError::into_error)? {
+            Entry::Offset(Some(offset)) => Ok(offset),
+            _ => Err(Error::new(ErrorKind::Internal, "the store did not answer an offset")),
+        }
+    }
+
+    async fn settle(&self, partition: u32, epoch: u64) -> Result<()> {
+        let settle = Ledger::Settle { entity: self.name(), partition, epoch };
+        // If the epoch is another one by now, whoever raised it settles it.
+        self.store.ledger(settle).await.map(drop).map_err(StoreError::into_error)
+    }
+
+    fn report(
+        &self,
+        partition: u32,
+        meta: &Meta,
+        before: Option<&Offset>,
+        raised: &Offset,
+        repaired: Repaired,
+    ) {
+        let counters = &self.entries.counters;
+        let (entity, epoch, last_id) = (self.name().to_owned(), raised.epoch, raised.last_id);
+        let event = match repaired {
+            Repaired::Overtaken => return,
+            Repaired::Replaced { discarded } => match before {
+                // The first write ever.
+                None if discarded == 0 => return,
+                // It was empty when it was sealed.
+                Some(before) if before.sealed && discarded == 0 => return,
+                _ => {
+                    counters.journals_lost.add(1);
+                    Event::JournalLost { entity, partition, last_id, discarded }
+                }
+            },
+            // It was only sealed.
+            Repaired::Kept { .. } if meta.is_at_home() && before.is_some_and(|b| b.sealed) => {
+                return;
+            }
+            Repaired::Kept { left } => Event::Recovered { entity, partition, epoch, left },
+        };
+        counters.recoveries.add(1);
+        self.roster.listener.tell(&event);
+    }
+}

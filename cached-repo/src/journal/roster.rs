@@ -1,0 +1,147 @@
+//! The journals of one cache, and what its worker, its writers and whoever asks for its health tell
+//! each other.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+};
+
+use tokio::sync::{Notify, watch};
+
+use super::{Journal, events::Listener};
+
+/// One partition of one journal, as the worker sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Target {
+    /// The entity's prefix.
+    pub(crate) prefix: String,
+    pub(crate) partition: u32,
+}
+
+/// The journals of a cache.
+#[derive(Debug)]
+pub(crate) struct Roster {
+    journals: Mutex<Vec<Arc<Journal>>>,
+    /// Partitions that were written to, or are waited for.
+    nudged: Mutex<HashSet<Target>>,
+    nudges: Notify,
+    stopped: watch::Sender<bool>,
+    /// Whether a worker runs in this process.
+    pub(crate) working: AtomicBool,
+    /// Why nothing may be journaled now, if so.
+    suspended: Mutex<Option<String>>,
+    /// What is wrong with partitions.
+    troubles: Mutex<BTreeMap<Target, String>>,
+    /// What the server says that is worth a warning.
+    warnings: Mutex<Vec<String>>,
+    pub(crate) listener: Listener,
+}
+
+impl Roster {
+    pub(crate) fn new(listener: Listener) -> Arc<Self> {
+        Arc::new(Self {
+            journals: Mutex::default(),
+            nudged: Mutex::default(),
+            nudges: Notify::new(),
+            stopped: watch::Sender::new(false),
+            working: AtomicBool::new(false),
+            suspended: Mutex::default(),
+            troubles: Mutex::default(),
+            warnings: Mutex::default(),
+            listener,
+        })
+    }
+
+    /// Adds a journal. Of several repositories of one entity the first one that writes to it is the one
+    /// whose settings the worker follows.
+    pub(crate) fn enlist(&self, journal: &Arc<Journal>) {
+        let mut journals = lock(&self.journals);
+        match journals.iter_mut().find(|known| known.prefix() == journal.prefix()) {
+            Some(known) if journal.settings.written && !known.settings.written => {
+                *known = Arc::clone(journal);
+            }
+            Some(_) => {}
+            None => journals.push(Arc::clone(journal)),
+        }
+    }
+
+    pub(crate) fn journals(&self) -> Vec<Arc<Journal>> {
+        lock(&self.journals).clone()
+    }
+
+    pub(crate) fn journal(&self, prefix: &str) -> Option<Arc<Journal>> {
+        lock(&self.journals).iter().find(|journal| journal.prefix() == prefix).cloned()
+    }
+
+    /// Tells the worker that there is something to drain.
+    pub(crate) fn nudge(&self, prefix: &str, partition: u32) {
+        let target = Target { prefix: prefix.to_owned(), partition };
+        if lock(&self.nudged).insert(target) {
+            self.nudges.notify_one();
+        }
+    }
+
+    /// Waits for nudges.
+    pub(crate) async fn nudged(&self) -> HashSet<Target> {
+        loop {
+            let nudged = std::mem::take(&mut *lock(&self.nudged));
+            if !nudged.is_empty() {
+                return nudged;
+            }
+            self.nudges.notified().await;
+        }
+    }
+
+    /// Ends the worker, and lets go of the journals, which know this roster.
+    pub(crate) fn stop(&self) {
+        self.stopped.send_replace(true);
+        lock(&self.journals).clear();
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        *self.stopped.borrow()
+    }
+
+    pub(crate) async fn stopped(&self) {
+        // The sender is a field of what this method borrows.
+        drop(self.stopped.subscribe().wait_for(|stopped| *stopped).await);
+    }
+
+    /// Why nothing may be journaled now, if so.
+    pub(crate) fn suspension(&self) -> Option<String> {
+        lock(&self.suspended).clone()
+    }
+
+    pub(crate) fn suspend(&self, reason: Option<String>) {
+        *lock(&self.suspended) = reason;
+    }
+
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        lock(&self.warnings).clone()
+    }
+
+    pub(crate) fn warn(&self, warnings: Vec<String>) {
+        *lock(&self.warnings) = warnings;
+    }
+
+    /// Remembers what is wrong with a partition; tells whether that is news.
+    pub(crate) fn trouble(&self, target: &Target, reason: Option<String>) -> bool {
+        let mut troubles = lock(&self.troubles);
+        match reason {
+            Some(reason) => troubles.insert(target.clone(), reason.clone()) != Some(reason),
+            None => troubles.remove(target).is_some(),
+        }
+    }
+
+    pub(crate) fn troubles(&self) -> Vec<String> {
+        let tell = |(target, reason): (&Target, &String)| {
+            format!("draining partition {} of {}: {reason}", target.partition, target.prefix)
+        };
+        lock(&self.troubles).iter().map(tell).collect()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every critical section of this file leaves its collection valid.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,76 @@
+//! Finds the changes that a database refuses, and writes all others.
+
+use std::collections::BTreeMap;
+
+use super::{Dialect, Session, StoreError, Table, classify, write::write_rows};
+use crate::change::Change;
+
+/// Writes changes in this order, but for those that are refused, and says why those are: of two that
+/// exclude each other it is the later one. Gives up as soon as more than `max` are refused and not a
+/// single one was written.
+pub(super) async fn write_most<D: Dialect>(
+    session: &mut Session<D>,
+    table: &Table<'_>,
+    changes: &[Change],
+    order: &[usize],
+    max: usize,
+) -> Result<BTreeMap<usize, String>, StoreError> {
+    undoable(session, MARK).await?;
+    let mut refused = BTreeMap::new();
+    let mut is_written = false;
+    // The whole was refused before this was called.
+    let mut parts: Vec<&[usize]> = order.chunks(order.len().div_ceil(2).max(1)).rev().collect();
+    while let Some(part) = parts.pop() {
+        match (try_write(session, table, changes, part).await?, part) {
+            (None, _) => is_written = true,
+            (Some(error), [index]) => drop(refused.insert(*index, error.to_string())),
+            (Some(_), part) => {
+                let (first, second) = part.split_at(part.len() / 2);
+                parts.extend([second, first]);
+            }
+        }
+        if !is_written && refused.len() > max {
+            return Ok(refused);
+        }
+    }
+    // A change that was refused may only have come too early: what was written since has moved away
+    // from its unique value, or is the row that it refers to.
+    while is_written {
+        is_written = false;
+        for &index in order {
+            if refused.contains_key(&index)
+                && try_write(session, table, changes, &[index]).await?.is_none()
+            {
+                refused.remove(&index);
+                is_written = true;
+            }
+        }
+    }
+    Ok(refused)
+}
+
+/// Writes all of these changes, or none and says why they were refused.
+async fn try_write<D: Dialect>(
+    session: &mut Session<D>,
+    table: &Table<'_>,
+    changes: &[Change],
+    part: &[usize],
+) -> Result<Option<StoreError>, StoreError> {
+    match write_rows(session, table, changes, part).await {
+        Ok(()) => undoable(session, MARK_AGAIN).await.map(|()| None),
+        Err(error) if error.class().is_refusal() => {
+            undoable(session, UNDO).await?;
+            Ok(Some(error))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn undoable<D: Dialect>(session: &mut Session<D>, sql: &str) -> Result<(), StoreError> {
+    session.script(sql.to_owned()).await.map_err(|e| classify::<D>(e, "undo a part of a write"))
+}
+
+/// There is one savepoint, behind everything that was written.
+const MARK: &str = "SAVEPOINT cached_repo";
+const MARK_AGAIN: &str = "RELEASE SAVEPOINT cached_repo; SAVEPOINT cached_repo";
+const UNDO: &str = "ROLLBACK TO SAVEPOINT cached_repo";

@@ -1,0 +1,107 @@
+//! The DDL of the library's own tables.
+
+use super::{Dialect, describe::create};
+use crate::schema::{ColumnSpec, Kind, Schema};
+
+/// Each with the DDL that creates it. An older one may lack columns.
+pub(super) fn library<D: Dialect>() -> [(Schema, String); 3] {
+    [
+        (Schema::new(META, META, 1, META_COLUMNS), create_meta::<D>()),
+        (Schema::new(OFFSETS, OFFSETS, 1, OFFSETS_COLUMNS), create_offsets::<D>()),
+        (Schema::new(LETTERS, LETTERS, 1, LETTERS_COLUMNS), create_letters::<D>()),
+    ]
+}
+
+fn create_meta<D: Dialect>() -> String {
+    let (key, value) = (D::column_type(Kind::Text, true), D::column_type(Kind::Text, false));
+    create(META, &[format!("key {key} PRIMARY KEY NOT NULL"), format!("value {value} NOT NULL")])
+}
+
+fn create_offsets<D: Dialect>() -> String {
+    let text = D::column_type(Kind::Text, false);
+    let big = D::column_type(Kind::I64, false);
+    create(
+        OFFSETS,
+        &[
+            format!("entity {} NOT NULL", D::column_type(Kind::Text, true)),
+            format!("partition {} NOT NULL", D::column_type(Kind::I32, true)),
+            format!("epoch {big} NOT NULL"),
+            format!("settled {big} NOT NULL DEFAULT 0"),
+            format!("journal_id {text}"),
+            format!("last_id {big} NOT NULL DEFAULT 0"),
+            format!("home {text}"),
+            format!("state {text} NOT NULL DEFAULT 'open'"),
+            format!("applied {big} NOT NULL DEFAULT 0"),
+            format!("coalesced {big} NOT NULL DEFAULT 0"),
+            format!("dead_lettered {big} NOT NULL DEFAULT 0"),
+            format!("updated_at {} NOT NULL DEFAULT CURRENT_TIMESTAMP", D::TIMESTAMP),
+            "PRIMARY KEY (entity, partition)".to_owned(),
+        ],
+    )
+}
+
+fn create_letters<D: Dialect>() -> String {
+    let text = D::column_type(Kind::Text, false);
+    let table = create(
+        LETTERS,
+        &[
+            format!("entity {} NOT NULL", D::column_type(Kind::Text, true)),
+            format!("partition {} NOT NULL", D::column_type(Kind::I32, true)),
+            format!("version {} NOT NULL", D::column_type(Kind::I64, true)),
+            format!("id {text} NOT NULL"),
+            format!("op {text} NOT NULL"),
+            format!("data {text} NOT NULL"),
+            format!("fingerprint {text} NOT NULL"),
+            format!("error {text} NOT NULL"),
+            format!("state {text} NOT NULL DEFAULT 'waiting'"),
+            format!("first_seen {} NOT NULL DEFAULT CURRENT_TIMESTAMP", D::TIMESTAMP),
+            "PRIMARY KEY (entity, partition, version)".to_owned(),
+        ],
+    );
+    // Every journaled write asks whether letters of its ids wait: mostly none do.
+    format!(
+        "{table}CREATE INDEX IF NOT EXISTS {LETTERS}_waiting ON {LETTERS} (entity, partition, id) \
+         WHERE state = 'waiting';\n"
+    )
+}
+
+const fn column(name: &'static str, kind: Kind) -> ColumnSpec {
+    ColumnSpec::new(name, name, &[], kind, false, false)
+}
+
+const fn key(name: &'static str, kind: Kind) -> ColumnSpec {
+    ColumnSpec::new(name, name, &[], kind, false, true)
+}
+
+/// The tables' names, which stand in the statements too.
+const META: &str = "cached_repo_meta";
+const OFFSETS: &str = "cached_repo_offsets";
+const LETTERS: &str = "cached_repo_dead_letters";
+
+const META_COLUMNS: &[ColumnSpec] = &[key("key", Kind::Text), column("value", Kind::Text)];
+const OFFSETS_COLUMNS: &[ColumnSpec] = &[
+    key("entity", Kind::Text),
+    key("partition", Kind::I32),
+    column("epoch", Kind::I64),
+    column("settled", Kind::I64),
+    column("journal_id", Kind::Text),
+    column("last_id", Kind::I64),
+    column("home", Kind::Text),
+    column("state", Kind::Text),
+    column("applied", Kind::I64),
+    column("coalesced", Kind::I64),
+    column("dead_lettered", Kind::I64),
+    column("updated_at", Kind::Text),
+];
+const LETTERS_COLUMNS: &[ColumnSpec] = &[
+    key("entity", Kind::Text),
+    key("partition", Kind::I32),
+    key("version", Kind::I64),
+    column("id", Kind::Text),
+    column("op", Kind::Text),
+    column("data", Kind::Text),
+    column("fingerprint", Kind::Text),
+    column("error", Kind::Text),
+    column("state", Kind::Text),
+    column("first_seen", Kind::Text),
+];

@@ -1,0 +1,97 @@
+//! Telling Redis what the store has: entries become clean copies, records become history.
+
+use std::time::Duration;
+
+use super::{
+    drain::{CLAIM_HOLD, Session},
+    ending::Trouble,
+    plan::Plan,
+};
+use crate::{
+    backend::journal::{Acknowledgement, Fate, JournalRecord, Settled},
+    journal::Event,
+    store::Applied,
+};
+
+/// How long records are kept after their acknowledgement, for a store that is restored to an older
+/// state.
+pub(super) const RETENTION: Duration = Duration::from_secs(60);
+/// How many bytes of them a partition keeps at most.
+const RETAINED_BYTES: u64 = 16 * 1024 * 1024;
+
+impl Session<'_> {
+    /// Tells Redis that a batch is in the store. Answers how many records are left.
+    pub(super) async fn acknowledge(
+        &self,
+        plan: &Plan,
+        records: &[JournalRecord],
+        applied: &[Applied],
+    ) -> Result<u64, Trouble> {
+        let entries = &self.journal.entries;
+        let mut settled = Vec::with_capacity(records.len());
+        for (i, change) in plan.changes.iter().enumerate() {
+            let JournalRecord { version, entry, .. } = &records[plan.sources[i]];
+            let fate = match applied.get(i) {
+                Some(Applied::Buried { error }) => {
+                    self.report_dead(*version, error);
+                    Fate::Drop
+                }
+                _ => Fate::Clean { ttl: entries.settled_ttl(change.record().is_none()) },
+            };
+            settled.push(Settled { entry, version: *version, fate });
+        }
+        for unread in &plan.unreadable {
+            let JournalRecord { version, entry, .. } = &records[unread.index];
+            self.report_dead(*version, &unread.error);
+            settled.push(Settled { entry, version: *version, fate: Fate::Drop });
+        }
+        let dead = settled.iter().filter(|s| s.fate == Fate::Drop).count();
+        let counters = &entries.counters;
+        counters.drain_batches.add(1);
+        counters.drained.add(settled.len() - dead);
+        counters.coalesced.add(plan.coalesced as usize);
+        counters.dead_lettered.add(dead);
+        self.send(plan.to, &settled).await
+    }
+
+    /// Repeats the acknowledgement of what another worker committed before it died. What the store has
+    /// of these ids is not known here, so their entries go.
+    pub(super) async fn acknowledge_again(&self, mut at: u64, last_id: u64) -> Result<(), Trouble> {
+        loop {
+            let mut records = self.read(at).await?;
+            records.retain(|record| record.version <= last_id);
+            let Some(last) = records.last() else { break };
+            at = last.version;
+            let settled = records.iter().map(|JournalRecord { version, entry, .. }| Settled {
+                entry,
+                version: *version,
+                fate: Fate::Drop,
+            });
+            self.send(at, &settled.collect::<Vec<_>>()).await?;
+        }
+        self.send(last_id, &[]).await.map(drop)
+    }
+
+    async fn send(&self, last_id: u64, settled: &[Settled<'_>]) -> Result<u64, Trouble> {
+        let acknowledgement = Acknowledgement {
+            partition: self.partition,
+            last_id,
+            settled,
+            retention: RETENTION,
+            retained_bytes: RETAINED_BYTES,
+            token: &self.token,
+            hold: CLAIM_HOLD,
+        };
+        let entries = &self.journal.entries;
+        Ok(entries.backend.acknowledge(&entries.keys, acknowledgement).await?.left)
+    }
+
+    fn report_dead(&self, version: u64, error: &str) {
+        self.journal.roster.listener.tell(&Event::DeadLettered {
+            entity: self.journal.name().to_owned(),
+            partition: self.partition,
+            version,
+            error: error.to_owned(),
+        });
+    }
+}

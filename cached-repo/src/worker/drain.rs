@@ -1,0 +1,294 @@
+//! Draining one partition: read, apply, acknowledge, until nothing is left. PROTOCOL: D.
+//!
+//! The position is the store's. It is read at the beginning and after every failure; in between it is
+//! where the store's own compare-and-set has moved it. So any number of workers may drain a partition
+//! at a time: the claim in Redis only keeps them from doing the same work twice.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::{
+    ending::{Ending, Trouble},
+    plan::Plan,
+};
+use crate::{
+    backend::{
+        CacheError,
+        journal::{JournalRecord, Meta},
+    },
+    failpoint::{self, Point},
+    journal::{Event, Journal},
+    retry::Backoff,
+    store::{
+        Applied, Batch, Class, Journaled, Offset, Position, Refused, Source, StoreError, Unreadable,
+    },
+};
+
+/// For how long a worker that died keeps others from its partition.
+pub(super) const CLAIM_HOLD: Duration = Duration::from_secs(5);
+/// A batch ends when it has so many bytes of data.
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
+/// So many batches, and the other partitions have their turn.
+const BATCHES_MAX: usize = 16;
+/// How often a session begins again because another worker or a recovery was ahead.
+const CONFLICTS_MAX: usize = 3;
+/// How often a batch is tried in which a record refers to a row that is not there: it may be on its
+/// way in another partition.
+const REFERENCE_TRIES: usize = 5;
+/// If more records of a batch are refused than this and than half of it, it is not the records that are
+/// wrong.
+const REFUSED_MIN: usize = 10;
+
+/// One worker at one partition.
+pub(super) struct Session<'a> {
+    pub(super) journal: &'a Journal,
+    pub(super) partition: u32,
+    pub(super) token: String,
+    /// How batches are made and what is done with what the store refuses.
+    mode: Mode,
+}
+
+/// What to do with changes that the store refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Fail: nothing was refused so far.
+    Plain,
+    /// Make them dead letters. Records are not coalesced then: each one is judged by itself.
+    Bury,
+}
+
+/// What follows from the store's answer to a batch.
+enum Step {
+    Committed(Vec<Applied>),
+    /// Another worker or a recovery was ahead, or nobody knows: look again.
+    Again,
+    /// A record refers to a row that is not there: it may come.
+    Wait,
+    /// The store refused a change: try again and bury it.
+    Bury,
+}
+
+/// Where the reading stands.
+struct Reading {
+    offset: Offset,
+    at: u64,
+    /// What Redis knew to be committed. More than the store has, if that was restored.
+    acked: u64,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(journal: &'a Journal, partition: u32) -> Self {
+        let token = journal.entries.random.token();
+        Self { journal, partition, token, mode: Mode::Plain }
+    }
+
+    /// Drains until nothing is left, or for as long as a session may.
+    pub(super) async fn run(mut self) -> Ending {
+        let ending = self.drain().await.unwrap_or_else(Ending::Failed);
+        if !matches!(ending, Ending::Taken) {
+            let keys = &self.journal.entries.keys;
+            let released = self.journal.entries.backend.release(keys, self.partition, &self.token);
+            // If it cannot be given back it ends by itself.
+            drop(released.await);
+        }
+        ending
+    }
+
+    async fn drain(&mut self) -> Result<Ending, Trouble> {
+        for _ in 0..CONFLICTS_MAX {
+            let Some(meta) = self.claim().await? else { return Ok(Ending::Taken) };
+            self.reach(Point::Claimed).await?;
+            if !meta.exists() || (meta.sealed && meta.backlog() == 0) {
+                return Ok(Ending::Idle);
+            }
+            let Some(mut reading) = self.position(&meta).await? else { continue };
+            self.reach(Point::PositionRead).await?;
+            if let Some(ending) = self.follow(&mut reading).await? {
+                return Ok(ending);
+            }
+            self.journal.entries.counters.drain_conflicts.add(1);
+        }
+        let busy = "other workers or recoveries are ahead again and again";
+        Ok(Ending::Failed(Trouble::Passing(busy.to_owned())))
+    }
+
+    async fn reach(&self, point: Point) -> Result<(), Trouble> {
+        failpoint::reach(point, self.journal.name()).await.map_err(Trouble::Passing)
+    }
+
+    async fn claim(&self) -> Result<Option<Meta>, CacheError> {
+        let entries = &self.journal.entries;
+        entries.backend.claim(&entries.keys, self.partition, &self.token, CLAIM_HOLD).await
+    }
+
+    /// Where to go on, according to the store; `None` after a recovery.
+    async fn position(&self, meta: &Meta) -> Result<Option<Reading>, Trouble> {
+        let offset = self.journal.offset(self.partition).await?;
+        let sound = |offset: &Offset| {
+            meta.is_at_home()
+                && meta.epoch == offset.epoch
+                && offset.settled == offset.epoch
+                && meta.clock >= offset.last_id
+        };
+        let Some(offset) = offset.filter(sound) else {
+            self.journal.recover(self.partition).await?;
+            return Ok(None);
+        };
+        self.journal.check_identity(meta, &offset)?;
+        let (entity, partition) = (self.journal.name().to_owned(), self.partition);
+        if meta.trimmed_to > offset.last_id {
+            let (from, to) = (offset.last_id, meta.trimmed_to);
+            self.journal.entries.counters.journal_gaps.add(1);
+            let reason = format!(
+                "the database was restored to a state (version {from}) that is older than what the \
+                 journal retained (from version {to}): `Cache::skip_gap` goes on without what is missing"
+            );
+            if self.journal.roster.trouble(&self.journal.target(partition), Some(reason.clone())) {
+                let gap = Event::JournalGap { entity, partition, from, to };
+                self.journal.roster.listener.tell(&gap);
+            }
+            return Err(Trouble::Lasting(reason));
+        }
+        if meta.acked > offset.last_id {
+            let (epoch, left) = (offset.epoch, meta.backlog());
+            self.journal.entries.counters.recoveries.add(1);
+            let event = Event::Recovered { entity, partition, epoch, left };
+            self.journal.roster.listener.tell(&event);
+        }
+        if meta.acked < offset.last_id {
+            self.acknowledge_again(meta.acked, offset.last_id).await?;
+        }
+        Ok(Some(Reading { at: offset.last_id, acked: meta.acked, offset }))
+    }
+
+    /// Drains from a position; `None` if it has to be looked up again. While the store writes one
+    /// batch, the next one is read.
+    async fn follow(&mut self, reading: &mut Reading) -> Result<Option<Ending>, Trouble> {
+        let (mut ahead, mut references) = (None, Backoff::new(REFERENCE_WAIT, REFERENCE_WAIT_MAX));
+        let mut tries = 1;
+        let mut batches = 0;
+        while batches < BATCHES_MAX {
+            let records = match ahead.take() {
+                Some(records) => records,
+                None => self.read(reading.at).await?,
+            };
+            if records.is_empty() {
+                return Ok(Some(if batches == 0 { Ending::Idle } else { Ending::Drained }));
+            }
+            self.reach(Point::RecordsRead).await?;
+            let coalesce = self.journal.settings.coalesce && self.mode == Mode::Plain;
+            let plan = Plan::new(&self.journal.entries, &records, coalesce);
+            if plan.to == 0 {
+                return Err(needs_upgrade(plan.needs_upgrade));
+            }
+            let (applied, next) =
+                tokio::join!(self.apply(reading, &plan, &records), self.read(plan.to));
+            match self.judge(applied, tries)? {
+                Step::Again => return Ok(None),
+                Step::Wait => {
+                    tries += 1;
+                    sleep(references.wait(&self.journal.entries.random)).await;
+                    ahead = Some(records);
+                }
+                Step::Bury => {
+                    self.mode = Mode::Bury;
+                    ahead = Some(records);
+                }
+                Step::Committed(applied) => {
+                    self.reach(Point::Committed).await?;
+                    reading.at = plan.to;
+                    let left = self.acknowledge(&plan, &records, &applied).await?;
+                    self.reach(Point::Acknowledged).await?;
+                    if plan.needs_upgrade.is_some() {
+                        return Err(needs_upgrade(plan.needs_upgrade));
+                    }
+                    if left == 0 && reading.at >= reading.acked {
+                        return Ok(Some(Ending::Drained));
+                    }
+                    (self.mode, tries) = (Mode::Plain, 1);
+                    batches += 1;
+                    ahead = next.ok().filter(|records| !records.is_empty());
+                }
+            }
+        }
+        Ok(Some(Ending::More))
+    }
+
+    pub(super) async fn read(&self, after: u64) -> Result<Vec<JournalRecord>, CacheError> {
+        let entries = &self.journal.entries;
+        let count = self.journal.settings.batch;
+        let backend = &entries.backend;
+        backend.records(&entries.keys, self.partition, after, count, BATCH_BYTES).await
+    }
+
+    async fn apply(
+        &self,
+        reading: &Reading,
+        plan: &Plan,
+        records: &[JournalRecord],
+    ) -> Result<Vec<Applied>, StoreError> {
+        let texts: Vec<_> = records.iter().map(|r| String::from_utf8_lossy(&r.data)).collect();
+        let source = |index: usize| Source {
+            version: records[index].version,
+            data: &texts[index],
+            schema: &records[index].schema,
+        };
+        let sources: Vec<_> = plan.sources.iter().map(|&index| source(index)).collect();
+        let unread = plan.unreadable.iter();
+        let unreadable: Vec<_> = unread
+            .map(|u| Unreadable { source: source(u.index), deletes: u.deletes, error: &u.error })
+            .collect();
+        let journaled = Journaled {
+            position: Position {
+                entity: self.journal.name(),
+                partition: self.partition,
+                journal: &reading.offset.journal,
+                epoch: reading.offset.epoch,
+                from: reading.at,
+                to: plan.to,
+            },
+            sources: &sources,
+            unreadable: &unreadable,
+            coalesced: plan.coalesced,
+            refused: match self.mode {
+                Mode::Plain => Refused::Fail,
+                Mode::Bury => Refused::Bury { max: REFUSED_MIN.max(plan.changes.len() / 2) },
+            },
+        };
+        let entries = &self.journal.entries;
+        let deadline = entries.clock.now() + self.journal.settings.store_timeout;
+        let batch = Batch::new(&plan.changes, deadline).journaled(journaled);
+        self.journal.store.apply(&entries.schema, batch).await
+    }
+
+    /// What follows from the store's answer.
+    fn judge(
+        &self,
+        applied: Result<Vec<Applied>, StoreError>,
+        tries: usize,
+    ) -> Result<Step, Trouble> {
+        let error = match applied {
+            Ok(applied) => return Ok(Step::Committed(applied)),
+            Err(error) => error,
+        };
+        match error.class() {
+            // Unknown is never believed: the position tells.
+            Class::Fenced | Class::Unknown => Ok(Step::Again),
+            Class::Reference if tries < REFERENCE_TRIES => Ok(Step::Wait),
+            Class::Record | Class::Reference if self.mode == Mode::Plain => Ok(Step::Bury),
+            _ => Err(error.into()),
+        }
+    }
+}
+
+fn needs_upgrade(what: Option<String>) -> Trouble {
+    let what = what.unwrap_or_default();
+    Trouble::Lasting(format!(
+        "a newer release of the application journaled something that this one cannot write ({what}): it \
+         waits for a process of that release"
+    ))
+}
+
+const REFERENCE_WAIT: Duration = Duration::from_millis(50);
+const REFERENCE_WAIT_MAX: Duration = Duration::from_millis(800);

@@ -1,0 +1,67 @@
+//! How a worker's session at a partition ended, and what follows from it.
+
+use crate::{
+    backend::CacheError,
+    error::{Error, ErrorKind},
+    store::{Class, StoreError},
+};
+
+/// How a session ended.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// There was nothing.
+    Idle,
+    /// Nothing is left.
+    Drained,
+    /// Another worker is at it.
+    Taken,
+    /// There is more.
+    More,
+    Failed(Trouble),
+}
+
+/// Why a session failed.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// It may work in a moment.
+    Passing(String),
+    /// It works when a person has mended it.
+    Lasting(String),
+}
+
+impl Trouble {
+    pub(super) fn reason(&self) -> &str {
+        match self {
+            Self::Passing(reason) | Self::Lasting(reason) => reason,
+        }
+    }
+}
+
+impl From<CacheError> for Trouble {
+    fn from(error: CacheError) -> Self {
+        match error.is_retryable() {
+            true => Self::Passing(error.to_string()),
+            false => Self::Lasting(error.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        match error.class() {
+            Class::Transient | Class::Unknown | Class::Fenced => Self::Passing(error.to_string()),
+            _ => Self::Lasting(error.to_string()),
+        }
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::Configuration | ErrorKind::Store | ErrorKind::Fenced => {
+                Self::Lasting(error.to_string())
+            }
+            _ => Self::Passing(error.to_string()),
+        }
+    }
+}

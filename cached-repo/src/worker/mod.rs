@@ -1,0 +1,286 @@
+//! The worker: carries every journal of a cache to its store.
+//!
+//! It finds the partitions with something to drain from one key in Redis, drains several of them at a
+//! time, and asks the store for nothing while there is nothing to do.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::{
+    task::{Id, JoinError, JoinSet},
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    clock::{Clock, Random},
+    journal::{Event, Journal, Roster, Target},
+    key::Topology,
+    retry::Backoff,
+};
+
+mod acknowledge;
+mod dead_letters;
+mod drain;
+mod ending;
+mod plan;
+mod probe;
+mod seal;
+
+pub use dead_letters::DeadLetters;
+use drain::Session;
+use ending::{Ending, Trouble};
+pub(crate) use probe::{Evictions, probe, watch};
+
+/// How often the key is looked at that says what is to be drained. Writes of this process are drained
+/// at once.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// So many partitions are drained at a time: more than the store writes at a time, fewer than it has
+/// connections.
+const SESSIONS_MAX: usize = 4;
+/// A partition that was drained is looked at again so often, for as long as its records are retained:
+/// the store may have been restored to an older state.
+const REVISIT_INTERVAL: Duration = Duration::from_secs(10);
+/// A journal that nobody has written to for so long, and that this process does not write to, is sealed.
+const SEAL_AFTER: Duration = Duration::from_secs(60);
+const PASSING_FIRST: Duration = Duration::from_millis(50);
+const PASSING_MAX: Duration = Duration::from_secs(2);
+const LASTING_FIRST: Duration = Duration::from_secs(1);
+const LASTING_MAX: Duration = Duration::from_secs(15);
+
+/// Drains the journals of a roster until it is stopped, whatever happens in between.
+pub(crate) async fn supervise(roster: Arc<Roster>, clock: Clock, random: Random) {
+    let mut backoff = Backoff::new(PASSING_FIRST, PASSING_MAX);
+    while !roster.is_stopped() {
+        let running = run(Arc::clone(&roster), clock, random.clone());
+        let mut running = AbortOnDrop(tokio::spawn(running));
+        if let Err(error) = (&mut running.0).await {
+            tracing::error!(%error, "the worker panicked and is started again");
+            tokio::time::sleep(backoff.wait(&random)).await;
+        }
+    }
+}
+
+/// A task that ends with whoever waits for it.
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Drains the journals of a roster until it is stopped.
+async fn run(roster: Arc<Roster>, clock: Clock, random: Random) {
+    roster.working.store(true, Ordering::Relaxed);
+    let working = Working(&roster);
+    let mut worker = Worker {
+        roster: &roster,
+        clock,
+        random,
+        sessions: JoinSet::new(),
+        running: HashMap::new(),
+        due: VecDeque::new(),
+        waiting: HashMap::new(),
+        visited: HashMap::new(),
+        sealing: HashMap::new(),
+        known: 0,
+    };
+    let mut poll = clock.now();
+    loop {
+        worker.start();
+        tokio::select! {
+            biased;
+            () = roster.stopped() => break,
+            Some(ended) = worker.sessions.join_next_with_id() => worker.end(ended),
+            nudged = roster.nudged() => nudged.into_iter().for_each(|target| worker.add(target)),
+            () = sleep_until(poll) => {
+                worker.poll().await;
+                poll = clock.now() + POLL_INTERVAL;
+            }
+        }
+    }
+    // Sessions that are cut off roll back, or are found committed by whoever comes next.
+    worker.sessions.shutdown().await;
+    drop(working);
+}
+
+/// While it lives, the roster knows that a worker runs.
+struct Working<'a>(&'a Roster);
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.0.working.store(false, Ordering::Relaxed);
+    }
+}
+
+struct Worker<'a> {
+    roster: &'a Arc<Roster>,
+    clock: Clock,
+    random: Random,
+    sessions: JoinSet<Ending>,
+    running: HashMap<Id, Target>,
+    /// What is to be drained next, each once.
+    due: VecDeque<Target>,
+    /// What failed, and when it is tried again.
+    waiting: HashMap<Target, Wait>,
+    /// What was drained: when, and when it was last looked at.
+    visited: HashMap<Target, (Instant, Instant)>,
+    /// What is to be sealed when nobody writes to it until then.
+    sealing: HashMap<Target, Instant>,
+    /// How many journals were there when it was last looked.
+    known: usize,
+}
+
+struct Wait {
+    until: Instant,
+    backoff: Backoff,
+    lasting: bool,
+}
+
+impl Worker<'_> {
+    fn add(&mut self, target: Target) {
+        let waits = self.waiting.get(&target).is_some_and(|wait| wait.until > self.clock.now());
+        if !waits && !self.due.contains(&target) {
+            self.due.push_back(target);
+        }
+    }
+
+    /// Looks what all processes have journaled, and what is to be looked at again.
+    async fn poll(&mut self) {
+        let journals = self.roster.journals();
+        // On one server one key says it for all entities of the namespace.
+        let asked = match journals.first().map(|journal| journal.entries.backend.topology()) {
+            Some(Topology::Standalone) => &journals[..1],
+            _ => &journals[..],
+        };
+        for journal in asked {
+            let entries = &journal.entries;
+            match entries.backend.backlog(&entries.keys).await {
+                Ok(backlog) => {
+                    for (prefix, partition, _) in backlog {
+                        self.add(Target { prefix, partition });
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "the backlog cannot be read"),
+            }
+        }
+        self.revisit();
+        self.seal(&journals);
+    }
+
+    /// Looks again at what was drained: the store may have been restored to before that.
+    fn revisit(&mut self) {
+        let now = self.clock.now();
+        self.visited.retain(|_, (drained, _)| now - *drained < 2 * acknowledge::RETENTION);
+        let mut stale = Vec::new();
+        for (target, (_, seen)) in &mut self.visited {
+            if now - *seen >= REVISIT_INTERVAL {
+                *seen = now;
+                stale.push(target.clone());
+            }
+        }
+        stale.into_iter().for_each(|target| self.add(target));
+    }
+
+    /// Seals what is not written any more, according to the strategies of this process, and was not
+    /// for a while, whatever those of others say.
+    fn seal(&mut self, journals: &[Arc<Journal>]) {
+        let now = self.clock.now();
+        for journal in &journals[self.known.min(journals.len())..] {
+            let targets = journal.partitions().map(|partition| journal.target(partition));
+            self.sealing.extend(targets.map(|target| (target, now + SEAL_AFTER)));
+        }
+        self.known = journals.len();
+        let due: Vec<_> = self.sealing.extract_if(|_, until| *until <= now).collect();
+        for (target, _) in due {
+            let journal = journals.iter().find(|journal| journal.prefix() == target.prefix);
+            if let Some(journal) = journal.filter(|journal| !journal.settings.written) {
+                self.sessions.spawn(seal::seal(Arc::clone(journal), target.partition));
+            }
+        }
+    }
+
+    /// Starts sessions for as many partitions as may run.
+    fn start(&mut self) {
+        let mut later = VecDeque::new();
+        let running: HashSet<Target> = self.running.values().cloned().collect();
+        while self.sessions.len() < SESSIONS_MAX
+            && let Some(target) = self.due.pop_front()
+        {
+            if running.contains(&target) {
+                later.push_back(target);
+            } else if let Some(journal) = self.roster.journal(&target.prefix)
+                && journal.partitions().contains(&target.partition)
+            {
+                let started = self.sessions.spawn(session(journal, target.partition));
+                self.running.insert(started.id(), target);
+            }
+        }
+        self.due.append(&mut later);
+    }
+
+    fn end(&mut self, ended: Result<(Id, Ending), JoinError>) {
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some(target) = self.running.remove(&id) else { return };
+        let Some(journal) = self.roster.journal(&target.prefix) else { return };
+        let ending =
+            ended.map_or_else(|error| self.panicked(&journal, &target, &error), |(_, e)| e);
+        match ending {
+            Ending::Failed(trouble) => self.wait(&journal, target, trouble),
+            Ending::Taken => {}
+            Ending::Idle => self.recovered(&journal, &target),
+            Ending::Drained | Ending::More => {
+                self.recovered(&journal, &target);
+                let now = self.clock.now();
+                if matches!(ending, Ending::More) {
+                    self.add(target.clone());
+                }
+                self.sealing.insert(target.clone(), now + SEAL_AFTER);
+                self.visited.insert(target, (now, now));
+            }
+        }
+    }
+
+    fn panicked(&self, journal: &Journal, target: &Target, error: &JoinError) -> Ending {
+        journal.entries.counters.drain_panics.add(1);
+        let (entity, partition) = (journal.name().to_owned(), target.partition);
+        self.roster.listener.tell(&Event::Panicked { entity, partition });
+        Ending::Failed(Trouble::Passing(format!("draining panicked: {error}")))
+    }
+
+    /// Tries a partition again after a while.
+    fn wait(&mut self, journal: &Journal, target: Target, trouble: Trouble) {
+        journal.entries.counters.drain_failures.add(1);
+        let lasting = matches!(trouble, Trouble::Lasting(_));
+        let reason = trouble.reason().to_owned();
+        tracing::debug!(reason, partition = target.partition, "draining failed");
+        let news = self.roster.trouble(&target, Some(reason.clone()));
+        if news && lasting {
+            let (entity, partition) = (journal.name().to_owned(), target.partition);
+            self.roster.listener.tell(&Event::Paused { entity, partition, reason });
+        }
+        let mut backoff = match self.waiting.get(&target) {
+            Some(wait) if wait.lasting == lasting => wait.backoff,
+            _ if lasting => Backoff::new(LASTING_FIRST, LASTING_MAX),
+            _ => Backoff::new(PASSING_FIRST, PASSING_MAX),
+        };
+        let until = self.clock.now() + backoff.wait(&self.random);
+        self.waiting.insert(target, Wait { until, backoff, lasting });
+    }
+
+    /// A partition that failed before works.
+    fn recovered(&mut self, journal: &Journal, target: &Target) {
+        self.roster.trouble(target, None);
+        if self.waiting.remove(target).is_some_and(|wait| wait.lasting) {
+            let (entity, partition) = (journal.name().to_owned(), target.partition);
+            self.roster.listener.tell(&Event::Resumed { entity, partition });
+        }
+    }
+}
+
+async fn session(journal: Arc<Journal>, partition: u32) -> Ending {
+    Session::new(&journal, partition).run().await
+}
