@@ -110,6 +110,7 @@ async fn b4_a_server_that_may_not_write_changes_nothing_and_says_so() {
 async fn b4_a_server_without_memory_left_is_drained() {
     let server = PrivateRedis::start(&[]).await;
     let scene = Scene::at(On::Memory, Over::Redis, server.url()).await;
+    scene.open().await;
     let worker = scene.worker().await;
     scene.gate.down();
     for id in 0..20 {
@@ -119,7 +120,7 @@ async fn b4_a_server_without_memory_left_is_drained() {
     assert!(worker.repo.save(&todo("20", "a")).await.is_err());
     scene.gate.up();
     worker.repo.flush().await.unwrap();
-    assert_eq!((scene.row("19").await, scene.offset().await.applied), ("a".into(), 20));
+    assert_eq!((scene.row("19").await, scene.offset().await.applied), ("a".into(), 21));
 }
 
 async fn command(raw: &mut redis::aio::MultiplexedConnection, words: &[&str]) {
@@ -246,6 +247,7 @@ over_both!(a_full_backlog_refuses_at_once_and_what_it_holds_is_read, |scene| {
     let settings = |b: cached_repo::RepositoryBuilder<Todo>| {
         b.max_backlog(3).on_full(OnFull::Reject)
     };
+    scene.open().await;
     let worker = scene.process(patient(), settings).await;
     scene.gate.down();
     for id in ["1", "2", "3"] {
@@ -274,6 +276,7 @@ async fn a_full_backlog_is_waited_for_until_the_store_is_back_or_patience_ends()
     let settings = |b: cached_repo::RepositoryBuilder<Todo>| {
         b.max_backlog(2).on_full(OnFull::Block(patience))
     };
+    scene.open().await;
     let worker = scene.process(patient(), settings).await;
     scene.gate.down();
     worker.repo.save_many(&[todo("1", "a"), todo("2", "a")]).await.unwrap();

@@ -75,6 +75,7 @@ async fn a_receipt_from_before_a_recovery_says_that_nobody_knows() {
 #[tokio::test(start_paused = true)]
 async fn waiting_for_a_write_outlasts_an_outage_of_the_store() {
     let scene = Scene::in_process().await;
+    scene.open().await;
     let worker = scene.worker().await;
     scene.gate.down();
     let saved = worker.repo.save(&todo("1", "a")).await.unwrap();
@@ -131,8 +132,9 @@ async fn flush_of_an_id_does_not_wait_for_other_partitions() {
     worker.repo.flush().await.unwrap();
 }
 
-/// A store-first write is there at once, and what was never journaled is no reason to wait.
-over_both!(flush_of_nothing_returns_at_once, |scene| {
+over_both!(
+    /// A store-first write is there at once, and what was never journaled is no reason to wait.
+    flush_of_nothing_returns_at_once, |scene| {
     let writer = scene.writer().await;
     writer.repo.flush().await.unwrap();
     let stored = scene.under(cached_repo::Strategy::CacheAside).await;

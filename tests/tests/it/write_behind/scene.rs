@@ -9,7 +9,7 @@ use cached_repo::{
 use tests::{Gated, isolate, servers};
 use tokio::sync::watch;
 
-use crate::stage::{On, Over, Todo, name, open};
+use crate::stage::{On, Over, Todo, name, open, todo};
 
 /// The servers that processes share, and the names that they use there.
 pub(super) struct Scene {
@@ -21,7 +21,7 @@ pub(super) struct Scene {
     pub(super) host: Cache,
     url: String,
     /// Holds the file of an SQLite database.
-    pub(super) directory: Option<tempfile::TempDir>,
+    directory: Option<tempfile::TempDir>,
 }
 
 /// One process: a connection, a repository, and what it was told.
@@ -84,6 +84,12 @@ impl Scene {
         }
     }
 
+    /// The partition's first write, which the store is asked for: later ones can do without.
+    pub(super) async fn open(&self) {
+        let worker = self.worker().await;
+        worker.repo.save(&todo("first", "write")).await.unwrap().persisted().await.unwrap();
+    }
+
     /// The settings that every repository starts from.
     pub(super) fn builder<E: CachedEntity>(&self, cache: &Cache) -> RepositoryBuilder<E> {
         Repository::builder(cache)
@@ -125,7 +131,7 @@ impl Scene {
 
     /// One of the library's own keys of the partition.
     pub(super) fn own_key(&self, what: &str) -> String {
-        format!("{}@{what}:0", self.entity())
+        format!("{}:@{what}:0", self.entity())
     }
 
     /// The names that the store was given for an id, in order; "none" for a delete.
