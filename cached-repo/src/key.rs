@@ -90,12 +90,8 @@ impl Keyspace {
         self.head.trim_end_matches(':')
     }
 
-    pub(crate) fn topology(&self) -> Topology {
-        self.topology
-    }
-
     /// Matches all keys of this entity, and no other's, but for a standalone server's backlog.
-    #[cfg(feature = "conformance")]
+    #[cfg(all(feature = "conformance", feature = "redis"))]
     pub(crate) fn pattern(&self) -> String {
         format!("{}*", self.head)
     }
@@ -131,6 +127,8 @@ impl Keyspace {
     }
 
     /// Stream of a partition's journaled writes.
+    // The in-process backend keeps it with the meta hash.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
     pub(crate) fn journal(&self, partition: u32) -> String {
         self.of_partition(partition, "journal")
     }
@@ -138,6 +136,11 @@ impl Keyspace {
     /// The token of the worker that drains a partition.
     pub(crate) fn claim(&self, partition: u32) -> String {
         self.of_partition(partition, "worker")
+    }
+
+    /// Says for a while that this append was tried again and is done.
+    pub(crate) fn op(&self, partition: u32, op_id: &str) -> String {
+        format!("{}@op:{op_id}", self.tagged(partition))
     }
 
     /// Sorted set of the partitions with records that are not drained, of all entities of the
@@ -335,6 +338,7 @@ mod tests {
             keys.generation(slot.partition).to_owned(),
             keys.journal(slot.partition),
             keys.claim(slot.partition),
+            keys.op(slot.partition, "ab"),
             keys.backlog(slot.partition),
         ];
         for key in all {

@@ -172,6 +172,12 @@ pub mod derived;
 #[doc(hidden)]
 pub mod names;
 
+#[cfg(feature = "conformance")]
+#[doc(hidden)]
+pub mod failpoint;
+#[cfg(not(feature = "conformance"))]
+mod failpoint;
+
 mod clock;
 mod retry;
 

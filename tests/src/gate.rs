@@ -27,6 +27,11 @@ pub enum Point {
     BeforeApply,
     /// The batch is committed, and the caller does not know it yet.
     AfterApply,
+    /// The ledger was asked, and did nothing yet. In place of an id stands the operation's name in
+    /// lower case, such as `recover`.
+    BeforeLedger,
+    /// The ledger did what it was asked, and the caller does not know it yet.
+    AfterLedger,
 }
 
 /// A store behind gates. Without any it does what the store inside does.
@@ -60,6 +65,7 @@ enum Verdict {
 struct Seen {
     loads: Vec<Vec<String>>,
     batches: Vec<Vec<Change>>,
+    drained: usize,
 }
 
 impl Gated {
@@ -117,6 +123,11 @@ impl Gated {
     /// How many batches took effect.
     pub fn batches(&self) -> usize {
         lock(&self.seen).batches.len()
+    }
+
+    /// How many of them came from a journal.
+    pub fn drained(&self) -> usize {
+        lock(&self.seen).drained
     }
 
     /// How many rows were written or deleted by them.
@@ -238,6 +249,7 @@ impl Store for Gated {
             self.reach()?;
             let applied = self.inner().apply(schema, batch).await?;
             lock(&self.seen).batches.push(batch.changes.to_vec());
+            lock(&self.seen).drained += usize::from(batch.journaled.is_some());
             self.pass(Point::AfterApply, &ids).await?;
             Ok(applied)
         })
@@ -245,8 +257,12 @@ impl Store for Gated {
 
     fn ledger<'a>(&'a self, operation: Ledger<'a>) -> BoxFuture<'a, Result<Entry, StoreError>> {
         Box::pin(async move {
+            let name = [name(&operation)];
+            self.pass(Point::BeforeLedger, &name).await?;
             self.reach()?;
-            self.inner().ledger(operation).await
+            let entry = self.inner().ledger(operation).await?;
+            self.pass(Point::AfterLedger, &name).await?;
+            Ok(entry)
         })
     }
 
@@ -265,6 +281,23 @@ impl fmt::Debug for Gated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Gated({:?})", self.inner())
     }
+}
+
+fn name(operation: &Ledger<'_>) -> String {
+    let name = match operation {
+        Ledger::Install { .. } => "install",
+        Ledger::Identity => "identity",
+        Ledger::Offset { .. } => "offset",
+        Ledger::Recover { .. } => "recover",
+        Ledger::Settle { .. } => "settle",
+        Ledger::Seal { .. } => "seal",
+        Ledger::Letters { .. } => "letters",
+        Ledger::Letter(_) => "letter",
+        Ledger::Edit { .. } => "edit",
+        Ledger::Discard(_) => "discard",
+        _ => "unknown",
+    };
+    name.to_owned()
 }
 
 /// What is behind these locks is valid whenever they are free, also after a panic elsewhere.

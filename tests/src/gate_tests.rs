@@ -119,3 +119,18 @@ fn a_gate_for_an_id_lets_other_ids_pass() {
     assert!(gate.take(Point::AfterLoad, &ids("42")).is_some());
     assert!(gate.take(Point::AfterLoad, &ids("42")).is_none(), "a gate catches one call");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_of_the_ledger_is_held_by_its_name() {
+    let (gate, _) = gated();
+    let held = gate.hold(Point::AfterLedger, "settle");
+    gate.fail(Point::BeforeLedger, "recover", StoreError::transient("no"));
+    assert_eq!(gate.ledger(Ledger::Identity).await.ok(), Some(Entry::Done));
+    let (entity, partition) = ("e", 0);
+    let recover = Ledger::Recover { entity, partition, journal: "", home: "", epoch_min: 0 };
+    assert!(gate.ledger(recover).await.is_err());
+    assert!(gate.ledger(recover).await.is_ok());
+    let settle = gate.ledger(Ledger::Settle { entity, partition, epoch: 1 });
+    assert!(timeout(Duration::from_secs(1), settle).await.is_err());
+    assert!(held.has_arrived());
+}

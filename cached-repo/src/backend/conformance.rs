@@ -16,6 +16,9 @@ mod appends;
 mod desk;
 mod drains;
 mod recoveries;
+mod troubles;
+
+pub(crate) use troubles::run as run_in_trouble;
 
 const HOLD: Duration = Duration::from_secs(30);
 

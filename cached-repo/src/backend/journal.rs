@@ -78,7 +78,8 @@ pub(crate) struct Append<'a> {
     /// Tells this append from every other one, so that it can be tried again.
     pub(crate) op_id: &'a str,
     /// `Some` if it was tried before: the highest version that was known then. If the journal has
-    /// records of this op id above it, they are the answer.
+    /// records of this op id above it, they are the answer. From then on the first attempt, which may
+    /// still be on its way, is refused.
     pub(crate) tried_above: Option<u64>,
     pub(crate) bound: Bound,
     /// The fingerprint of the schema.
@@ -130,6 +131,8 @@ pub(crate) enum Appended {
     Kept(usize),
     /// The journal's bound is reached.
     Full,
+    /// A later attempt of this append was made: nobody waits for this one.
+    Overtaken,
 }
 
 /// What is known of a partition.

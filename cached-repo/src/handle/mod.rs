@@ -75,6 +75,18 @@ impl Cache {
         suffered.map_err(crate::backend::CacheError::into_error)
     }
 
+    /// The same while Redis refuses to do what it is told, which this brings about: the server must
+    /// be nobody else's.
+    ///
+    /// # Panics
+    ///
+    /// Where the backend breaks a promise.
+    #[cfg(feature = "conformance")]
+    #[doc(hidden)]
+    pub async fn check_conformance_in_trouble(&self) {
+        crate::backend::conformance::run_in_trouble(&*self.backend, &self.namespace).await;
+    }
+
     /// Settings for a cache.
     pub fn builder() -> CacheBuilder {
         CacheBuilder::default()

@@ -154,6 +154,10 @@ impl Journal {
                         _ => return Err(attempts.fail(self.full(partition))),
                     }
                 }
+                Ok(Appended::Overtaken) => {
+                    let message = "a later attempt of this write was made that nobody knows of";
+                    return Err(attempts.fail(Error::new(ErrorKind::Internal, message)));
+                }
                 Ok(Appended::Kept(index)) => {
                     let entry = prepared.get(index).map_or("", |p| p.slot.entry.as_str());
                     return Err(attempts.fail(kept().of(entry)));

@@ -17,6 +17,7 @@ use crate::{
         journal::{Meta, Repair, Repaired},
     },
     error::{Error, ErrorKind, Result},
+    failpoint::{self, Point},
     store::{Entry, Ledger, Offset, StoreError},
 };
 
@@ -43,6 +44,7 @@ impl Journal {
         let backend = &self.entries.backend;
         let meta = backend.ticket(&self.entries.keys, partition, &ticket).await;
         let meta = meta.map_err(CacheError::into_error)?;
+        self.reach(Point::TicketPlaced).await?;
         let before = self.offset(partition).await.map_err(StoreError::into_error)?;
         if let Some(before) = &before {
             self.check_identity(&meta, before)?;
@@ -54,6 +56,7 @@ impl Journal {
             return Ok(());
         }
         let raised = self.raise(partition, &meta).await?;
+        self.reach(Point::EpochRaised).await?;
         self.check_identity(&meta, &raised)?;
         let repair = Repair {
             partition,
@@ -71,11 +74,17 @@ impl Journal {
             sleep(self.entries.random.jitter(OVERTAKEN_WAIT, 0.9)).await;
             return Ok(());
         }
+        self.reach(Point::Repaired).await?;
         self.settle(partition, raised.epoch).await?;
         self.saw(partition, raised.last_id);
         self.report(partition, &meta, before.as_ref(), &raised, repaired);
         self.nudge(partition);
         Ok(())
+    }
+
+    async fn reach(&self, point: Point) -> Result<()> {
+        let reached = failpoint::reach(point, self.name()).await;
+        reached.map_err(|why| Error::new(ErrorKind::StoreUnavailable, why))
     }
 
     /// Refuses the journal of another entity, or of another database.

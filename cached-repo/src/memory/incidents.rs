@@ -47,6 +47,8 @@ impl State {
                 let replica = self.incidents.replica.clone().unwrap_or_default();
                 self.take_over(*replica);
             }
+            // Maps have all the memory that there is.
+            Incident::NoMemory | Incident::Memory => {}
         }
     }
 

@@ -121,6 +121,10 @@ impl State {
         if !meta.exists() || !meta.is_at_home() || meta.sealed {
             return Ok(Appended::Fenced);
         }
+        let mark = keys.op(append.partition, append.op_id);
+        if append.tried_above.is_none() && self.tried_again.contains_key(&mark) {
+            return Ok(Appended::Overtaken);
+        }
         if let Some(above) = append.tried_above {
             let found = self.partition(keys, append.partition).find(append.op_id, above);
             if !found.is_empty() {
@@ -151,6 +155,9 @@ impl State {
             self.leases.remove(&keys.lease(write.slot));
         }
         self.enlist(keys, append.partition);
+        if append.tried_above.is_some() {
+            self.tried_again.insert(mark, now + TRIED_AGAIN_KEPT);
+        }
         Ok(written(versions))
     }
 
@@ -253,3 +260,6 @@ impl State {
         repaired
     }
 }
+
+/// How long it is remembered that an append was tried again (µs).
+const TRIED_AGAIN_KEPT: u64 = 60_000_000;

@@ -21,6 +21,8 @@ pub(super) struct State {
     pub(super) partitions: HashMap<String, Partition>,
     /// Token and deadline (µs) of the worker that drains.
     pub(super) claims: HashMap<String, (String, u64)>,
+    /// Appends that were tried again, and until when (µs) that is remembered.
+    pub(super) tried_again: HashMap<String, u64>,
     /// Partitions that are not drained: version of the oldest record by member, by namespace.
     pub(super) backlogs: HashMap<String, BTreeMap<String, u64>>,
     pub(super) generations: HashMap<String, u64>,
@@ -56,6 +58,7 @@ impl State {
         self.entries.expire(now);
         self.leases.retain(|_, (_, deadline)| *deadline > now);
         self.claims.retain(|_, (_, deadline)| *deadline > now);
+        self.tried_again.retain(|_, deadline| *deadline > now);
         self.intents.retain(|_, intents| {
             intents.expire(now);
             intents.is_live()

@@ -14,14 +14,15 @@ use std::{
 };
 
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
-    RedisResult, aio::MultiplexedConnection, io::tcp::TcpSettings,
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, RedisResult,
+    aio::MultiplexedConnection, io::tcp::TcpSettings,
 };
 use tokio::{
     sync::watch,
     time::{Instant, timeout_at},
 };
 
+use super::fault::{Fault, describe, fault};
 use crate::{
     backend::CacheError,
     clock::{Clock, Random},
@@ -33,10 +34,6 @@ use crate::{
 const TIMEOUTS_MAX: u32 = 3;
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
-/// Answers of a server that is no master any more: another one may be behind the same address.
-const ELSEWHERE: [&str; 2] = ["READONLY", "MASTERDOWN"];
-/// Answers of a server that cannot do anything now, and will soon.
-const LATER: [&str; 5] = ["LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "UNBLOCKED"];
 
 /// A connection to one Redis server.
 pub(super) struct Connection {
@@ -243,21 +240,18 @@ impl Shared {
             return Err(self.timed_out(number));
         }
         let cause = describe(&error);
-        let code = code(&error);
-        if ELSEWHERE.contains(&code) {
-            self.lose(number);
-            return Err(CacheError::later(format!("Redis is no master: {cause}")));
+        match fault(&error) {
+            Fault::Elsewhere => {
+                self.lose(number);
+                Err(CacheError::later(format!("Redis is no master any more: {cause}")))
+            }
+            Fault::Lost => {
+                self.lose(number);
+                Err(CacheError::unavailable(format!("the connection to Redis was lost: {cause}")))
+            }
+            Fault::Later => Err(CacheError::later(format!("Redis answered: {cause}"))),
+            Fault::Answered => Err(CacheError::answered(format!("Redis answered: {cause}"))),
         }
-        if LATER.contains(&code) {
-            return Err(CacheError::later(format!("Redis answered: {cause}")));
-        }
-        if error.is_io_error() || error.is_unrecoverable_error() {
-            self.lose(number);
-            return Err(CacheError::unavailable(format!(
-                "the connection to Redis was lost: {cause}"
-            )));
-        }
-        Err(CacheError::answered(format!("Redis answered: {cause}")))
     }
 
     fn timed_out(&self, number: u64) -> CacheError {
@@ -303,20 +297,4 @@ impl fmt::Debug for Connection {
 
 fn unreachable_yet() -> CacheError {
     CacheError::unavailable("Redis could not be reached a moment ago, and is tried again")
-}
-
-/// The first word of the server's answer. Redis 6.2 puts words of its own in front of what a command
-/// in a script answered: `… @user_script: 7: -READONLY You …`.
-fn code(error: &RedisError) -> &str {
-    let inner = error.detail().and_then(|detail| detail.split_once(": -"));
-    let inner = inner.and_then(|(_, answer)| answer.split_once(' ')).map(|(code, _)| code);
-    inner.or_else(|| error.code()).unwrap_or_default()
-}
-
-/// The error without what may be a secret: servers do not repeat passwords, URLs do.
-fn describe(error: &RedisError) -> String {
-    match (error.code(), error.detail()) {
-        (Some(code), Some(detail)) => format!("{code} {detail}"),
-        _ => error.to_string(),
-    }
 }

@@ -24,7 +24,13 @@ impl JournalBackend for RedisBackend {
     fn append<'a>(&'a self, keys: &'a Keyspace, append: Append<'a>) -> Reply<'a, Appended> {
         Box::pin(async move {
             let call = append_call(keys, &append)?;
-            let answer: Vec<String> = self.run(Step::Append, &call).await?;
+            let answer: Vec<String> = match self.run(Step::Append, &call).await {
+                // It may be in the journal although there is no memory for another one.
+                Err(error) if append.tried_above.is_some() && !error.is_ambiguous() => {
+                    self.scripts.run_script(&self.connection, Step::Append, &call).await?
+                }
+                answer => answer?,
+            };
             appended(&answer).ok_or_else(|| unexpected(Step::Append))
         })
     }
@@ -40,7 +46,7 @@ impl JournalBackend for RedisBackend {
 
     fn backlog<'a>(&'a self, keys: &'a Keyspace) -> Reply<'a, Vec<(String, u32, u64)>> {
         Box::pin(async move {
-            let partitions = match keys.topology() {
+            let partitions = match self.topology {
                 Topology::Standalone => 1,
                 Topology::Cluster => keys.partitions(),
             };
@@ -219,7 +225,7 @@ fn append_call(keys: &Keyspace, append: &Append<'_>) -> Result<Call, CacheError>
     let mut call = Call::default();
     call.key(keys.meta(partition)).key(keys.generation(partition));
     call.key(keys.journal(partition)).key(keys.backlog(partition));
-    call.argument(append.op_id);
+    call.key(keys.op(partition, append.op_id)).argument(append.op_id);
     call.argument(append.tried_above.map_or_else(String::new, |version| version.to_string()));
     call.argument(append.bound.records).argument(append.bound.bytes);
     call.argument(append.schema).argument(keys.member(partition));
@@ -249,6 +255,7 @@ fn appended(answer: &[String]) -> Option<Appended> {
         "intended" => Appended::Intended { wait: Duration::from_millis(number(1)?) },
         "kept" => Appended::Kept(number(1)? as usize),
         "full" => Appended::Full,
+        "overtaken" => Appended::Overtaken,
         _ => return None,
     })
 }
@@ -303,4 +310,26 @@ fn meta(answer: Vec<String>) -> Option<Meta> {
         acked_bytes: number(acked_bytes)?,
         sealed: !sealed.is_empty(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(id: &str, names: &[&str]) -> Result<JournalRecord, CacheError> {
+        let fields = names.iter().map(|name| ((*name).to_owned(), b"x".to_vec())).collect();
+        record((id.to_owned(), fields))
+    }
+
+    #[test]
+    fn a_record_that_is_none_of_ours_is_an_error() {
+        let all = ["op", "data", "schema", "write", "of a newer release"];
+        assert_eq!(read("7-0", &all).unwrap().version, 7);
+        for (id, names) in [("7-1", &all[..]), ("x", &all), ("7-0", &all[1..]), ("7-0", &all[..1])]
+        {
+            assert!(read(id, names).is_err_and(|error| !error.is_ambiguous()), "{id} {names:?}");
+        }
+        let invalid = vec![("op".to_owned(), vec![0xff]), ("data".to_owned(), vec![])];
+        assert!(record(("7-0".to_owned(), invalid)).is_err());
+    }
 }

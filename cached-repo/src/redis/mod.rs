@@ -18,6 +18,7 @@ use crate::{
 mod call;
 mod connection;
 mod entries;
+mod fault;
 mod journal;
 #[cfg(feature = "conformance")]
 mod plant;

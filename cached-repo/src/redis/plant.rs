@@ -15,6 +15,7 @@ pub(super) async fn entry(connection: &Connection, key: &str, raw: Raw) -> Resul
     pipeline.cmd("DEL").arg(key);
     match raw {
         Raw::Text(text) => pipeline.cmd("SET").arg(key).arg(text),
+        Raw::Fields(fields) if fields.is_empty() => &mut pipeline,
         Raw::Fields(fields) => {
             let flat: Vec<_> = fields.into_iter().flat_map(|(name, value)| [name, value]).collect();
             pipeline.cmd("HSET").arg(key).arg(flat)
@@ -49,9 +50,22 @@ pub(super) async fn incident(
     keys: &Keyspace,
     incident: Incident,
 ) -> Result<(), CacheError> {
-    if incident != Incident::Wipe {
-        return Err(CacheError::answered("this happens to the in-process backend only"));
+    match incident {
+        Incident::Wipe => wipe(connection, keys).await,
+        Incident::NoMemory => limit_memory(connection, "1").await,
+        Incident::Memory => limit_memory(connection, "0").await,
+        Incident::Restart | Incident::Replicate | Incident::FailOver => {
+            Err(CacheError::answered("this happens to the in-process backend only"))
+        }
     }
+}
+
+async fn limit_memory(connection: &Connection, bytes: &str) -> Result<(), CacheError> {
+    let setting = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(bytes).clone();
+    connection.command(&setting).await
+}
+
+async fn wipe(connection: &Connection, keys: &Keyspace) -> Result<(), CacheError> {
     let mut cursor = 0_u64;
     loop {
         let mut scan = redis::cmd("SCAN");

@@ -144,6 +144,18 @@ impl Scripts {
         connection.call(send).await
     }
 
+    /// Runs a step as a script. It goes as far as it can where a function is refused for what it might
+    /// do.
+    pub(super) async fn run_script<T: FromRedisValue>(
+        &self,
+        connection: &Connection,
+        step: Step,
+        call: &Call,
+    ) -> Result<T, CacheError> {
+        let invocation = invocation(&self.steps[step as usize].1, call);
+        connection.call(async |mut connection| invocation.invoke_async(&mut connection).await).await
+    }
+
     /// Runs a function, and loads the library where the server does not know it. Answers nothing where
     /// the script has to be run instead.
     async fn function<T: FromRedisValue>(

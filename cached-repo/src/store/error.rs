@@ -123,3 +123,24 @@ impl fmt::Debug for StoreError {
 }
 
 impl std::error::Error for StoreError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_says_whether_the_write_happened() {
+        for (error, kind, outcome, is_refusal) in [
+            (StoreError::record("x"), ErrorKind::Refused, Outcome::NotApplied, true),
+            (StoreError::reference("x"), ErrorKind::Refused, Outcome::NotApplied, true),
+            (StoreError::fenced("x"), ErrorKind::Fenced, Outcome::NotApplied, false),
+            (StoreError::systemic("x"), ErrorKind::Store, Outcome::NotApplied, false),
+            (StoreError::transient("x"), ErrorKind::StoreUnavailable, Outcome::NotApplied, false),
+            (StoreError::unknown("x"), ErrorKind::StoreUnavailable, Outcome::Unknown, false),
+        ] {
+            assert_eq!(error.class().is_refusal(), is_refusal, "{error:?}");
+            let error = error.into_error();
+            assert_eq!((error.kind(), error.outcome()), (kind, outcome), "{error:?}");
+        }
+    }
+}

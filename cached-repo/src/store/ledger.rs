@@ -24,10 +24,12 @@ pub enum Ledger<'a> {
         partition: u32,
     },
     /// Raise the epoch of a partition to one more than it and `epoch_min` are, open it, and remember
-    /// the server. Makes the row, with this journal, position 0 and nothing settled, if there is none;
-    /// leaves the journal, the position and `settled` of a row that is there. Waits for the
-    /// transactions that hold the partition as a [`Fence`](super::Fence). Answers [`Entry::Offset`], as it
-    /// is afterwards.
+    /// the server. Makes the row, with this journal, position 0 and nothing settled, if there is none.
+    /// Answers [`Entry::Offset`], as it is afterwards.
+    ///
+    /// MUST leave the journal, the position and `settled` of a row that is there. MUST wait for the
+    /// transactions that hold the partition as a [`Fence`](super::Fence) and for those that moved its
+    /// position. Otherwise a write of the epoch before commits after the recovery has looked.
     Recover {
         /// The ledger's name of the entity.
         entity: &'a str,
@@ -40,8 +42,9 @@ pub enum Ledger<'a> {
         /// The epoch that the server was in.
         epoch_min: u64,
     },
-    /// Remember that the recovery of this epoch is complete, if the partition still is in it. Answers
-    /// [`Entry::Changed`].
+    /// Remember that the recovery of this epoch is complete. MUST do so only if the partition still is
+    /// in it: a recoverer that was paused must not settle what another one began. Answers
+    /// [`Entry::Changed`]; true also if it was settled before.
     Settle {
         /// The ledger's name of the entity.
         entity: &'a str,
@@ -50,8 +53,9 @@ pub enum Ledger<'a> {
         /// The epoch.
         epoch: u64,
     },
-    /// Remember that the partition's journal is empty and stays so, if the partition is in this
-    /// epoch (settled) and its position is this one. Answers [`Entry::Changed`].
+    /// Remember that the partition's journal is empty and stays so. MUST do so only if the partition
+    /// is in this epoch (settled) and its position is this one. From then on no journaled batch moves
+    /// the position until the next recovery. Answers [`Entry::Changed`].
     Seal {
         /// The ledger's name of the entity.
         entity: &'a str,
@@ -74,14 +78,14 @@ pub enum Ledger<'a> {
     },
     /// One dead letter, in whatever state. Answers [`Entry::Letters`] with it, or with none.
     Letter(LetterKey<'a>),
-    /// Replace the data of a dead letter that waits. Answers [`Entry::Changed`].
+    /// Replace the data of a dead letter that waits, and of no other. Answers [`Entry::Changed`].
     Edit {
         /// Which.
         letter: LetterKey<'a>,
         /// The new data, JSON text.
         data: &'a str,
     },
-    /// Give up a dead letter that waits. Answers [`Entry::Changed`].
+    /// Give up a dead letter that waits, and no other. Answers [`Entry::Changed`].
     Discard(LetterKey<'a>),
 }
 

@@ -17,6 +17,7 @@ use crate::{
         CacheError,
         journal::{JournalRecord, Meta},
     },
+    failpoint::{self, Point},
     journal::{Event, Journal},
     retry::Backoff,
     store::{
@@ -97,10 +98,12 @@ impl<'a> Session<'a> {
     async fn drain(&mut self) -> Result<Ending, Trouble> {
         for _ in 0..CONFLICTS_MAX {
             let Some(meta) = self.claim().await? else { return Ok(Ending::Taken) };
+            self.reach(Point::Claimed).await?;
             if !meta.exists() || (meta.sealed && meta.backlog() == 0) {
                 return Ok(Ending::Idle);
             }
             let Some(mut reading) = self.position(&meta).await? else { continue };
+            self.reach(Point::PositionRead).await?;
             if let Some(ending) = self.follow(&mut reading).await? {
                 return Ok(ending);
             }
@@ -108,6 +111,10 @@ impl<'a> Session<'a> {
         }
         let busy = "other workers or recoveries are ahead again and again";
         Ok(Ending::Failed(Trouble::Passing(busy.to_owned())))
+    }
+
+    async fn reach(&self, point: Point) -> Result<(), Trouble> {
+        failpoint::reach(point, self.journal.name()).await.map_err(Trouble::Passing)
     }
 
     async fn claim(&self) -> Result<Option<Meta>, CacheError> {
@@ -169,6 +176,7 @@ impl<'a> Session<'a> {
             if records.is_empty() {
                 return Ok(Some(if batches == 0 { Ending::Idle } else { Ending::Drained }));
             }
+            self.reach(Point::RecordsRead).await?;
             let coalesce = self.journal.settings.coalesce && self.mode == Mode::Plain;
             let plan = Plan::new(&self.journal.entries, &records, coalesce);
             if plan.to == 0 {
@@ -188,8 +196,10 @@ impl<'a> Session<'a> {
                     ahead = Some(records);
                 }
                 Step::Committed(applied) => {
+                    self.reach(Point::Committed).await?;
                     reading.at = plan.to;
                     let left = self.acknowledge(&plan, &records, &applied).await?;
+                    self.reach(Point::Acknowledged).await?;
                     if plan.needs_upgrade.is_some() {
                         return Err(needs_upgrade(plan.needs_upgrade));
                     }

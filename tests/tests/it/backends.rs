@@ -1,7 +1,7 @@
 //! The backends keep the promises that the cache builds on: one suite over each of them.
 
 use cached_repo::Cache;
-use tests::{isolate, servers};
+use tests::{isolate, servers, servers::PrivateRedis};
 
 #[tokio::test]
 async fn the_in_process_backend_conforms() {
@@ -22,7 +22,76 @@ async fn redis_without_functions_conforms() {
 
 #[tokio::test]
 async fn a_node_in_cluster_mode_conforms() {
-    let builder = Cache::builder().namespace(isolate::unique("backend")).accept_cluster();
-    let cache = builder.connect(&servers::redis_cluster_url()).await.unwrap();
-    cache.check_conformance().await;
+    for functions in [true, false] {
+        let builder = Cache::builder().namespace(isolate::unique("backend")).accept_cluster();
+        let builder = if functions { builder } else { builder.refuse_functions() };
+        let cache = builder.connect(&servers::redis_cluster_url()).await.unwrap();
+        cache.check_conformance().await;
+    }
+}
+
+#[tokio::test]
+async fn redis_conforms_when_it_refuses() {
+    let server = PrivateRedis::start(&[]).await;
+    let builder = Cache::builder().namespace("a");
+    builder.connect(&server.url()).await.unwrap().check_conformance_in_trouble().await;
+    let builder = Cache::builder().namespace("b").refuse_functions();
+    builder.connect(&server.url()).await.unwrap().check_conformance_in_trouble().await;
+}
+
+#[tokio::test]
+async fn functions_and_scripts_that_are_flushed_are_loaded_again() {
+    for functions in [true, false] {
+        let server = PrivateRedis::start(&[]).await;
+        let builder = Cache::builder().namespace("flushed");
+        let builder = if functions { builder } else { builder.refuse_functions() };
+        let cache = builder.connect(&server.url()).await.unwrap();
+        let mut other = Other::connect(&server.url()).await;
+        for _ in 0..2 {
+            cache.check_conformance().await;
+            other.ask(&["FUNCTION", "FLUSH"]).await;
+            other.ask(&["SCRIPT", "FLUSH"]).await;
+            other.ask(&["FLUSHALL"]).await;
+        }
+        assert_eq!(other.used().await, if functions { ["fcall"] } else { ["evalsha"] });
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_may_not_use_functions_runs_scripts() {
+    for lacking in ["-fcall", "-function"] {
+        let server = PrivateRedis::start(&[]).await;
+        let mut other = Other::connect(&server.url()).await;
+        other.ask(&["ACL", "SETUSER", "u", "on", ">p", "~*", "+@all", lacking]).await;
+        let url = server.url().replace("://", "://u:p@");
+        let builder = Cache::builder().namespace("lacking");
+        builder.connect(&url).await.unwrap().check_conformance().await;
+        assert!(other.used().await.contains(&"evalsha"), "{lacking}");
+    }
+}
+
+/// Another client of the server.
+struct Other(redis::aio::MultiplexedConnection);
+
+impl Other {
+    async fn connect(url: &str) -> Self {
+        let client = redis::Client::open(url).unwrap();
+        Self(client.get_multiplexed_async_connection().await.unwrap())
+    }
+
+    async fn ask(&mut self, words: &[&str]) -> String {
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]).query_async(&mut self.0).await.unwrap()
+    }
+
+    /// The commands by which clients ran scripts successfully.
+    async fn used(&mut self) -> Vec<&'static str> {
+        let statistics = self.ask(&["INFO", "commandstats"]).await;
+        let is_used = |name: &&str| {
+            let line = statistics.lines().find(|line| line.contains(&format!("cmdstat_{name}:")));
+            // A command that permission is lacking for is rejected, not called.
+            line.is_some_and(|line| !line.contains(":calls=0,"))
+        };
+        ["fcall", "evalsha"].into_iter().filter(is_used).collect()
+    }
 }

@@ -13,6 +13,7 @@ pub(super) async fn run(suite: &Suite<'_>) {
     a_refused_append_changes_nothing(suite).await;
     a_full_journal_refuses_and_an_empty_one_takes_anything(suite).await;
     an_append_is_known_by_its_op_id(suite).await;
+    a_first_attempt_that_comes_after_the_second_changes_nothing(suite).await;
     records_come_in_bounded_batches(suite).await;
     data_that_is_nowhere_is_refused(suite).await;
 }
@@ -127,6 +128,16 @@ async fn an_append_is_known_by_its_op_id(suite: &Suite<'_>) {
     assert_eq!(desk.picture(&["a", "b"]).await, before, "a known append changes nothing");
     let anew = desk.try_append(&["a", "b"], "mine", Some(versions[1]), ROOMY).await;
     assert!(matches!(anew, Appended::Written { versions: later, .. } if later[0] > versions[1]));
+}
+
+async fn a_first_attempt_that_comes_after_the_second_changes_nothing(suite: &Suite<'_>) {
+    let desk = Desk::open(suite, "overtaken").await;
+    let second = desk.try_append(&["a"], "late", Some(0), ROOMY).await;
+    assert!(matches!(second, Appended::Written { .. }));
+    desk.append(&["a"]).await;
+    let before = desk.picture(&["a"]).await;
+    assert_eq!(desk.try_append(&["a"], "late", None, ROOMY).await, Appended::Overtaken);
+    assert_eq!(desk.picture(&["a"]).await, before);
 }
 
 async fn records_come_in_bounded_batches(suite: &Suite<'_>) {

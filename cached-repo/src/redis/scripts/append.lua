@@ -1,15 +1,15 @@
 -- Journals writes and makes their entries dirty (W).
 --
--- KEYS: meta of the partition, generation of the partition, journal, backlog, then for each write:
---   entry, intents, lease.
+-- KEYS: meta of the partition, generation of the partition, journal, backlog, mark of this op, then
+--   for each write: entry, intents, lease.
 -- ARGV: op id, version above which it may have been journaled already ('' if it was not tried
 --   before), most records and most bytes that are not drained, schema, member of the backlog, then
 --   for each write: op, data ('' if the body says it), content.
 -- Returns: 'written', epoch, journal, then the version of each write; or, with nothing changed,
---   'fenced'; 'kept', index (from 0); 'intended', ms to the last deadline; 'full'.
+--   'fenced'; 'kept', index (from 0); 'intended', ms to the last deadline; 'full'; 'overtaken'.
 -- Atomic because: an entry must be dirty exactly while its write is in the journal.
 
-local meta_key, journal, backlog = KEYS[1], KEYS[3], KEYS[4]
+local meta_key, journal, backlog, mark = KEYS[1], KEYS[3], KEYS[4], KEYS[5]
 local op_id, tried_above = next_argument(), next_argument()
 local records_max, bytes_max = tonumber(next_argument()), tonumber(next_argument())
 local schema, member = next_argument(), next_argument()
@@ -37,6 +37,10 @@ local function tried()
   return found
 end
 
+-- A server that was stopped for a while may get to a first attempt after its successor.
+if tried_above == '' and redis.call('EXISTS', mark) == 1 then
+  return { 'overtaken' }
+end
 if tried_above ~= '' then
   local found = tried()
   for i = #found, 1, -1 do
@@ -48,7 +52,7 @@ if tried_above ~= '' then
 end
 
 local writes, wait, added = {}, 0, 0
-for i = 5, #KEYS, 3 do
+for i = 6, #KEYS, 3 do
   local write = { op = next_argument(), data = next_argument(), content = next_content() }
   if state_of(KEYS[i]) == 'k' then
     return { 'kept', #writes }
@@ -81,13 +85,16 @@ for i, write in ipairs(writes) do
   write.version, answer[#answer + 1] = version, text_of(version)
   redis.call('XADD', journal, text_of(version) .. '-0', 'op', write.op, 'data', write.data,
     'schema', schema, 'write', op_id, 'count', text_of(count), 'bytes', text_of(bytes),
-    'entry', KEYS[3 * i + 2])
+    'entry', KEYS[3 * i + 3])
 end
 redis.call('HSET', meta_key, 'clk', text_of(version), 'count', text_of(count),
   'bytes', text_of(bytes))
 redis.call('ZADD', backlog, 'NX', answer[4], member)
+if tried_above ~= '' then
+  redis.call('SET', mark, '', 'PX', 60000)
+end
 for i, write in ipairs(writes) do
-  write_entry(KEYS[3 * i + 2], write.content, write.version, generation)
-  redis.call('UNLINK', KEYS[3 * i + 4])
+  write_entry(KEYS[3 * i + 3], write.content, write.version, generation)
+  redis.call('UNLINK', KEYS[3 * i + 5])
 end
 return answer

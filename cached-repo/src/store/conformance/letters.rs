@@ -1,10 +1,12 @@
 //! Dead letters wait for a person, unless something newer reaches their row.
 
+use futures_util::future::join_all;
+
 use super::{
     journal::{Drain, FINGERPRINT, unreadable},
     *,
 };
-use crate::store::{DeadLetter, Fence, LetterKey, LetterState};
+use crate::store::{DeadLetter, Fence, Journaled, LetterKey, LetterState, Refused, Source};
 
 impl Drain<'_> {
     /// Those that wait.
@@ -78,27 +80,37 @@ pub(super) async fn a_letter_is_superseded_by_a_later_record(suite: &Suite<'_>) 
     let states = [drain.state(9).await, drain.state(20).await];
     assert_eq!(states, [Some(Superseded); 2], "a delete supersedes too");
     assert_eq!(drain.letters().await, [], "no letter waits any more");
-    // A record that is older than the letter: it stands before it in the journal.
-    drain.drain(30, 41, &[drain.put(4, "older"), drain.bad(3)]).await;
-    let position = drain.position(41, 50);
-    assert!(drain.write(position, &[drain.put(4, "x")]).await.is_ok(), "another id");
-    assert_eq!(drain.state(41).await, Some(Waiting), "another id superseded a letter");
-    let other = Drain::new(suite, "superseded-other").await;
-    let put = drain.put(3, "of another entity");
-    assert!(other.write(other.position(0, 99), &[put]).await.is_ok(), "another entity");
-    assert_eq!(drain.state(41).await, Some(Waiting), "another entity superseded a letter");
-    let older = crate::store::Source { version: 41, data: "", schema: "" };
-    let journaled = crate::store::Journaled {
+}
+
+pub(super) async fn only_a_later_record_of_the_same_id_supersedes(suite: &Suite<'_>) {
+    let mut drain = Drain::new(suite, "kept").await;
+    drain.drain(0, 41, &[drain.bad(3)]).await;
+    let (waits, put) = (Some(LetterState::Waiting), drain.put(3, "x"));
+    drain.drain(41, 50, &[drain.put(4, "x")]).await;
+    assert_eq!(drain.state(41).await, waits, "another id superseded a letter");
+    let other = Drain::new(suite, "kept-other").await;
+    other.drain(0, 99, std::slice::from_ref(&put)).await;
+    assert_eq!(drain.state(41).await, waits, "another entity superseded a letter");
+
+    let sources = [Source { version: 41, data: "", schema: "" }];
+    let journaled = Journaled {
         position: drain.position(50, 60),
-        sources: &[older],
+        sources: &sources,
         unreadable: &[],
         coalesced: 0,
-        refused: drain.refused,
+        refused: Refused::Fail,
     };
-    let put = [drain.put(3, "not later")];
-    let batch = Batch::new(&put, soon()).journaled(journaled);
-    assert!(suite.store.apply(&suite.pairs, batch).await.is_ok(), "a record of that version");
-    assert_eq!(drain.state(41).await, Some(Waiting), "a record that is not later superseded");
+    let batch = Batch::new(std::slice::from_ref(&put), soon()).journaled(journaled);
+    let written = suite.store.apply(&suite.pairs, batch).await;
+    assert!(written.is_ok(), "a record that is as old as a letter of its id: {written:?}");
+    assert_eq!(drain.state(41).await, waits, "a record that is not later superseded a letter");
+
+    let partition = drain.partition;
+    drain.partition = 5;
+    assert_eq!(suite.raise(&drain.entity, 5).await.ok(), Some(1), "another partition");
+    drain.drain(0, 99, &[put]).await;
+    drain.partition = partition;
+    assert_eq!(drain.state(41).await, waits, "another partition superseded a letter");
 }
 
 pub(super) async fn a_letter_is_superseded_by_a_store_first_write(suite: &Suite<'_>) {
@@ -140,8 +152,7 @@ pub(super) async fn a_letter_is_replayed_once(suite: &Suite<'_>) {
     assert_eq!(drain.state(1).await, Some(LetterState::Waiting), "a replay that failed");
 
     let put = drain.put(1, "replayed");
-    let both =
-        futures_util::future::join_all([0, 1].map(|_| drain.write_first(&put, Some(1)))).await;
+    let both = join_all([0, 1].map(|_| drain.write_first(&put, Some(1)))).await;
     let written = both.iter().filter(|replayed| replayed.is_ok()).count();
     assert_eq!(written, 1, "one of two replays of one letter is written: {both:?}");
     assert_eq!(drain.state(1).await, Some(LetterState::Replayed), "the letter that was replayed");

@@ -157,6 +157,11 @@ const KEEP: &str = "INSERT INTO cached_repo_dead_letters \
     fingerprint = excluded.fingerprint, error = excluded.error, state = 'waiting', \
     first_seen = CURRENT_TIMESTAMP";
 
-const SUPERSEDE: &str = "UPDATE cached_repo_dead_letters SET state = 'superseded' FROM ELEMENTS \
-    WHERE state = 'waiting' AND entity = ? AND partition = ? \
-    AND cached_repo_dead_letters.id = e.value->>0 AND version < CAST(e.value->>1 AS BIGINT)";
+// CROSS JOIN and the plus make SQLite begin with the ids and look each up in the index of waiting
+// letters; PostgreSQL finds that by itself.
+const SUPERSEDE: &str = "UPDATE cached_repo_dead_letters SET state = 'superseded' \
+    WHERE state = 'waiting' AND (entity, partition, version) IN \
+    (SELECT l.entity, l.partition, l.version FROM ELEMENTS \
+    CROSS JOIN cached_repo_dead_letters AS l \
+    WHERE l.state = 'waiting' AND l.entity = ? AND l.partition = ? \
+    AND l.id = e.value->>0 AND +l.version < CAST(e.value->>1 AS BIGINT))";

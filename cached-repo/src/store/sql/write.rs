@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     change::Change,
+    failpoint::{self, Point},
     key::entity_id,
     record::Record,
     schema::Schema,
@@ -152,6 +153,7 @@ impl Write<'_> {
             }
         }
         batch.not_too_many(&refused)?;
+        self.reach(Point::RowsWritten).await?;
         if let Some(journaled) = &batch.journaled {
             let late = refused.len() - plan.refused.len();
             if late > 0 {
@@ -159,6 +161,7 @@ impl Write<'_> {
             }
             let refused = refused.iter().filter_map(|(index, error)| batch.letter(*index, error));
             letters::keep(session, refused.chain(journaled.unreadable_letters())).await?;
+            self.reach(Point::LettersWritten).await?;
         }
         letters::supersede(session, batch, &waiting, |i| !refused.contains_key(&i)).await?;
         let mut rows = self.read_back(session, &refused).await?;
@@ -172,6 +175,11 @@ impl Write<'_> {
         Ok(answer.collect())
     }
 
+    async fn reach(&self, point: Point) -> Result<(), StoreError> {
+        let Some(journaled) = &self.batch.journaled else { return Ok(()) };
+        failpoint::reach(point, journaled.position.entity).await.map_err(StoreError::transient)
+    }
+
     /// Everything that is checked before the first row is written. Answers where dead letters wait.
     async fn begin<D: Dialect>(&self, session: &mut Session<D>) -> Result<Waiting, StoreError> {
         let Self { batch, plan, .. } = self;
@@ -181,6 +189,7 @@ impl Write<'_> {
             let (applied, buried) =
                 (batch.changes.len() - refused, refused + journaled.unreadable.len());
             waiting.extend(offsets::advance(session, journaled, applied, buried).await?);
+            self.reach(Point::PositionMoved).await?;
         }
         if let Some(letter) = &batch.replays {
             letters::replay(session, letter).await?;

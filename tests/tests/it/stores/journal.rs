@@ -83,7 +83,11 @@ struct Stage {
 /// Another user of the database.
 enum Other {
     Postgres(Box<Database>),
-    Sqlite(File, SqliteConnection),
+    /// Its file goes when this does.
+    Sqlite {
+        connection: SqliteConnection,
+        _file: File,
+    },
 }
 
 impl Stage {
@@ -95,7 +99,8 @@ impl Stage {
         let stores = [database.store.clone(), file.store().await];
         let mut connection = file.connection().await;
         raw_sql(AssertSqlSafe(ddl.to_owned())).execute(&mut connection).await.unwrap();
-        let others = [Other::Postgres(Box::new(database)), Other::Sqlite(file, connection)];
+        let others =
+            [Other::Postgres(Box::new(database)), Other::Sqlite { connection, _file: file }];
         let mut stages = Vec::new();
         for (store, other) in stores.into_iter().zip(others) {
             store.ledger(Ledger::Install { schema: &NOTES }).await.unwrap();
@@ -107,7 +112,7 @@ impl Stage {
     async fn sql(&mut self, sql: &str) {
         match &mut self.other {
             Other::Postgres(database) => database.sql(sql).await,
-            Other::Sqlite(_, connection) => {
+            Other::Sqlite { connection, .. } => {
                 raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.map(drop).unwrap();
             }
         }

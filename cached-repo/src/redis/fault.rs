@@ -1,0 +1,82 @@
+//! What an answer that is an error says about the server and about the command.
+
+use redis::RedisError;
+
+/// What an error says about the server and about the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The command did not run, and the server is no master.
+    Elsewhere,
+    /// The connection is of no use any more; the command may have run.
+    Lost,
+    /// The command did not run, and may soon.
+    Later,
+    /// The command did not run.
+    Answered,
+}
+
+pub(super) fn fault(error: &RedisError) -> Fault {
+    match code(error) {
+        code if ELSEWHERE.contains(&code) => Fault::Elsewhere,
+        code if LATER.contains(&code) => Fault::Later,
+        _ if error.is_io_error() || error.is_unrecoverable_error() => Fault::Lost,
+        _ => Fault::Answered,
+    }
+}
+
+/// The first word of the server's answer. Redis 6.2 puts words of its own in front of what a command
+/// in a script answered: `… @user_script: 7: -READONLY You …`.
+fn code(error: &RedisError) -> &str {
+    let inner = error.detail().and_then(|detail| detail.split_once(": -"));
+    let inner = inner.and_then(|(_, answer)| answer.split_once(' ')).map(|(code, _)| code);
+    inner.or_else(|| error.code()).unwrap_or_default()
+}
+
+/// The error without what may be a secret: servers do not repeat passwords, URLs do.
+pub(super) fn describe(error: &RedisError) -> String {
+    match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        _ => error.to_string(),
+    }
+}
+
+/// Answers of a server that is no master any more: another one may be behind the same address.
+const ELSEWHERE: [&str; 2] = ["READONLY", "MASTERDOWN"];
+/// Answers of a server that cannot do anything now, and will soon.
+const LATER: [&str; 5] = ["LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "UNBLOCKED"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault_of(answer: &str) -> Fault {
+        let answer = redis::parse_redis_value(format!("-{answer}\r\n").as_bytes());
+        fault(&answer.and_then(redis::Value::extract_error).unwrap_err())
+    }
+
+    #[test]
+    fn answers_say_whether_to_try_again_and_where() {
+        assert_eq!(
+            fault_of("READONLY You can't write against a read only replica."),
+            Fault::Elsewhere
+        );
+        assert_eq!(fault_of("MASTERDOWN Link with MASTER is down"), Fault::Elsewhere);
+        assert_eq!(fault_of("LOADING Redis is loading the dataset in memory"), Fault::Later);
+        assert_eq!(fault_of("BUSY Redis is busy running a script."), Fault::Later);
+        assert_eq!(fault_of("CLUSTERDOWN The cluster is down"), Fault::Later);
+        assert_eq!(
+            fault_of("TRYAGAIN Multiple keys request during rehashing of slot"),
+            Fault::Later
+        );
+        assert_eq!(fault_of("OOM command not allowed"), Fault::Answered);
+        assert_eq!(fault_of("ERR something: -else"), Fault::Answered);
+        // As Redis 6.2 tells what a command in a script answered.
+        assert_eq!(
+            fault_of(
+                "ERR Error running script (call to f_0): @user_script:7: @user_script: 7: \
+                      -READONLY You can't write against a read only replica."
+            ),
+            Fault::Elsewhere
+        );
+    }
+}

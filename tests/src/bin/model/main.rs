@@ -1,0 +1,30 @@
+//! Checks models of the protocols exhaustively, and for each rule a mutant that shows what it is for.
+//!
+//! ```text
+//! cargo run --release -p tests --bin model             what takes about a minute on two cores
+//! cargo run --release -p tests --bin model -- full     the big configurations too
+//! cargo run --release -p tests --bin model -- <text>   those with <text> in their names, with traces
+//! ```
+//!
+//! The exit code is 0 if every configuration has the verdict that is expected of it.
+
+use std::{env, process::ExitCode, time::Instant};
+
+mod verdict;
+use verdict::Run;
+
+mod write_behind;
+
+mod store_first;
+
+mod mixed;
+
+fn main() -> ExitCode {
+    let (argument, begin) = (env::args().nth(1).unwrap_or_default(), Instant::now());
+    let mut run = Run::new(&argument);
+    run.check_all("write-behind alone", write_behind::cases());
+    run.check_all("store-first alone", store_first::cases());
+    run.check_all("mixed: the strategy is swapped on live data", mixed::cases());
+    println!("\n{run}, {:.0?}", begin.elapsed());
+    if run.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
