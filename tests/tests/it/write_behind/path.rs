@@ -132,7 +132,7 @@ async fn b5_b6_a_server_that_evicts_is_refused_also_when_it_begins_later() {
     let scene = Scene::at(On::Memory, Over::Redis, server.url()).await;
     let cache = scene.cache(patient()).await;
     let built = scene.builder::<Todo>(&cache).build().await;
-    let error = built.err().expect("it was accepted");
+    let error = built.expect_err("it was accepted");
     assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
     assert!(error.to_string().contains("allkeys-lru"), "{error}");
     let mut raw = scene.raw().await;
