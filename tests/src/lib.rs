@@ -7,7 +7,10 @@ pub mod isolate;
 
 pub mod servers;
 
-mod process;
+pub mod process;
+pub use process::Process;
+
+pub mod actor;
 
 pub mod proxy;
 pub use proxy::{Mode, Proxy};

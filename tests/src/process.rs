@@ -7,20 +7,24 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
 };
 
+const END_MAX: Duration = Duration::from_secs(60);
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 /// The user "nobody", as whom servers run that refuse root.
 const NOBODY: u32 = 65534;
 
 /// A process that ends with this value, by SIGKILL.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
 }
 
 impl Process {
     /// Starts the command with its output going into a file.
-    pub(crate) fn start(mut command: Command, log: &Path) -> Self {
+    pub fn start(mut command: Command, log: &Path) -> Self {
         let log = fs::File::options().create(true).append(true).open(log).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let child = command.spawn();
@@ -28,12 +32,12 @@ impl Process {
     }
 
     /// Whether it is still there.
-    pub(crate) fn is_running(&mut self) -> bool {
+    pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Sends a signal to the process and to its children.
-    pub(crate) fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let pid = self.child.id();
         let mut pids = vec![pid];
         pids.extend(children(pid));
@@ -42,8 +46,27 @@ impl Process {
         sent.expect("`kill` is part of every system");
     }
 
+    /// Waits until it has ended; whether it says that all went well. Not longer than a minute.
+    pub fn ends_well(&mut self) -> bool {
+        let deadline = Instant::now() + END_MAX;
+        while Instant::now() < deadline {
+            match self.child.try_wait().unwrap() {
+                Some(status) => return status.success(),
+                None => thread::sleep(LOOK_INTERVAL),
+            }
+        }
+        false
+    }
+
+    /// Asks it to end (SIGINT), but not its children, and waits until it has.
+    pub fn interrupt(&mut self) {
+        let sent = Command::new("kill").arg("-INT").arg(self.child.id().to_string()).output();
+        sent.expect("`kill` is part of every system");
+        self.ends_well();
+    }
+
     /// Ends it without a warning, as a crash does.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         if self.is_running() {
             self.signal("KILL");
             let _ = self.child.wait();

@@ -70,6 +70,11 @@ impl PrivateRedis {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// Where its files are.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// Ends it by SIGKILL.
     pub fn kill(&mut self) {
         self.process.kill();
@@ -116,12 +121,22 @@ pub struct PrivatePostgres {
     // Ended before its directory is removed.
     process: Process,
     port: u16,
+    fsync: &'static str,
     directory: Directory,
 }
 
 impl PrivatePostgres {
     /// Starts one with an empty database. It does not sync: it survives a kill, not a power loss.
     pub async fn start() -> Self {
+        Self::start_with("fsync=off").await
+    }
+
+    /// Starts one with an empty database that syncs.
+    pub async fn start_synced() -> Self {
+        Self::start_with("fsync=on").await
+    }
+
+    async fn start_with(fsync: &'static str) -> Self {
         for _ in 0..START_ATTEMPTS {
             let (directory, port) = (Directory::new("postgres"), free_port());
             let mut initdb = unprivileged(&postgres_program("initdb"));
@@ -129,8 +144,8 @@ impl PrivatePostgres {
             initdb.args(["-E", "UTF8", "--locale=C", "-D"]).arg(directory.path().join("data"));
             let made = initdb.current_dir("/").output().unwrap();
             assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-            let process = postgres(directory.path(), port);
-            let mut server = Self { process, port, directory };
+            let process = postgres(directory.path(), port, fsync);
+            let mut server = Self { process, port, fsync, directory };
             if server.is_ready().await {
                 return server;
             }
@@ -143,6 +158,11 @@ impl PrivatePostgres {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
+    /// Ends it as an administrator does: sessions are cut off, and nobody can connect.
+    pub fn stop(&mut self) {
+        self.process.interrupt();
+    }
+
     /// Ends it and all its backends by SIGKILL.
     pub fn kill(&mut self) {
         self.process.kill();
@@ -152,7 +172,7 @@ impl PrivatePostgres {
     pub async fn restart(&mut self) {
         self.kill();
         for _ in 0..START_ATTEMPTS {
-            self.process = postgres(self.directory.path(), self.port);
+            self.process = postgres(self.directory.path(), self.port, self.fsync);
             if self.is_ready().await {
                 return;
             }
@@ -177,10 +197,10 @@ impl PrivatePostgres {
     }
 }
 
-fn postgres(directory: &Path, port: u16) -> Process {
+fn postgres(directory: &Path, port: u16, fsync: &str) -> Process {
     let mut command = unprivileged(&postgres_program("postgres"));
     command.args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
-    command.args(["-c", "unix_socket_directories=", "-c", "fsync=off"]);
+    command.args(["-c", "unix_socket_directories=", "-c", fsync]);
     command.arg("-D").arg(directory.join("data")).current_dir("/");
     Process::start(command, &directory.join("log"))
 }

@@ -13,6 +13,7 @@ mod faults;
 mod ids;
 mod interleaved_writes;
 mod interleavings;
+mod kills;
 mod nothing_older;
 mod promises;
 mod refusals;

@@ -1,7 +1,7 @@
-//! Checks models of the protocols exhaustively, and for each rule a mutant that shows what it is for.
+//! Checks models of the protocols exhaustively; for each rule a mutant shows what it is for.
 //!
 //! ```text
-//! cargo run --release -p tests --bin model             what takes about a minute on two cores
+//! cargo run --release -p tests --bin model             what takes a minute on two cores
 //! cargo run --release -p tests --bin model -- full     the big configurations too
 //! cargo run --release -p tests --bin model -- <text>   those with <text> in their names, with traces
 //! ```

@@ -29,6 +29,9 @@ pub(crate) enum Action {
     Repair { recoverer: usize },
     Settle { recoverer: usize },
 
+    SealRedis { server: usize },
+    SealStore,
+
     StoreWriterDies { writer: usize },
     WorkerDies { worker: usize },
     RecovererDies { recoverer: usize },
@@ -81,11 +84,15 @@ impl Mixed {
             Action::Get { reader, server } => self.get(state, reader, server),
             Action::Load { reader } => self.load(state, reader)?,
             Action::Fill { reader, server } => self.fill(state, reader, server)?,
-            Action::TakeTicket { recoverer, server } => state.take_ticket(recoverer, server),
+            Action::TakeTicket { recoverer, server } => {
+                self.take_ticket(state, recoverer, server);
+            }
             Action::ReadRow { recoverer } => self.read_row(state, recoverer)?,
             Action::BumpEpoch { recoverer } => self.bump_epoch(state, recoverer)?,
             Action::Repair { recoverer } => self.repair(state, recoverer)?,
             Action::Settle { recoverer } => state.settle(recoverer)?,
+            Action::SealRedis { server } => self.seal_redis(state, server),
+            Action::SealStore => self.seal_store(state)?,
             Action::StoreWriterDies { writer } => state.store_writer_dies(writer),
             Action::WorkerDies { worker } => {
                 state.crashes += 1;

@@ -120,7 +120,7 @@ impl Server {
 }
 
 impl State {
-    /// Somebody who finds the acknowledgement missing does not know what was written: a miss is safe.
+    /// Who finds the acknowledgement missing does not know what was written: a miss is safe.
     pub(super) fn acknowledge_again(&mut self, server: usize) {
         let last_id = self.row.last_id;
         let meta = &mut self.servers[server];

@@ -1,4 +1,4 @@
-//! Model of processes with different strategies on the same rows: a strategy is swapped on live data.
+//! Model of different strategies on the same rows: a strategy is swapped on live data.
 //!
 //! Write-behind writers journal into Redis, and workers drain the journal into the store.
 //! Store-first writers hold a token from before their statement until after it; then they delete
@@ -32,6 +32,8 @@ mod journal;
 mod readers;
 
 mod recovery;
+
+mod sealing;
 
 mod faults;
 
@@ -117,6 +119,7 @@ impl Model for Mixed {
         if state.tickets > self.scene.tickets_max {
             actions.retain(|action| !matches!(action, Action::TakeTicket { .. }));
         }
+        self.sealing_steps(state, actions);
         self.faults(state, actions);
     }
 

@@ -6,7 +6,7 @@ impl Mixed {
     /// Whether a client of this server is told to recover.
     pub(super) fn needs_recovery(&self, state: &State, server: usize) -> bool {
         let (epoch, row) = (state.servers[server].epoch, &state.row);
-        if !state.is_home(server) {
+        if !state.is_home(server) || self.waits_for_opening(state, server) {
             return true;
         }
         row.exists
@@ -14,6 +14,19 @@ impl Mixed {
                 true => !row.is_settled(),
                 false => !self.is_old_master(state, server, server == state.current),
             }
+    }
+
+    /// The script that begins it.
+    pub(super) fn take_ticket(&self, state: &mut State, recoverer: usize, server: usize) {
+        state.tickets += 1;
+        let (ticket, is_home) = (state.tickets, state.is_home(server));
+        let meta = &mut state.servers[server];
+        let epoch_at_home = is_home.then_some(meta.epoch);
+        meta.ticket = Some(ticket);
+        meta.is_sealed &= self.rules.opening_begins_in_store;
+        let is_discovered = server == state.current;
+        state.recoveries[recoverer] =
+            Recovery::Ticketed { server, ticket, epoch_at_home, is_discovered };
     }
 
     /// Whether a server that takes itself for the home is told otherwise by the store.
@@ -30,7 +43,11 @@ impl Mixed {
             return None;
         };
         state.recoveries[recoverer] = if state.row.epoch == epoch {
-            if state.row.is_settled() { Recovery::Idle } else { Recovery::Repaired { epoch } }
+            match state.servers[server].is_sealed {
+                true => Recovery::Ticketed { server, ticket, epoch_at_home: None, is_discovered },
+                false if state.row.is_settled() => Recovery::Idle,
+                false => Recovery::Repaired { epoch },
+            }
         } else if self.is_old_master(state, server, is_discovered) {
             Recovery::Idle
         } else {
@@ -48,6 +65,7 @@ impl Mixed {
         let (last_id, settled) = (row.last_id, row.settled);
         row.exists = true;
         row.home = Some(server);
+        row.is_sealed = false;
         row.epoch += u8::from(self.rules.recovery_bumps_epoch || row.epoch == 0);
         if !self.rules.recovery_settles_last {
             row.settled = row.epoch;
@@ -95,22 +113,14 @@ impl Mixed {
             slot.drop_if(|entry| !entry.is_dirty && self.rules.recovery_drops_clean);
         }
         meta.ticket = None;
+        meta.is_sealed = false;
         state.recoveries[recoverer] = Recovery::Repaired { epoch };
         Some(())
     }
 }
 
 impl State {
-    pub(super) fn take_ticket(&mut self, recoverer: usize, server: usize) {
-        self.tickets += 1;
-        let epoch_at_home = self.is_home(server).then_some(self.servers[server].epoch);
-        let is_discovered = server == self.current;
-        self.servers[server].ticket = Some(self.tickets);
-        self.recoveries[recoverer] =
-            Recovery::Ticketed { server, ticket: self.tickets, epoch_at_home, is_discovered };
-    }
-
-    /// Writes may follow that are not in the journal: those before the repair must be out of the way.
+    /// From here on writes may pass the journal: nothing older may come back.
     pub(super) fn settle(&mut self, recoverer: usize) -> Option<()> {
         let Recovery::Repaired { epoch } = self.recoveries[recoverer] else { return None };
         self.recoveries[recoverer] = Recovery::Idle;

@@ -17,7 +17,8 @@ pub(super) struct Rules {
     pub(super) token_expires_early: bool,
     /// The store may be written without a token, because Redis seems to be down …
     pub(super) blind_writes: bool,
-    /// … but only while the partition has no offset row, checked in the data transaction.
+    /// … but only while the partition has no offset row or a sealed one, checked in the data
+    /// transaction.
     pub(super) blind_checks_row: bool,
 
     // Store-first, after the statement.
@@ -71,6 +72,16 @@ pub(super) struct Rules {
     pub(super) fill_checks_generation: bool,
     /// The generation is the store's epoch, never issued twice; otherwise Redis counts it.
     pub(super) generation_is_epoch: bool,
+
+    // Sealing.
+    /// Redis is sealed before the store; otherwise the script only looks at the journal.
+    pub(super) seal_begins_in_redis: bool,
+    /// The store is sealed only in the epoch in which Redis was.
+    pub(super) seal_compares_epoch: bool,
+    /// The script that seals requires that everything is drained.
+    pub(super) seal_needs_empty_journal: bool,
+    /// The store is opened before Redis; otherwise the ticket opens Redis.
+    pub(super) opening_begins_in_store: bool,
 }
 
 /// What the protocol says.
@@ -107,4 +118,8 @@ pub(super) const RULES: Rules = Rules {
     recovery_drops_clean: true,
     fill_checks_generation: true,
     generation_is_epoch: true,
+    seal_begins_in_redis: true,
+    seal_compares_epoch: true,
+    seal_needs_empty_journal: true,
+    opening_begins_in_store: true,
 };

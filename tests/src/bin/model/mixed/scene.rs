@@ -31,6 +31,8 @@ pub(super) struct Scene {
     /// Recoveries that begin; it bounds the search, not the protocol.
     pub(super) tickets_max: u8,
     pub(super) batch_max: usize,
+    /// How often somebody tries to seal the partition.
+    pub(super) seals_max: u8,
     /// Crashes of any client.
     pub(super) crashes: u8,
     /// Clean entries may be evicted.

@@ -90,6 +90,8 @@ pub(super) struct Server {
     /// 0 where no recovery ever was.
     pub(super) epoch: u8,
     pub(super) ticket: Option<u8>,
+    /// Write-behind must open the partition again first.
+    pub(super) is_sealed: bool,
 }
 
 /// The partition's row in the store.
@@ -101,6 +103,8 @@ pub(super) struct OffsetRow {
     pub(super) settled: u8,
     pub(super) last_id: u8,
     pub(super) home: Option<usize>,
+    /// No journal exists that is not drained.
+    pub(super) is_sealed: bool,
 }
 
 impl OffsetRow {
@@ -185,6 +189,9 @@ pub(crate) struct State {
     pub(super) workers: Vec<Worker>,
     pub(super) recoveries: Vec<Recovery>,
     pub(super) tickets: u8,
+    /// Somebody sealed Redis in this epoch, and the store comes next.
+    pub(super) sealing: Option<u8>,
+    pub(super) seals: u8,
     pub(super) crashes: u8,
     pub(super) losses: u8,
     /// The writes that the store took, in its order.
@@ -210,7 +217,13 @@ impl State {
             servers,
             current: 0,
             replica: None,
-            row: OffsetRow { exists: !scene.is_cold, epoch, settled: epoch, last_id: 0, home },
+            row: OffsetRow {
+                exists: !scene.is_cold,
+                epoch,
+                settled: epoch,
+                home,
+                ..OffsetRow::default()
+            },
             store_writers: vec![StoreWriter::default(); scene.store_first.len()],
             journal_writers: vec![0; scene.write_behind.len()],
             readers: vec![Reader::Idle; scene.readers.len()],
@@ -218,6 +231,8 @@ impl State {
             workers: vec![Worker::Idle; scene.workers],
             recoveries: vec![Recovery::Idle; scene.recoverers],
             tickets: 0,
+            sealing: None,
+            seals: 0,
             crashes: 0,
             losses: 0,
             applied: Vec::new(),

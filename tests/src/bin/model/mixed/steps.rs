@@ -110,7 +110,7 @@ impl Mixed {
             let may_begin = |s: &&usize| self.may_begin(state, self.id_of(write), **s);
             let begin = |server: &usize| Action::Begin { writer, server: *server };
             actions.extend(servers.iter().filter(may_begin).map(begin));
-            if self.rules.blind_writes && !(self.rules.blind_checks_row && state.row.exists) {
+            if self.rules.blind_writes && self.may_write_blindly(state) {
                 actions.push(Action::WriteBlindly { writer });
             }
         }
@@ -134,7 +134,8 @@ impl Mixed {
             for &server in servers {
                 let slot = &state.servers[server].slots[self.id_of(write)];
                 let waits = self.rules.write_waits_for_tokens && !slot.tokens.is_empty();
-                let is_fenced = self.rules.write_checks_home && !state.is_home(server);
+                let is_fenced = state.servers[server].is_sealed
+                    || (self.rules.write_checks_home && !state.is_home(server));
                 if !waits && !is_fenced {
                     actions.push(Action::Write { writer, server });
                 }

@@ -20,7 +20,7 @@ impl Mixed {
         Some(())
     }
 
-    /// The statement without a token. It is acknowledged at once; the end that follows is best effort.
+    /// The statement without a token. It is acknowledged at once; the end is best effort.
     pub(super) fn write_blindly(&self, state: &mut State, writer: usize) -> Option<()> {
         let write = self.next_store_write(state, writer)?;
         self.invoke(state, writer, write);

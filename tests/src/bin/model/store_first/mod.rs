@@ -1,4 +1,4 @@
-//! Model of the store-first strategies alone (cache-aside, write-through): fill and invalidate, leases, write intents.
+//! Model of the store-first strategies alone: fill and invalidate, leases, write intents.
 
 use stateright::{Model, Property};
 

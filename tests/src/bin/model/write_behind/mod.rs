@@ -1,4 +1,4 @@
-//! Model of write-behind alone: a journal in Redis, a position in the store, recovery after a failover.
+//! Model of write-behind alone: a journal in Redis, a position in the store, a failover.
 
 use stateright::{Model, Property};
 

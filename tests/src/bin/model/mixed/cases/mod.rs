@@ -13,12 +13,17 @@ mod one_incident;
 
 mod two_incidents;
 
+mod sealing;
+
 const PUT: Operation = Operation::PUT;
 const DELETE: Operation = Operation::DELETE;
 
 /// Every configuration with its expected verdict.
 pub(crate) fn cases() -> Vec<Case<Mixed>> {
-    [calm::cases(), one_incident::cases(), two_incidents::cases()].into_iter().flatten().collect()
+    [calm::cases(), one_incident::cases(), two_incidents::cases(), sealing::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn case(name: &'static str, rules: Rules, scene: Scene, expect: Expect) -> Case<Mixed> {
@@ -36,6 +41,7 @@ fn base() -> Scene {
         recoverers: 1,
         tickets_max: 2,
         batch_max: 2,
+        seals_max: 0,
         crashes: 1,
         evicts: true,
         failovers: 0,

@@ -1,0 +1,57 @@
+//! The power fails: the tail of Redis' file is gone, and the database is ahead of it.
+
+use std::collections::HashSet;
+
+use tests::servers::PrivatePostgres;
+
+use super::{Scene, aof::Aof, pace, sized, turn};
+
+const CUT_MAX_BYTES: f64 = 64.0 * 1024.0;
+
+#[tokio::test]
+async fn a_power_loss_loses_the_tail_and_nothing_else() {
+    let _turn = turn().await;
+    let cuts = sized(6, 40);
+    // With `always` the file has everything that was acknowledged, so that the cut alone decides.
+    let arguments = ["--appendfsync", "always", "--auto-aof-rewrite-percentage", "0"];
+    let mut scene = Scene::new(&arguments, PrivatePostgres::start().await).await;
+    scene.write([true, false], sized(500, 3000), 2000);
+    let worker = scene.worker();
+    let (mut lost, mut ahead) = (HashSet::new(), 0);
+    for cut in 0..cuts {
+        scene.progress().await;
+        scene.at_home().await;
+        pace(0..200).await;
+        scene.redis.kill();
+        // From 1 byte to 64 KiB; the last one is the longest.
+        let bytes = CUT_MAX_BYTES.powf(if cut + 1 == cuts { 1.0 } else { fastrand::f64() });
+        let versions = Aof::of(&scene.redis).cut(bytes as u64);
+        let drained = scene.positions().await;
+        ahead += versions.iter().filter(|version| drained.iter().any(|at| at == *version)).count();
+        lost.extend(versions);
+        scene.redis.restart().await;
+        scene.at_home().await;
+    }
+    scene.progress().await;
+    let history = scene.check(|version| lost.contains(&version)).await;
+    drop(worker);
+    let (recovered, gone) = (history.events("Recovered"), history.events("JournalLost"));
+    let acknowledged = history.count(|version| lost.contains(&version));
+    println!(
+        "{cuts} cuts with {} writes ({acknowledged} acknowledged), {ahead} times the database was ahead; \
+         {recovered} partitions recovered",
+        lost.len()
+    );
+    assert_eq!(gone, 0, "every journal was there");
+    assert!(recovered >= cuts, "each cut is recovered from");
+    assert!(acknowledged > 0, "nothing was cut off");
+}
+
+impl Scene {
+    /// The version of the last record of each partition that the database has.
+    async fn positions(&self) -> Vec<u64> {
+        let sql = "SELECT last_id FROM cached_repo_offsets";
+        let positions: Vec<(i64,)> = sqlx::query_as(sql).fetch_all(&self.pool).await.unwrap();
+        positions.into_iter().map(|(at,)| u64::try_from(at).unwrap()).collect()
+    }
+}

@@ -1,0 +1,202 @@
+//! The servers of one kill test, its table with an audit trigger, and its processes.
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use cached_repo::{Cache, CachedEntity, Repository, Schema, store};
+use sqlx::{PgPool, postgres::PgPoolOptions};
+use tests::{
+    Process,
+    actor::{Item, Line, Log, NAMESPACE, Orders, PARTITIONS, Role, connect},
+    servers::{PrivatePostgres, PrivateRedis},
+};
+
+use super::until;
+
+/// How many writes all processes have to acknowledge before something counts as "under load".
+const PROGRESS: usize = 200;
+/// So many bytes of a log are one write or more.
+const LINE_LEN: u64 = 70;
+
+/// Everything one test needs.
+pub(super) struct Scene {
+    pub(super) redis: PrivateRedis,
+    pub(super) postgres: PrivatePostgres,
+    pub(super) pool: PgPool,
+    writers: Vec<Actor>,
+    started: AtomicUsize,
+    directory: tempfile::TempDir,
+}
+
+/// A process of the test.
+pub(super) struct Actor {
+    pub(super) process: Process,
+    pub(super) log: PathBuf,
+}
+
+impl Actor {
+    /// Whether its repository is built.
+    pub(super) fn is_ready(&self) -> bool {
+        log_len(&self.log) > 0
+    }
+}
+
+impl Scene {
+    pub(super) async fn new(redis: &[&str], postgres: PrivatePostgres) -> Self {
+        let redis = PrivateRedis::start(redis).await;
+        let pool = PgPoolOptions::new().max_connections(2).connect(&postgres.url()).await.unwrap();
+        let schema: &Schema = &Item::SCHEMA;
+        store::postgres(pool.clone()).ledger(store::Ledger::Install { schema }).await.unwrap();
+        sqlx::raw_sql(AUDIT).execute(&pool).await.unwrap();
+        let (writers, started) = (Vec::new(), AtomicUsize::new(0));
+        Self { redis, postgres, pool, writers, started, directory: tempfile::tempdir().unwrap() }
+    }
+
+    /// Starts two processes that write with two tasks each: at least so many writes each task.
+    pub(super) fn write(&mut self, embedded: [bool; 2], writes: usize, pace_us: u64) {
+        for embedded in embedded {
+            let seed = 1 + self.writers.len() as u64;
+            let role = Role::Writer { embedded, seed, tasks: 2, writes, pace_us };
+            let writer = self.start("writer", role);
+            self.writers.push(writer);
+        }
+    }
+
+    pub(super) fn worker(&self) -> Actor {
+        self.start("worker", Role::Worker)
+    }
+
+    fn orders(&self, name: &str, role: Role) -> Orders {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        Orders {
+            role,
+            redis: self.redis.url(),
+            postgres: self.postgres.url(),
+            log: self.directory.path().join(format!("{name}-{number}.log")),
+            stop: self.directory.path().join("stop"),
+        }
+    }
+
+    fn start(&self, name: &str, role: Role) -> Actor {
+        let orders = self.orders(name, role);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_actor"));
+        command.arg(serde_json::to_string(&orders).unwrap());
+        let process = Process::start(command, &self.directory.path().join("output"));
+        Actor { process, log: orders.log }
+    }
+
+    /// A process that only reads.
+    pub(super) async fn reader(&self) -> (Cache, Repository<Item>) {
+        let orders = self.orders("reader", Role::Reader);
+        connect(&orders, &Log::new(&orders.log)).await.unwrap()
+    }
+
+    /// Waits until every writer has written some more.
+    pub(super) async fn progress(&mut self) {
+        let begin: Vec<u64> = self.writers.iter().map(|writer| log_len(&writer.log)).collect();
+        let wanted = PROGRESS as u64 * LINE_LEN / begin.len() as u64;
+        until("the writers get on", async || {
+            for writer in &mut self.writers {
+                assert!(writer.process.is_running(), "a writer ended");
+            }
+            let lens = self.writers.iter().map(|writer| log_len(&writer.log));
+            lens.zip(&begin).all(|(now, then)| now >= then + wanted)
+        })
+        .await;
+    }
+
+    /// Tells the writers to stop, and waits until they have.
+    pub(super) async fn stop_writing(&mut self) {
+        fs::write(self.directory.path().join("stop"), "").unwrap();
+        until("the writers end", async || {
+            self.writers.iter_mut().all(|writer| !writer.process.is_running())
+        })
+        .await;
+        for writer in &mut self.writers {
+            assert!(
+                writer.process.ends_well(),
+                "a writer failed: {}",
+                self.directory.path().display()
+            );
+        }
+    }
+
+    /// The lines of all logs, by process.
+    pub(super) fn logs(&self) -> Vec<Vec<Line>> {
+        let files = fs::read_dir(self.directory.path()).unwrap().flatten().map(|file| file.path());
+        let logs = files.filter(|path| path.extension().is_some_and(|end| end == "log"));
+        logs.map(|path| Log::read(&path)).collect()
+    }
+
+    pub(super) async fn redis(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(self.redis.url()).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    }
+
+    /// What Redis knows of each partition.
+    pub(super) async fn metas(&self) -> Vec<HashMap<String, String>> {
+        let mut connection = self.redis().await;
+        let mut pipeline = redis::pipe();
+        for partition in 0..PARTITIONS {
+            pipeline.cmd("HGETALL").arg(key("meta", partition));
+        }
+        pipeline.query_async(&mut connection).await.unwrap()
+    }
+
+    /// How many records are not drained.
+    pub(super) async fn backlog(&self) -> u64 {
+        let metas = self.metas().await;
+        sum(&metas, "count") - sum(&metas, "acked_count")
+    }
+
+    /// Waits until every partition is at home on the server that runs now: each was recovered.
+    pub(super) async fn at_home(&mut self) {
+        let mut connection = self.redis().await;
+        let info: String = redis::cmd("INFO").query_async(&mut connection).await.unwrap();
+        let field = |name: &str| {
+            let line = info.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap().trim().to_owned()
+        };
+        let home = format!("{}/{}", field("run_id:"), field("master_replid:"));
+        until("every partition was recovered", async || {
+            self.metas().await.iter().all(|meta| meta.get("home") == Some(&home))
+        })
+        .await;
+    }
+
+    /// Takes the workers' rights to drain away, so that they get in each other's way.
+    pub(super) async fn forget_claims(&self) -> usize {
+        let claims: Vec<String> = (0..PARTITIONS).map(|p| key("worker", p)).collect();
+        redis::cmd("DEL").arg(claims).query_async(&mut self.redis().await).await.unwrap()
+    }
+}
+
+pub(super) fn key(what: &str, partition: u32) -> String {
+    format!("{NAMESPACE}:{}:@{what}:{partition}", Item::SCHEMA.prefix())
+}
+
+pub(super) fn sum(metas: &[HashMap<String, String>], field: &str) -> u64 {
+    metas.iter().filter_map(|meta| meta.get(field)).map(|text| text.parse::<u64>().unwrap()).sum()
+}
+
+fn log_len(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |file| file.len())
+}
+
+const AUDIT: &str = "
+CREATE TABLE audit (seq BIGSERIAL PRIMARY KEY, id BIGINT, puts BOOLEAN, name TEXT);
+CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF TG_OP = 'DELETE' THEN
+        INSERT INTO audit (id, puts, name) VALUES (OLD.id, false, OLD.name);
+    ELSE
+        INSERT INTO audit (id, puts, name) VALUES (NEW.id, true, NEW.name);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON items
+    FOR EACH ROW EXECUTE FUNCTION audit();";
