@@ -46,7 +46,7 @@ async fn a_database_that_is_killed_and_stopped_gets_everything() {
 
 impl Scene {
     /// Waits until something more was drained.
-    async fn drains(&self) {
+    pub(super) async fn drains(&self) {
         let before = self.counted().await;
         until("something is drained", async || self.counted().await != before).await;
     }
