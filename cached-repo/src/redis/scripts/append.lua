@@ -96,11 +96,8 @@ if left > 0 and (left + #writes > records_max or left_bytes + added > bytes_max)
   return { 'full' }
 end
 
--- What the last commands would find wrong must come up before the first. While there are records
--- that are not drained the backlog knows.
-if left == 0 then
-  redis.call('ZSCORE', backlog, member)
-end
+-- What the last commands would find wrong must come up before the first.
+local is_enlisted = redis.call('ZSCORE', backlog, member)
 local version = number(meta[5])
 for i, write in ipairs(writes) do
   version = math.max(version + 1, time[1] * 1000000 + time[2])
@@ -112,8 +109,8 @@ for i, write in ipairs(writes) do
 end
 redis.call('HSET', meta_key, 'clk', text_of(version), 'count', text_of(count),
   'bytes', text_of(bytes))
-if left == 0 then
-  redis.call('ZADD', backlog, 'NX', answer[4], member)
+if not is_enlisted then
+  redis.call('ZADD', backlog, answer[4], member)
 end
 if tried_above ~= '' then
   redis.call('SET', mark, '', 'PX', 60000)
