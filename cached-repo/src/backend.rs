@@ -207,9 +207,7 @@ pub(crate) enum Meta {
 /// What happens to a server.
 #[cfg(feature = "conformance")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-// A real server is restarted and replicated by its test.
-#[allow(dead_code)]
-pub(crate) enum Incident {
+pub enum Incident {
     /// All keys are gone: `FLUSHALL`. A server that others share loses the entity's keys only.
     Wipe,
     /// Another process has the same data. In this process only.

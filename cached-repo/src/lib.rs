@@ -140,6 +140,9 @@ mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 mod backend;
+#[cfg(feature = "conformance")]
+#[doc(hidden)]
+pub use backend::Incident;
 
 mod entity;
 pub use entity::{CachedEntity, Id, IntoId, Settings};

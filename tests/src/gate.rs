@@ -36,7 +36,7 @@ pub enum Point {
 
 /// A store behind gates. Without any it does what the store inside does.
 pub struct Gated {
-    inner: SharedStore,
+    inner: Mutex<SharedStore>,
     traps: Mutex<Vec<Trap>>,
     seen: Mutex<Seen>,
     is_down: AtomicBool,
@@ -50,6 +50,7 @@ struct Trap {
 
 enum Action {
     Fail(StoreError),
+    Panic,
     Hold { arrived: watch::Sender<bool>, verdict: oneshot::Receiver<Verdict> },
 }
 
@@ -63,7 +64,7 @@ enum Verdict {
 #[derive(Default)]
 struct Seen {
     loads: Vec<Vec<String>>,
-    batches: Vec<Vec<String>>,
+    batches: Vec<Vec<Change>>,
     drained: usize,
 }
 
@@ -71,7 +72,7 @@ impl Gated {
     /// Puts gates around a store. The `Arc` coerces to a [`SharedStore`].
     pub fn new(inner: SharedStore) -> Arc<Self> {
         let (traps, seen) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { inner, traps, seen, is_down: AtomicBool::new(false) })
+        Arc::new(Self { inner: Mutex::new(inner), traps, seen, is_down: AtomicBool::new(false) })
     }
 
     /// Holds the next call that comes by this point; with an id, the next one that concerns it.
@@ -87,6 +88,16 @@ impl Gated {
     /// the effect.
     pub fn fail<'a>(&self, point: Point, id: impl Into<Option<&'a str>>, error: StoreError) {
         self.trap(point, id.into(), Action::Fail(error));
+    }
+
+    /// Panics in the next call that comes by this point.
+    pub fn panic<'a>(&self, point: Point, id: impl Into<Option<&'a str>>) {
+        self.trap(point, id.into(), Action::Panic);
+    }
+
+    /// Puts another store behind the gates, such as an older copy of the one that was there.
+    pub fn replace(&self, inner: SharedStore) {
+        *lock(&self.inner) = inner;
     }
 
     /// From now on every call fails before its effect, as if nobody could be reached.
@@ -124,6 +135,15 @@ impl Gated {
         lock(&self.seen).batches.iter().map(Vec::len).sum()
     }
 
+    /// The batches that took effect.
+    pub fn written(&self) -> Vec<Vec<Change>> {
+        lock(&self.seen).batches.clone()
+    }
+
+    fn inner(&self) -> SharedStore {
+        Arc::clone(&lock(&self.inner))
+    }
+
     fn trap(&self, point: Point, id: Option<&str>, action: Action) {
         lock(&self.traps).push(Trap { point, id: id.map(str::to_owned), action });
     }
@@ -139,6 +159,7 @@ impl Gated {
         let Some(action) = self.take(point, ids) else { return Ok(()) };
         let (arrived, verdict) = match action {
             Action::Fail(error) => return Err(error),
+            Action::Panic => panic!("the test lets the store panic"),
             Action::Hold { arrived, verdict } => (arrived, verdict),
         };
         arrived.send_replace(true);
@@ -207,14 +228,14 @@ impl Store for Gated {
             lock(&self.seen).loads.push(ids.clone());
             self.pass(Point::BeforeLoad, &ids).await?;
             self.reach()?;
-            let rows = self.inner.load(schema, query).await?;
+            let rows = self.inner().load(schema, query).await?;
             self.pass(Point::AfterLoad, &ids).await?;
             Ok(rows)
         })
     }
 
     fn check(&self, schema: &Schema, change: &Change) -> Result<(), StoreError> {
-        self.inner.check(schema, change)
+        self.inner().check(schema, change)
     }
 
     fn apply<'a>(
@@ -226,8 +247,8 @@ impl Store for Gated {
             let ids: Vec<String> = batch.changes.iter().map(|c| c.id().text().to_owned()).collect();
             self.pass(Point::BeforeApply, &ids).await?;
             self.reach()?;
-            let applied = self.inner.apply(schema, batch).await?;
-            lock(&self.seen).batches.push(ids.clone());
+            let applied = self.inner().apply(schema, batch).await?;
+            lock(&self.seen).batches.push(batch.changes.to_vec());
             lock(&self.seen).drained += usize::from(batch.journaled.is_some());
             self.pass(Point::AfterApply, &ids).await?;
             Ok(applied)
@@ -239,7 +260,7 @@ impl Store for Gated {
             let name = [name(&operation)];
             self.pass(Point::BeforeLedger, &name).await?;
             self.reach()?;
-            let entry = self.inner.ledger(operation).await?;
+            let entry = self.inner().ledger(operation).await?;
             self.pass(Point::AfterLedger, &name).await?;
             Ok(entry)
         })
@@ -251,14 +272,14 @@ impl Store for Gated {
     ) -> BoxFuture<'a, Result<Description, StoreError>> {
         Box::pin(async move {
             self.reach()?;
-            self.inner.describe(schema).await
+            self.inner().describe(schema).await
         })
     }
 }
 
 impl fmt::Debug for Gated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Gated({:?})", self.inner)
+        write!(f, "Gated({:?})", self.inner())
     }
 }
 

@@ -155,6 +155,15 @@ impl CacheBuilder {
         self.cache(backend, clock, random)
     }
 
+    /// Lets tests have several processes over the backend of one in-process cache: this one has a
+    /// worker, a listener and repositories of its own.
+    #[cfg(feature = "conformance")]
+    #[doc(hidden)]
+    pub fn beside(mut self, other: &Cache) -> Cache {
+        self.namespace.clone_from(&other.namespace);
+        self.cache(Arc::clone(&other.backend), other.clock, Random::new())
+    }
+
     fn cache(self, backend: Arc<dyn Backend>, clock: Clock, random: Random) -> Cache {
         let outage_loads = Arc::new(Semaphore::new(self.outage_loads_max));
         let duties = Arc::new(Duties::new(self.listener, !self.no_worker));

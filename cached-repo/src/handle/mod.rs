@@ -65,6 +65,16 @@ impl Cache {
         crate::backend::conformance::run(&*self.backend, &self.namespace).await;
     }
 
+    /// Lets something happen to an in-process cache that no client asks for.
+    #[cfg(feature = "conformance")]
+    #[doc(hidden)]
+    pub async fn suffer(&self, incident: crate::backend::Incident) -> crate::error::Result<()> {
+        // Of no entity: what happens, happens to the whole server.
+        let keys = crate::key::Keyspace::new(&self.namespace, "x", self.backend.topology(), 1)?;
+        let suffered = self.backend.incident(&keys, incident).await;
+        suffered.map_err(crate::backend::CacheError::into_error)
+    }
+
     /// The same while Redis refuses to do what it is told, which this brings about: the server must
     /// be nobody else's.
     ///

@@ -1,6 +1,10 @@
 //! What happened to a journal that a person should know: counted, logged, and told to a callback.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+};
 
 /// Something that happened to the journal of one partition of an entity.
 ///
@@ -99,8 +103,11 @@ impl Listener {
             }
             _ => tracing::error!(?event, "write-behind"),
         }
-        if let Some(callback) = &self.0 {
-            callback(event);
+        let Some(callback) = &self.0 else { return };
+        // What is told of is done already, and goes on.
+        let called = panic::catch_unwind(AssertUnwindSafe(|| callback(event)));
+        if called.is_err() {
+            tracing::error!(?event, "the callback of `on_event` panicked");
         }
     }
 }

@@ -227,7 +227,7 @@ async fn connect(over: Over, namespace: &str, url: Option<&str>) -> Cache {
     }
 }
 
-async fn open(on: On) -> (SharedStore, Option<tempfile::TempDir>) {
+pub(crate) async fn open(on: On) -> (SharedStore, Option<tempfile::TempDir>) {
     match on {
         On::Memory => (store::memory(), None),
         On::Sqlite => {

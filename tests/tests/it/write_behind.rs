@@ -6,6 +6,28 @@ use cached_repo::{CacheStep, Durable, Format, Health, Shutdown, Strategy};
 
 use crate::stage::{On, Over, Stage, todo};
 
+/// Runs a body over both backends.
+macro_rules! over_both {
+    ($(#[$doc:meta])* $name:ident, |$scene:ident| $body:block) => {
+        $(#[$doc])*
+        #[tokio::test]
+        async fn $name() {
+            for over in [Over::InProcess, Over::Redis] {
+                let $scene = Scene::new(On::Memory, over).await;
+                $body
+            }
+        }
+    };
+}
+
+mod scene;
+
+mod receipts;
+
+mod path;
+
+mod drain;
+
 #[tokio::test]
 async fn a_save_is_journaled_at_once_and_persisted_a_moment_later() {
     for over in [Over::InProcess] {

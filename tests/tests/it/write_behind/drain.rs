@@ -1,0 +1,341 @@
+//! The drain: what the store is given, and what crashes and errors at each of its points leave behind.
+
+use std::time::Duration;
+
+use cached_repo::{Event, Health, Incident, store::StoreError};
+use tests::Point;
+
+use super::scene::{Scene, patient};
+use crate::stage::{On, Over, name, todo};
+
+/// Lets a claim of a worker that is gone end.
+async fn end_claim(scene: &Scene) {
+    match scene.over {
+        Over::InProcess => tokio::time::sleep(Duration::from_secs(6)).await,
+        Over::Redis => {
+            let mut raw = scene.raw().await;
+            let claim = scene.own_key("worker");
+            let _: u64 = redis::cmd("DEL").arg(claim).query_async(&mut raw).await.unwrap();
+        }
+    }
+}
+
+over_both!(c4_of_many_writes_of_an_id_in_a_batch_the_last_is_written, |scene| {
+    let writer = scene.writer().await;
+    for round in 0..10 {
+        writer.repo.save(&todo("1", &round.to_string())).await.unwrap();
+    }
+    writer.repo.save(&todo("2", "other")).await.unwrap();
+    let worker = scene.worker().await;
+    worker.repo.flush().await.unwrap();
+    assert_eq!((scene.gate.batches(), scene.gate.rows()), (1, 2));
+    assert_eq!((scene.row("1").await, scene.row("2").await), ("9".into(), "other".into()));
+    let counts = worker.repo.counts();
+    assert_eq!((counts.drained, counts.coalesced, counts.drain_batches), (2, 9, 1));
+    let offset = scene.offset().await;
+    assert_eq!((offset.applied, offset.coalesced), (2, 9));
+});
+
+over_both!(c15_without_coalescing_the_store_sees_every_write_in_order, |scene| {
+    let writer = scene.writer().await;
+    let mut order = Vec::new();
+    for round in 0..10 {
+        writer.repo.save(&todo("1", &round.to_string())).await.unwrap();
+        order.push(round.to_string());
+        writer.repo.save(&todo("2", "other")).await.unwrap();
+        if round % 3 == 0 {
+            writer.repo.delete("1").await.unwrap();
+            order.push("none".to_owned());
+        }
+    }
+    let worker = scene.process(patient(), |b| b.coalesce(false).drain_batch(4)).await;
+    worker.repo.flush().await.unwrap();
+    assert_eq!(scene.written("1"), order);
+    assert_eq!(scene.gate.rows(), order.len() + 10);
+    assert_eq!((scene.row("1").await, worker.repo.counts().coalesced), ("none".into(), 0));
+});
+
+over_both!(c5_puts_and_deletes_of_one_id_in_one_batch_end_as_the_last_one_says, |scene| {
+    let writer = scene.writer().await;
+    for (id, steps) in [("1", "pdp"), ("2", "dp"), ("3", "pd"), ("4", "dpd")] {
+        for (index, step) in steps.chars().enumerate() {
+            match step {
+                'p' => writer.repo.save(&todo(id, &index.to_string())).await.unwrap(),
+                _ => writer.repo.delete(id).await.unwrap(),
+            };
+        }
+    }
+    let worker = scene.worker().await;
+    worker.repo.flush().await.unwrap();
+    assert_eq!(scene.gate.batches(), 1);
+    for (id, row) in [("1", "2"), ("2", "1"), ("3", "none"), ("4", "none")] {
+        assert_eq!(scene.row(id).await, row, "{id}");
+        assert_eq!(name(worker.repo.get(id).await.unwrap()), row, "{id}");
+    }
+});
+
+over_both!(batches_are_as_large_as_they_may_be, |scene| {
+    let writer = scene.writer().await;
+    let all: Vec<_> = (0..10).map(|id| todo(&id.to_string(), "a")).collect();
+    writer.repo.save_many(&all).await.unwrap();
+    let worker = scene.process(patient(), |b| b.drain_batch(3)).await;
+    worker.repo.flush().await.unwrap();
+    let sizes: Vec<_> = scene.gate.written().iter().map(Vec::len).collect();
+    assert_eq!(sizes, [3, 3, 3, 1]);
+});
+
+#[tokio::test]
+async fn every_store_gets_what_was_journaled() {
+    for on in [On::Memory, On::Sqlite, On::Postgres] {
+        for over in [Over::InProcess, Over::Redis] {
+            let scene = Scene::new(on, over).await;
+            let writer = scene.writer().await;
+            for id in 0..30 {
+                writer.repo.save(&todo(&id.to_string(), "first")).await.unwrap();
+                writer.repo.save(&todo(&id.to_string(), "last")).await.unwrap();
+            }
+            writer.repo.delete("7").await.unwrap();
+            let worker = scene.process(patient(), |b| b.drain_batch(8)).await;
+            worker.repo.flush().await.unwrap();
+            for id in 0..30 {
+                let expected = if id == 7 { "none" } else { "last" };
+                assert_eq!(scene.row(&id.to_string()).await, expected, "{on:?} {over:?} {id}");
+            }
+            let offset = scene.offset().await;
+            assert_eq!(offset.applied + offset.coalesced, 61, "{on:?} {over:?}");
+        }
+    }
+}
+
+/// Runs a body over both backends; in this process time is paused.
+async fn over_each(body: impl AsyncFn(Scene)) {
+    for over in [Over::InProcess, Over::Redis] {
+        if over == Over::InProcess {
+            tokio::time::pause();
+        } else {
+            tokio::time::resume();
+        }
+        body(Scene::new(On::Memory, over).await).await;
+    }
+}
+
+#[tokio::test]
+async fn c2_of_two_workers_at_one_partition_one_commits_and_the_other_looks_again() {
+    over_each(async |scene| {
+        let (slow, other) = (scene.worker().await, scene.worker().await);
+        // Whichever takes the partition first is held for longer than its claim lasts.
+        let held = scene.gate.hold(Point::BeforeApply, "1");
+        let saved = slow.repo.save(&todo("1", "a")).await.unwrap();
+        held.arrived().await;
+        end_claim(&scene).await;
+        saved.persisted().await.unwrap();
+        assert_eq!(scene.gate.batches(), 1);
+        held.release();
+        let next = slow.repo.save(&todo("1", "b")).await.unwrap();
+        next.persisted().await.unwrap();
+        while slow.repo.counts().drain_conflicts + other.repo.counts().drain_conflicts == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(scene.written("1"), ["a", "b"]);
+        assert_eq!(scene.offset().await.applied, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn p8_the_acknowledgement_of_a_worker_that_died_is_repeated() {
+    over_each(async |scene| {
+        let writer = scene.writer().await;
+        let dying = scene.worker().await;
+        let held = scene.gate.hold(Point::AfterApply, "1");
+        let saved = writer.repo.save(&todo("1", "a")).await.unwrap();
+        held.arrived().await;
+        // Committed, and nobody was told.
+        drop(dying);
+        assert!(!writer.repo.evict("1").await.unwrap(), "the entry is dirty still");
+        end_claim(&scene).await;
+        let worker = scene.worker().await;
+        saved.persisted().await.unwrap();
+        assert_eq!((scene.gate.batches(), scene.offset().await.applied), (1, 1));
+        assert_eq!(worker.repo.counts().drained, 0);
+        writer.repo.evict("1").await.unwrap();
+        let loads = scene.gate.loads();
+        assert_eq!(name(writer.repo.get("1").await.unwrap()), "a");
+        assert_eq!(scene.gate.loads(), loads + 1, "the entry is not dirty any more");
+        // Also for store-first writers.
+        let stored = scene.under(cached_repo::Strategy::CacheAside).await;
+        stored.repo.save(&todo("1", "b")).await.unwrap();
+        assert_eq!(name(writer.repo.get("1").await.unwrap()), "b");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn p1_p6_a_worker_that_dies_before_its_commit_leaves_everything_to_the_next() {
+    over_each(async |scene| {
+        let writer = scene.writer().await;
+        let dying = scene.worker().await;
+        let held = scene.gate.hold(Point::BeforeApply, "1");
+        let saved = writer.repo.save(&todo("1", "a")).await.unwrap();
+        held.arrived().await;
+        drop(dying);
+        assert_eq!(scene.offset().await.last_id, 0);
+        end_claim(&scene).await;
+        let _worker = scene.worker().await;
+        saved.persisted().await.unwrap();
+        assert_eq!(scene.written("1"), ["a"]);
+    })
+    .await;
+}
+
+over_both!(c21_an_entry_that_was_written_anew_meanwhile_stays_dirty, |scene| {
+    let worker = scene.worker().await;
+    let first = scene.gate.hold(Point::AfterApply, "1");
+    let second = scene.gate.hold(Point::AfterApply, "1");
+    let one = worker.repo.save(&todo("1", "one")).await.unwrap();
+    first.arrived().await;
+    let two = worker.repo.save(&todo("1", "two")).await.unwrap();
+    first.release();
+    one.persisted().await.unwrap();
+    second.arrived().await;
+    assert!(!worker.repo.evict("1").await.unwrap(), "the second write is not acknowledged");
+    assert_eq!(name(worker.repo.get("1").await.unwrap()), "two");
+    second.release();
+    two.persisted().await.unwrap();
+    assert!(worker.repo.evict("1").await.unwrap());
+    assert_eq!(name(worker.repo.get("1").await.unwrap()), "two");
+});
+
+over_both!(c11_commits_of_which_nobody_knows_are_neither_doubled_nor_lost, |scene| {
+    let worker = scene.process(patient(), |b| b.coalesce(false).drain_batch(2)).await;
+    let unknown = || StoreError::unknown("the answer was lost");
+    let mut order = Vec::new();
+    for round in 0..8 {
+        let point = if round % 2 == 0 { Point::AfterApply } else { Point::BeforeApply };
+        scene.gate.fail(point, "1", unknown());
+        let saved = worker.repo.save(&todo("1", &round.to_string())).await.unwrap();
+        order.push(round.to_string());
+        saved.persisted().await.unwrap();
+        assert_eq!(name(worker.repo.get("1").await.unwrap()), round.to_string());
+    }
+    assert_eq!(scene.written("1"), order);
+    assert_eq!((scene.offset().await.applied, worker.repo.counts().drain_conflicts), (8, 8));
+});
+
+#[tokio::test(start_paused = true)]
+async fn errors_that_pass_are_waited_out() {
+    let scene = Scene::in_process().await;
+    let worker = scene.worker().await;
+    for _ in 0..3 {
+        scene.gate.fail(Point::BeforeApply, None, StoreError::transient("deadlock detected"));
+    }
+    let held = scene.gate.hold(Point::BeforeApply, None);
+    let saved = worker.repo.save(&todo("1", "a")).await.unwrap();
+    held.arrived().await;
+    assert_eq!(worker.repo.counts().drain_failures, 3);
+    let health = worker.cache.health().await;
+    assert!(matches!(&health, Health::Degraded(why) if why[0].contains("deadlock")), "{health:?}");
+    held.release();
+    saved.persisted().await.unwrap();
+    while worker.cache.health().await != Health::Ok {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(worker.events.all(), [], "nobody has to do anything");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c9_what_a_person_must_mend_pauses_the_drain_and_it_resumes_by_itself() {
+    let scene = Scene::in_process().await;
+    let worker = scene.worker().await;
+    for _ in 0..5 {
+        scene.gate.fail(Point::BeforeApply, None, StoreError::systemic("no such column"));
+    }
+    let saved = worker.repo.save(&todo("1", "a")).await.unwrap();
+    worker.events.until(|e| matches!(e, Event::Paused { .. })).await;
+    let health = worker.cache.health().await;
+    assert!(matches!(&health, Health::Degraded(why) if why[0].contains("column")), "{health:?}");
+    saved.persisted().await.unwrap();
+    worker.events.until(|e| matches!(e, Event::Resumed { .. })).await;
+    assert_eq!(worker.events.count(|e| matches!(e, Event::Paused { .. })), 1, "once is enough");
+    assert_eq!(worker.cache.health().await, Health::Ok);
+    assert_eq!(worker.repo.counts().dead_lettered, 0);
+    assert!(worker.cache.dead_letters().list("todos").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn c9_a_column_that_is_missing_buries_nothing() {
+    let scene = Scene::new(On::Postgres, Over::InProcess).await;
+    let worker = scene.worker().await;
+    let pool = sqlx::PgPool::connect(&tests::servers::postgres_url()).await.unwrap();
+    let rename = async |from: &str, to: &str| {
+        let sql = format!("ALTER TABLE {} RENAME COLUMN {from} TO {to}", scene.table);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&pool).await.unwrap();
+    };
+    rename("rank", "gone").await;
+    let saved = worker.repo.save(&todo("1", "a")).await.unwrap();
+    let paused = worker.events.until(|e| matches!(e, Event::Paused { .. })).await;
+    assert!(format!("{paused:?}").contains("rank"), "{paused:?}");
+    assert_eq!(name(worker.repo.get("1").await.unwrap()), "a");
+    rename("gone", "rank").await;
+    saved.persisted().await.unwrap();
+    worker.events.until(|e| matches!(e, Event::Resumed { .. })).await;
+    assert_eq!(scene.row("1").await, "a");
+    assert_eq!(scene.offset().await.dead_lettered, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c23_a_panic_while_draining_is_contained_counted_and_tried_again() {
+    let scene = Scene::in_process().await;
+    let worker = scene.worker().await;
+    for point in [Point::BeforeApply, Point::AfterApply] {
+        scene.gate.panic(point, None);
+        let saved = worker.repo.save(&todo("1", &format!("{point:?}"))).await.unwrap();
+        saved.persisted().await.unwrap();
+        assert_eq!(scene.row("1").await, format!("{point:?}"));
+    }
+    assert_eq!(worker.repo.counts().drain_panics, 2);
+    assert_eq!(worker.events.count(|e| matches!(e, Event::Panicked { .. })), 2);
+    assert_eq!(scene.offset().await.applied, 2, "what was committed is not committed again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callback_that_panics_stops_nothing() {
+    let scene = Scene::in_process().await;
+    let cache = patient().on_event(|_| panic!("the test's callback panics"));
+    let cache = scene.cache(cache).await;
+    let repo = scene.builder::<crate::stage::Todo>(&cache).build().await.unwrap();
+    repo.save(&todo("1", "a")).await.unwrap().persisted().await.unwrap();
+    scene.gate.fail(Point::BeforeApply, None, StoreError::systemic("no such column"));
+    repo.save(&todo("1", "b")).await.unwrap().persisted().await.unwrap();
+    scene.host.suffer(Incident::Restart).await.unwrap();
+    scene.gate.panic(Point::BeforeApply, None);
+    repo.save(&todo("1", "c")).await.unwrap().persisted().await.unwrap();
+    assert_eq!(scene.row("1").await, "c");
+}
+
+/// One after the other, each to its end, however long the others are.
+#[tokio::test(start_paused = true)]
+async fn c16_a_partition_that_fails_keeps_no_other_one_waiting() {
+    let scene = Scene::in_process().await;
+    let worker = scene.process(patient(), |b| b.partitions(16)).await;
+    let held: Vec<_> = (0..3).map(|i| scene.gate.hold(Point::BeforeApply, HELD[i])).collect();
+    for id in HELD {
+        worker.repo.save(&todo(id, "a")).await.unwrap();
+    }
+    for held in &held {
+        held.arrived().await;
+    }
+    let free: Vec<_> = (100..160).map(|id| id.to_string()).collect();
+    let mut persisted = 0;
+    for id in &free {
+        let saved = worker.repo.save(&todo(id, "a")).await.unwrap();
+        let waiting = tokio::time::timeout(Duration::from_secs(1), saved.persisted());
+        persisted += usize::from(waiting.await.is_ok());
+    }
+    assert!(persisted > free.len() / 2, "{persisted} of {} were drained", free.len());
+    drop(held);
+    worker.repo.flush().await.unwrap();
+}
+
+/// Of three partitions of sixteen.
+const HELD: [&str; 3] = ["1", "2", "3"];

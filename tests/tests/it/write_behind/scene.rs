@@ -1,0 +1,178 @@
+//! One entity under `write_behind` in a single partition, and the processes that use it.
+
+use std::{sync::Arc, time::Duration};
+
+use cached_repo::{
+    Cache, CacheBuilder, CachedEntity, Change, Event, Format, Repository, RepositoryBuilder, Strategy, Value,
+    store::{Entry, Ledger, Offset, SharedStore, Store},
+};
+use tests::{Gated, isolate, servers};
+use tokio::sync::watch;
+
+use crate::stage::{On, Over, Todo, name, open, todo};
+
+/// The servers that processes share, and the names that they use there.
+pub(super) struct Scene {
+    pub(super) gate: Arc<Gated>,
+    pub(super) over: Over,
+    pub(super) namespace: String,
+    pub(super) table: String,
+    /// Its backend is that of all processes, where they are over none of Redis.
+    pub(super) host: Cache,
+    url: String,
+    /// Holds the file of an SQLite database.
+    directory: Option<tempfile::TempDir>,
+}
+
+/// One process: a connection, a repository, and what it was told.
+pub(super) struct Process {
+    pub(super) cache: Cache,
+    pub(super) repo: Repository<Todo>,
+    pub(super) events: Events,
+}
+
+impl Scene {
+    pub(super) async fn new(on: On, over: Over) -> Self {
+        Self::at(on, over, servers::redis_url()).await
+    }
+
+    /// Everything in this process, so that time may be paused.
+    pub(super) async fn in_process() -> Self {
+        Self::new(On::Memory, Over::InProcess).await
+    }
+
+    /// Over a Redis that listens elsewhere.
+    pub(super) async fn at(on: On, over: Over, url: String) -> Self {
+        let (store, directory) = open(on).await;
+        let (namespace, table) = (isolate::unique("scene"), isolate::unique("todos"));
+        let schema = Todo::SCHEMA.with_table(table.clone());
+        store.ledger(Ledger::Install { schema: &schema }).await.unwrap();
+        let host = Cache::builder().namespace(&*namespace).in_memory();
+        Self { gate: Gated::new(store), over, namespace, table, host, url, directory }
+    }
+
+    /// A process that writes, reads and drains.
+    pub(super) async fn worker(&self) -> Process {
+        self.process(patient(), |builder| builder).await
+    }
+
+    /// A process that leaves draining to others.
+    pub(super) async fn writer(&self) -> Process {
+        self.process(patient().no_worker(), |builder| builder).await
+    }
+
+    /// A process that does not drain, under another strategy.
+    pub(super) async fn under(&self, strategy: Strategy) -> Process {
+        self.process(patient().no_worker(), |builder| builder.strategy(strategy)).await
+    }
+
+    pub(super) async fn process(
+        &self,
+        cache: CacheBuilder,
+        settings: impl FnOnce(RepositoryBuilder<Todo>) -> RepositoryBuilder<Todo>,
+    ) -> Process {
+        let events = Events::default();
+        let cache = self.cache(events.listen(cache)).await;
+        let repo = settings(self.builder(&cache)).build().await.unwrap();
+        Process { cache, repo, events }
+    }
+
+    pub(super) async fn cache(&self, cache: CacheBuilder) -> Cache {
+        match self.over {
+            Over::InProcess => cache.beside(&self.host),
+            Over::Redis => cache.namespace(&*self.namespace).connect(&self.url).await.unwrap(),
+        }
+    }
+
+    /// The partition's first write, which the store is asked for: later ones can do without.
+    pub(super) async fn open(&self) {
+        let worker = self.worker().await;
+        worker.repo.save(&todo("first", "write")).await.unwrap().persisted().await.unwrap();
+    }
+
+    /// The settings that every repository starts from.
+    pub(super) fn builder<E: CachedEntity>(&self, cache: &Cache) -> RepositoryBuilder<E> {
+        Repository::builder(cache)
+            .store(&(self.gate.clone() as SharedStore))
+            .strategy(Strategy::WriteBehind)
+            .format(Format::Json)
+            .table(&*self.table)
+            .partitions(1)
+    }
+
+    /// What the store calls the entity.
+    pub(super) fn entity(&self) -> String {
+        format!("{}:{}", self.namespace, Todo::SCHEMA.prefix())
+    }
+
+    /// What the store keeps for the partition.
+    pub(super) async fn offset(&self) -> Offset {
+        let entity = self.entity();
+        match self.gate.ledger(Ledger::Offset { entity: &entity, partition: 0 }).await.unwrap() {
+            Entry::Offset(Some(offset)) => offset,
+            other => panic!("there is no offset: {other:?}"),
+        }
+    }
+
+    /// The name in the store's own row, or "none".
+    pub(super) async fn row(&self, id: &str) -> String {
+        // A cache of its own is empty, and journals of other names.
+        let cache = Cache::builder().no_worker().in_memory();
+        let rows: Repository<Todo> =
+            self.builder(&cache).strategy(Strategy::CacheAside).build().await.unwrap();
+        name(rows.get(id).await.unwrap())
+    }
+
+    /// A plain connection, for what only another program would do.
+    pub(super) async fn raw(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(&*self.url).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    }
+
+    /// One of the library's own keys of the partition.
+    pub(super) fn own_key(&self, what: &str) -> String {
+        format!("{}:@{what}:0", self.entity())
+    }
+
+    /// The names that the store was given for an id, in order; "none" for a delete.
+    pub(super) fn written(&self, id: &str) -> Vec<String> {
+        let index = Todo::SCHEMA.columns().iter().position(|c| c.column() == "name").unwrap();
+        let changes = self.gate.written().into_iter().flatten().filter(|c| c.id().text() == id);
+        let name = |change: Change| match change.record().and_then(|r| r.get(index).cloned()) {
+            Some(Value::Text(text)) => text.into_owned(),
+            _ => "none".to_owned(),
+        };
+        changes.map(name).collect()
+    }
+}
+
+/// A busy machine is no reason for a test to see Redis as down.
+pub(super) fn patient() -> CacheBuilder {
+    Cache::builder().timeout(Duration::from_secs(30))
+}
+
+/// What a process was told of its journals.
+#[derive(Clone, Default)]
+pub(super) struct Events(Arc<watch::Sender<Vec<Event>>>);
+
+impl Events {
+    fn listen(&self, cache: CacheBuilder) -> CacheBuilder {
+        let told = self.0.clone();
+        cache.on_event(move |event| told.send_modify(|all| all.push(event.clone())))
+    }
+
+    pub(super) fn all(&self) -> Vec<Event> {
+        self.0.borrow().clone()
+    }
+
+    pub(super) fn count(&self, is_meant: impl Fn(&Event) -> bool) -> usize {
+        self.0.borrow().iter().filter(|event| is_meant(event)).count()
+    }
+
+    /// Waits until such an event was told.
+    pub(super) async fn until(&self, is_meant: impl Fn(&Event) -> bool) -> Event {
+        let mut told = self.0.subscribe();
+        let all = told.wait_for(|all| all.iter().any(&is_meant)).await.unwrap();
+        all.iter().find(|event| is_meant(event)).unwrap().clone()
+    }
+}
