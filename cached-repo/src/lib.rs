@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! Entity is what. Store is where. Strategy is how. Repository is the front door.
-//! Redis holds entries; the store holds rows.
+//! Redis holds entries and a journal; a worker carries the journal to the store.
 //!
 //! repo.save(&todo)                           repository     span, checks, receipt
-//!   └▶ flow.write(changes)                   strategy/write_through
-//!        ├▶ entries.begin(ids)               one atomic server-side step: announce, remove
-//!        ├▶ store.apply(batch)               store/sql: one transaction, behind a fence
-//!        └▶ entries.end(ids, rows)           one atomic server-side step: put if nobody else wrote
+//!   └▶ flow.write(changes)                   strategy/write_behind
+//!        └▶ journal.append(changes)          one atomic server-side step: journal record + entry
+//!             ⋮                              returns Saved (a receipt)
+//! worker: read → apply → acknowledge         worker/drain
+//!   └▶ store.apply(batch)                    one transaction: position + rows
 //! repo.get(id)
 //!   └▶ flow.read(ids)                        one round trip; else lease, load, fill
 //! ```
@@ -48,11 +49,14 @@
 //! | the least surprise; rows that other programs change too | `cache_aside` |
 //! | few queries when many processes miss one entry | `read_through` |
 //! | reads that hit right after a write | `write_through` |
+//! | saves that do not wait for the database, and go on while it is down | `write_behind` |
 //! | no database at all | `redis_only` |
 //!
 //! In the first three the store is written first and is the truth; the cache never holds a row from
-//! before an acknowledged write, whatever crashes. In the last, Redis is the truth. Changing between
-//! the first three needs nothing but the word; old and new processes may run side by side. The word may
+//! before an acknowledged write, whatever crashes. Under `write_behind` Redis has the truth until a
+//! worker has carried it to the store: unique and foreign keys are checked only then, and what the store
+//! refuses becomes a dead letter ([`Cache::dead_letters`]). In the last, Redis is the truth. Changing
+//! between those with a store needs nothing but the word; old and new processes may run side by side. The word may
 //! stand in the attribute, in a configuration file (serde), or in a call of the builder.
 //!
 //! # Attributes
@@ -86,6 +90,19 @@
 //! Columns are `bool`, integers up to 64 bits, floats, `String`, `Vec<u8>`, `Option` of these, and types
 //! that implement [`Column`].
 //!
+//! # Writing behind
+//!
+//! A save returns when Redis has the entry and the journal's record of it, which are written in one
+//! step. Every process that has built a repository drains the journals of its entities in the
+//! background; any number of them may. [`Saved::persisted`] waits for one write, [`Repository::flush`] for
+//! all of an entity, [`Cache::shutdown`] for everything, and then stops. [`Cache::health`] says what is
+//! wrong, [`CacheBuilder::on_event`] calls back when a journal was recovered or lost, when a write became a
+//! dead letter, and when draining stopped or went on.
+//!
+//! Redis must not evict what has no time to live (`allkeys-*` is refused), and should have an append-only
+//! file. How much it can lose is up to its settings (`appendfsync`); what it lost is noticed before the
+//! next write is accepted.
+//!
 //! # What is in Redis
 //!
 //! An entry is under the key that [`Repository::key`] tells, `[namespace:]prefix:id`, with everything but
@@ -94,7 +111,8 @@
 //! a clean copy, and a write through the library replaces it. The parts of a composite id are joined by
 //! `,`. A null is `null` in JSON and no field in a hash; bytes are base64 in JSON and raw in a hash. An id
 //! that was asked for and has no row has an entry as well, with `_cr` alone, for `negative_ttl`. Other keys
-//! of the entity have `@` behind the prefix; `@registry` and `@meta` stay.
+//! of the entity have `@` behind the prefix; `@registry`, `@meta`, `@generation` and `@journal` stay. One key,
+//! `[namespace:]@backlog`, lists the partitions of all entities that are not drained.
 //!
 //! # Errors
 //!

@@ -1,12 +1,11 @@
 //! The same work under each strategy, or the one that is named: what each does for it.
 
-use std::{env, process::ExitCode, time::Instant};
-
 use cached_repo::{Cache, CachedEntity, Repository, Result, Strategy, store};
+use std::{env, process::ExitCode, time::Instant};
 
 const TODOS: u32 = 200;
 
-/// To change the strategy, change the word; here `.strategy(…)` does, to compare them.
+/// To change the strategy, change the word; here `.strategy(…)` does.
 #[derive(Clone, Debug, PartialEq, CachedEntity)]
 #[cache(prefix = "swap_strategy_todos", strategy = "write_through", ttl = "1m")]
 struct Todo {
@@ -60,7 +59,7 @@ async fn work(todos: &Repository<Todo>) -> Result<()> {
         todos.save(&Todo { id, name: format!("Todo {id}"), done: false }).await?;
     }
     let save = mean(start, TODOS);
-    todos.flush().await?; // Under write_behind the database has them now; elsewhere it had.
+    todos.flush().await?; // write_behind: now the database has them
     let start = Instant::now();
     for id in (0..TODOS).chain(0..TODOS) {
         assert!(todos.get(id).await?.is_some());

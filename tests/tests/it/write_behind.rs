@@ -28,6 +28,16 @@ mod path;
 
 mod drain;
 
+mod dead_letters;
+
+mod recovery;
+
+mod swap;
+
+mod shutdown;
+
+mod releases;
+
 #[tokio::test]
 async fn a_save_is_journaled_at_once_and_persisted_a_moment_later() {
     for over in [Over::InProcess] {

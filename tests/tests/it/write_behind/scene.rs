@@ -123,6 +123,26 @@ impl Scene {
         name(rows.get(id).await.unwrap())
     }
 
+    /// Runs SQL in the store's database, where `{table}` is the entity's table.
+    pub(super) async fn sql(&self, sql: &str) {
+        let sql = sqlx::AssertSqlSafe(sql.replace("{table}", &self.table));
+        if let Some(directory) = &self.directory {
+            let pool = sqlx::SqlitePool::connect(&sqlite_url(directory.path(), "test.db")).await;
+            sqlx::raw_sql(sql).execute(&pool.unwrap()).await.unwrap();
+        } else {
+            let pool = sqlx::PgPool::connect(&servers::postgres_url()).await.unwrap();
+            sqlx::raw_sql(sql).execute(&pool).await.unwrap();
+        }
+    }
+
+    /// Copies an SQLite database as it is now; answers the copy's URL.
+    pub(super) async fn back_up(&self, name: &str) -> String {
+        let directory = self.directory.as_ref().unwrap().path();
+        let copy = directory.join(name);
+        self.sql(&format!("VACUUM INTO '{}'", copy.display())).await;
+        sqlite_url(directory, name)
+    }
+
     /// A plain connection, for what only another program would do.
     pub(super) async fn raw(&self) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(&*self.url).unwrap();
@@ -144,6 +164,10 @@ impl Scene {
         };
         changes.map(name).collect()
     }
+}
+
+fn sqlite_url(directory: &std::path::Path, file: &str) -> String {
+    format!("sqlite://{}", directory.join(file).display())
 }
 
 /// A busy machine is no reason for a test to see Redis as down.

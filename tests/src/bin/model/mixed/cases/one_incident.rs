@@ -29,7 +29,7 @@ fn cold() -> Scene {
 }
 
 fn rules() -> Vec<Case<Mixed>> {
-    let both = Scene { store_first: base().store_first, ..incident(Put) };
+    let both = Scene { store_first: base().store_first, workers: 1, ..incident(Put) };
     let crash = || Scene { crashes: 1, workers: 1, ..incident(Put) };
     let twice = Scene {
         store_first: vec![(Put, vec![PUT, PUT])],
@@ -54,7 +54,7 @@ fn rules() -> Vec<Case<Mixed>> {
         case("LOSS RULES put", RULES, incident(Put), Holds),
         case("LOSS RULES invalidate and put", RULES, incident_of_two(Invalidate, Put), Holds),
         case("LOSS RULES put and put", RULES, incident_of_two(Put, Put), Holds).big(),
-        case("LOSS RULES invalidate and put, two workers, delete behind", RULES, both, Holds).big(),
+        case("LOSS RULES invalidate and put, delete behind", RULES, both, Holds).big(),
         case("LOSS RULES one crash, eviction", RULES, Scene { evicts: true, ..crash() }, Holds)
             .big(),
         case("LOSS RULES one crash, one store-first writer twice", RULES, twice, Holds),
