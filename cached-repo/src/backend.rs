@@ -218,6 +218,7 @@ pub enum Incident {
     FailOver,
     /// Memory is used up, until it is there again. On a real server only, and for all that share it.
     NoMemory,
+    /// It is there again.
     Memory,
 }
 
