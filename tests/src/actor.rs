@@ -184,10 +184,11 @@ impl Log {
         self.0.lock().unwrap().write_all(text.as_bytes()).unwrap();
     }
 
-    /// The lines of a log.
+    /// The lines of a log; its process may be writing another one.
     pub fn read(path: &Path) -> Vec<Line> {
         let text = fs::read_to_string(path).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        whole.map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 

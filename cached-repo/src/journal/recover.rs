@@ -162,6 +162,9 @@ impl Journal {
             Repaired::Replaced { discarded } => match before {
                 // The first write ever.
                 None if discarded == 0 => return,
+                // The first writes of several processes at a time: the recovery of another one made the
+                // row, and was overtaken.
+                Some(before) if before.settled == 0 && discarded == 0 => return,
                 // It was empty when it was sealed.
                 Some(before) if before.sealed && discarded == 0 => return,
                 _ => {

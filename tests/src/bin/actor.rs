@@ -87,8 +87,8 @@ async fn write(orders: Orders, repository: Repository<Item>, log: Log, task: u64
             return;
         }
         let id = match random.u8(..COLD_EVERY) {
-            0 => HOT + random.i64(..COLD),
-            _ => random.i64(..HOT),
+            0 => HOT + random.i64(0..COLD),
+            _ => random.i64(0..HOT),
         };
         let name = (random.u8(..DELETE_EVERY) > 0).then(|| format!("{seed}-{task}-{turn}"));
         let written = match &name {

@@ -7,8 +7,8 @@ use tests::servers::PrivateRedis;
 /// The file that Redis appends to.
 pub(super) struct Aof(PathBuf);
 
-/// The version of a journaled write, and where in the file the transaction ends that holds it.
-type Journaled = (u64, u64);
+/// A journaled write: its partition and version.
+type Journaled = (u32, u64);
 
 impl Aof {
     /// That of a server which does not rewrite it.
@@ -19,41 +19,46 @@ impl Aof {
         Self(file.unwrap())
     }
 
-    /// Cuts so many bytes off, as a power loss does; answers the versions of the writes in them.
-    pub(super) fn cut(&self, bytes: u64) -> Vec<u64> {
+    /// Cuts so many bytes off, as a power loss does; answers the writes in them.
+    pub(super) fn cut(&self, bytes: u64) -> Vec<Journaled> {
         let content = fs::read(&self.0).unwrap();
         let left = (content.len() as u64).saturating_sub(bytes);
         fs::File::options().write(true).open(&self.0).unwrap().set_len(left).unwrap();
         let cut = journaled(&content).into_iter().filter(|(_, end)| *end > left);
-        cut.map(|(version, _)| version).collect()
+        cut.map(|(journaled, _)| journaled).collect()
     }
 }
 
-/// The journaled writes of a file whose last command may be incomplete.
-fn journaled(content: &[u8]) -> Vec<Journaled> {
-    let (mut found, mut open, mut at) = (Vec::new(), None::<Vec<u64>>, 0);
+/// The journaled writes of a file whose last command may be incomplete, and where in the file the
+/// transactions end that hold them.
+fn journaled(content: &[u8]) -> Vec<(Journaled, u64)> {
+    let (mut found, mut open, mut at) = (Vec::new(), None::<Vec<Journaled>>, 0);
     while let Some((command, end)) = command(content, at) {
         at = end;
-        let version = match command.as_slice() {
-            [name, _, id, ..] if name.eq_ignore_ascii_case(b"XADD") => {
-                let id = String::from_utf8_lossy(id);
-                id.strip_suffix("-0").and_then(|version| version.parse().ok())
-            }
+        let record = match command.as_slice() {
+            [name, key, id, ..] if name.eq_ignore_ascii_case(b"XADD") => record(key, id),
             _ => None,
         };
         let name = command[0].to_ascii_uppercase();
-        match (name.as_slice(), &mut open, version) {
+        match (name.as_slice(), &mut open, record) {
             (b"MULTI", open, _) => *open = Some(Vec::new()),
             (b"EXEC", open, _) => {
-                let versions = open.take().unwrap_or_default();
-                found.extend(versions.into_iter().map(|version| (version, at as u64)));
+                let records = open.take().unwrap_or_default();
+                found.extend(records.into_iter().map(|record| (record, at as u64)));
             }
-            (_, Some(open), Some(version)) => open.push(version),
-            (_, None, Some(version)) => found.push((version, at as u64)),
+            (_, Some(open), Some(record)) => open.push(record),
+            (_, None, Some(record)) => found.push((record, at as u64)),
             _ => {}
         }
     }
     found
+}
+
+/// What the arguments of an XADD to a journal say.
+fn record(key: &[u8], id: &[u8]) -> Option<Journaled> {
+    let (key, id) = (std::str::from_utf8(key).ok()?, std::str::from_utf8(id).ok()?);
+    let partition = key.rsplit_once(':')?.1.parse().ok()?;
+    Some((partition, id.strip_suffix("-0")?.parse().ok()?))
 }
 
 /// The command at a place, and where it ends.
@@ -78,8 +83,7 @@ fn number(content: &[u8], at: usize, sign: u8) -> Option<(usize, usize)> {
 
 #[test]
 fn writes_end_with_their_transactions() {
-    let text =
-        "*1 MULTI *5 XADD j 7-0 a b *1 EXEC *5 XADD j 8-0 a b *1 MULTI *5 XADD j 9-0 a b *1 EX";
+    let text = "*1 MULTI *5 XADD j:1 7-0 a b *1 EXEC *5 XADD j:2 8-0 a b *1 MULTI *5 XADD j:3 9-0 a b *1 EX";
     let mut content = Vec::new();
     for word in text.split(' ') {
         let line = match word.starts_with('*') {
@@ -90,5 +94,5 @@ fn writes_end_with_their_transactions() {
     }
     let end = |of: &[u8]| content.windows(of.len()).position(|w| w == of).unwrap() + of.len();
     let (first, second) = (end(b"EXEC\r\n"), end(b"8-0\r\n$1\r\na\r\n$1\r\nb\r\n"));
-    assert_eq!(journaled(&content), [(7, first as u64), (8, second as u64)]);
+    assert_eq!(journaled(&content), [((1, 7), first as u64), ((2, 8), second as u64)]);
 }

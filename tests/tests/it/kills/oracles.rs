@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use cached_repo::Repository;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tests::actor::Item;
+use tests::actor::{COLD, HOT, Item};
 use tokio::time::timeout;
 
 use super::{HANG, History, Scene, history::Audited, scene::sum};
@@ -27,6 +27,7 @@ impl Scene {
         let history = History::new(self.logs());
         let rows = self.rows().await;
         let ids = history.ids();
+        assert!(ids.len() as i64 <= HOT + COLD, "ids are written again and again");
         none("rows", history.judge_rows(&rows, may_be_lost));
         self.reads_are(&reader, &ids, &rows, "flushed").await;
         let evicting = stream::iter(ids.clone()).map(|id| reader.evict(id)).buffer_unordered(16);
