@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     let wanted = env::args().nth(1).unwrap_or_default();
     let chosen: Vec<&Mutant> =
         TABLE.iter().copied().flatten().filter(|m| m.name.contains(&wanted)).collect();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = root();
     let tree = Tree::copy(root);
     let mut cargo = Cargo::new(tree.path(), &root.join("target/mutants/build"));
     if let Err(why) = baseline(&mut cargo, &tree, &chosen) {
@@ -63,13 +63,17 @@ fn main() -> ExitCode {
     if others.is_empty() && killed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
 /// Everything that a verdict relies on: the table fits the sources, and the tests pass without a mutant.
 fn baseline(cargo: &mut Cargo, tree: &Tree, chosen: &[&Mutant]) -> Result<(), String> {
     if chosen.is_empty() {
         return Err("there is no such mutant".to_owned());
     }
     for mutant in chosen {
-        tree.check(mutant)?;
+        mutant.check(tree.path())?;
     }
     cargo.build().map_err(|why| format!("the tree does not build:\n{why}"))?;
     let known = cargo.tests();
@@ -113,3 +117,14 @@ fn meet(cargo: &Cargo, tree: &Tree, mutant: &Mutant) -> Verdict {
 
 /// A test that passes if the scripts can be loaded.
 const LOADED: &str = "backends::functions_and_scripts_that_are_flushed_are_loaded_again";
+
+#[test]
+fn every_mutant_can_be_made_and_has_a_name_of_its_own() {
+    let mutants: Vec<&Mutant> = TABLE.iter().copied().flatten().collect();
+    let wrong: Vec<String> = mutants.iter().filter_map(|m| m.check(root()).err()).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let mut names: Vec<&str> = mutants.iter().map(|mutant| mutant.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), mutants.len());
+}

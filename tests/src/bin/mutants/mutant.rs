@@ -1,5 +1,7 @@
 //! What a mutant is.
 
+use std::{fs, path::Path};
+
 /// A change of the source that breaks a promise.
 pub(crate) struct Mutant {
     /// By which it is chosen.
@@ -22,6 +24,18 @@ pub(crate) struct Edit {
 impl Mutant {
     pub(crate) fn is_a_script(&self) -> bool {
         self.edits.iter().any(|edit| edit.file.ends_with(".lua"))
+    }
+
+    /// Whether it can be made of the sources below this directory.
+    pub(crate) fn check(&self, root: &Path) -> Result<(), String> {
+        for Edit { file, from, .. } in self.edits {
+            let text = fs::read_to_string(root.join(file)).unwrap_or_default();
+            let count = text.matches(from).count();
+            if count != 1 {
+                return Err(format!("{}: this stands {count} times in {file}:\n{from}", self.name));
+            }
+        }
+        Ok(())
     }
 }
 

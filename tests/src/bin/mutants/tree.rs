@@ -52,19 +52,6 @@ impl Tree {
         &self.0
     }
 
-    /// Whether a mutant can be made of these sources.
-    pub(crate) fn check(&self, mutant: &Mutant) -> Result<(), String> {
-        for edit in mutant.edits {
-            let text = fs::read_to_string(self.0.join(edit.file)).unwrap_or_default();
-            let count = text.matches(edit.from).count();
-            if count != 1 {
-                let (name, file, from) = (mutant.name, edit.file, edit.from);
-                return Err(format!("{name}: this stands in {file} {count} times:\n{from}"));
-            }
-        }
-        Ok(())
-    }
-
     /// Makes the mutant, until the answer is dropped.
     pub(crate) fn patch(&self, mutant: &Mutant) -> Patched {
         let mut patched = Patched(Vec::new());

@@ -130,17 +130,7 @@ impl Scene {
             if failpoint::left(self.point, &self.entity) > 0 {
                 self.write(1).await;
             }
-            self.forget_the_claim().await;
             sleep(LOOK_INTERVAL).await;
-        }
-        self.forget_the_claim().await;
-    }
-
-    /// A session that panics does not give its claim back, which ends by itself after some seconds.
-    async fn forget_the_claim(&mut self) {
-        if self.failure == Failure::Panic {
-            let claim = self.own_key("worker");
-            let _: u64 = redis::cmd("DEL").arg(claim).query_async(&mut self.redis).await.unwrap();
         }
     }
 

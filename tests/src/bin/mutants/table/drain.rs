@@ -10,7 +10,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "            let (applied, next) =\n" =>
         "            self.acknowledge(&plan, &records, &[]).await?;\n            let (applied, next) =\n",
         "write_behind::receipts::a_write_is_persisted_when_the_store_has_it_and_not_before",
-        "write_behind::drain::p1_p6"),
+        "p1_p6_a_worker_that_dies"),
     mutant!("m3-position-from-redis": "a store that was restored is not given what it lost",
         "cached-repo/src/worker/drain.rs",
         "Reading { at: offset.last_id, acked" => "Reading { at: meta.acked, acked",
@@ -19,7 +19,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "cached-repo/src/worker/drain.rs",
         "                Step::Again => return Ok(None),\n" =>
         "                Step::Again => {\n                    reading.at = plan.to;\n                    batches += 1;\n                }\n",
-        "write_behind::drain::c11"),
+        "c11_commits_of_which"),
     Mutant {
         name: "m3-position-from-memory-unchecked",
         breaks: "the same where the store does not compare: a batch is skipped",
@@ -35,18 +35,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 to: "&& (offset.last_id == self.from || true)\n",
             },
         ],
-        tests: &["write_behind::drain::c11"],
+        tests: &["c11_commits_of_which"],
     },
     mutant!("m4-unknown-is-committed": "a commit of which nobody knows is taken for one that happened",
         "cached-repo/src/worker/drain.rs",
         "            Class::Fenced | Class::Unknown => Ok(Step::Again)," =>
         "            Class::Unknown => Ok(Step::Committed(Vec::new())),\n            Class::Fenced => Ok(Step::Again),",
-        "write_behind::drain::c11", "write_behind::dead_letters::a_dead_letter_of_an_unknown"),
+        "c11_commits_of_which", "write_behind::dead_letters::a_dead_letter_of_an_unknown"),
     mutant!("conflict-is-committed": "a batch that another worker has written is acknowledged as this one's",
         "cached-repo/src/worker/drain.rs",
         "            Class::Fenced | Class::Unknown => Ok(Step::Again)," =>
         "            Class::Fenced => Ok(Step::Committed(Vec::new())),\n            Class::Unknown => Ok(Step::Again),",
-        "write_behind::drain::c2_of_two_workers", "write_behind::recovery::a_batch_from_before"),
+        "c2_of_two_workers", "write_behind::recovery::a_batch_from_before"),
     mutant!("m18-coalescing-keeps-the-first": "of several writes of an id the first one is written",
         "cached-repo/src/worker/plan.rs",
         "                    plan.changes[*place.get()] = change;\n                    plan.sources[*place.get()] = index;\n" =>
@@ -68,7 +68,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant!("acknowledgement-not-repeated": "what a worker committed before it died stays dirty for ever",
         "cached-repo/src/worker/drain.rs",
         "if meta.acked < offset.last_id {" => "if false {",
-        "write_behind::drain::p8"),
+        "p8_the_acknowledgement"),
     mutant!("repeated-acknowledgement-believes-the-journal": "what was refused is a copy of a row that is not there",
         "cached-repo/src/worker/acknowledge.rs",
         "                version: *version,\n                fate: Fate::Drop,\n" =>
@@ -91,7 +91,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant!("claim-not-released": "after a failure the partition waits for the end of the claim",
         "cached-repo/src/worker/drain.rs",
         "if !matches!(ending, Ending::Taken) {" => "if false {",
-        "holes::a_session_that_failed_gives_its_claim_back"),
+        "write_behind::holes::a_session_that_failed_gives_its_claim_back"),
     mutant!("epoch-not-compared-in-drain": "the journal of another epoch is drained without a recovery",
         "cached-repo/src/worker/drain.rs",
         "                && meta.epoch == offset.epoch\n" => "",
@@ -103,11 +103,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant!("home-not-compared-in-drain": "a journal is drained that another server may have moved on",
         "cached-repo/src/worker/drain.rs",
         "            meta.is_at_home()\n                && " => "            ",
-        "holes::a_worker_recovers_a_journal_that_moved"),
+        "write_behind::holes::a_worker_recovers_a_journal_that_moved"),
     mutant!("clock-not-compared-in-drain": "new writes get versions that the store takes for old ones",
         "cached-repo/src/worker/drain.rs",
         "                && meta.clock >= offset.last_id\n" => "",
-        "holes::a_clock_behind_the_store_is_set"),
+        "write_behind::holes::a_clock_behind_the_store_is_set"),
     mutant!("gap-not-noticed": "what was trimmed is skipped without a word",
         "cached-repo/src/worker/drain.rs",
         "if meta.trimmed_to > offset.last_id {" => "if false {",
@@ -125,10 +125,5 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "cached-repo/src/worker/seal.rs",
         "    let sealed = entries.backend.seal(&entries.keys, partition, meta.epoch).await;\n    let Some(last_id) = sealed.map_err(|e| e.to_string())? else { return Ok(()) };\n    let (entity, epoch) = (journal.name(), meta.epoch);\n    let sealed = journal.store.ledger(Ledger::Seal { entity, partition, epoch, last_id }).await;\n" =>
         "    let (entity, epoch, last_id) = (journal.name(), meta.epoch, meta.acked);\n    let sealed = journal.store.ledger(Ledger::Seal { entity, partition, epoch, last_id }).await;\n    drop(entries.backend.seal(&entries.keys, partition, meta.epoch).await);\n",
-        "holes::what_is_journaled_while_a_partition_is_sealed"),
-    mutant!("session-panics-stop-the-worker": "a partition whose session panicked is not drained again",
-        "cached-repo/src/worker/mod.rs",
-        "        Ending::Failed(Trouble::Passing(format!(\"draining panicked: {error}\")))\n" =>
-        "        std::panic::panic_any(error.to_string())\n",
-        "write_behind::drain::c23"),
+        "write_behind::holes::what_is_journaled_while_a_partition_is_sealed"),
 ];

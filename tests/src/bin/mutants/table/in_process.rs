@@ -31,5 +31,5 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant!("in-process-trimmed-under-the-reader": "what a restored store is given is trimmed before it is read",
         "cached-repo/src/memory/partition.rs",
         "if last_id < mark.id {" => "if false {",
-        "write_behind::recovery::c11_what_is_being_replayed"),
+        IN_PROCESS),
 ];

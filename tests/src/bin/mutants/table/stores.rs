@@ -137,6 +137,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         SQLITE, POSTGRES),
     mutant!("committed-although-too-late": "a COMMIT of which the caller has given up takes effect",
         "cached-repo/src/store/sql/write.rs",
-        "        timeout_at(deadline, session.commit())" => "        timeout_at(deadline + Duration::from_secs(30), session.commit())",
+        "    timeout_at(deadline, session.commit())" => "    timeout_at(deadline + Duration::from_secs(30), session.commit())",
         "stores::postgres_time::a_commit_that_arrives_after"),
 ];

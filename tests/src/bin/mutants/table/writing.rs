@@ -7,7 +7,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "cached-repo/src/journal/append.rs",
         "body: &self.body, ttl: None }" =>
         "body: &self.body, ttl: Some(Duration::from_secs(3600)) }",
-        "holes::a_dirty_entry_outlives_any_outage"),
+        "write_behind::holes::a_dirty_entry_outlives_any_outage"),
     mutant!("m14-op-id-drawn-anew": "a write whose answer was lost is journaled again",
         "cached-repo/src/journal/append.rs",
         "            self.tried_above.get_or_insert(seen);\n" =>
@@ -26,7 +26,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "cached-repo/src/journal/append.rs",
         "            Some(_) => error.outcome_is(Outcome::Unknown),\n            None => error," =>
         "            _ => error,",
-        "holes::a_write_whose_answers_are_all_lost_is_unknown"),
+        "write_behind::holes::a_write_whose_answers_are_all_lost_is_unknown"),
     mutant!("intents-not-waited-for": "a write fails because another process writes the id",
         "cached-repo/src/journal/append.rs",
         "if attempts.began.elapsed() >= self.settings.patience {" => "if true {",
@@ -42,7 +42,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant!("persisted-believes-another-journal": "a write of a journal that is gone counts as persisted",
         "cached-repo/src/journal/wait.rs",
         "meta.journal == *journal && meta.epoch == *epoch;" => "(meta.journal == *journal || true) && meta.epoch == *epoch;",
-        "holes::a_receipt_of_another_journal"),
+        "write_behind::holes::a_receipt_of_another_journal"),
     mutant!("dead-letter-is-persisted": "a write that was refused counts as persisted",
         "cached-repo/src/journal/wait.rs",
         "Some(letter) if letter.state != LetterState::Replayed =>" => "Some(letter) if false =>",
@@ -59,12 +59,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "cached-repo/src/journal/recover.rs",
         "if !meta.is_at_home() || meta.sealed || meta.clock < offset.last_id {" =>
         "if !meta.is_at_home() || meta.sealed {",
-        "holes::a_clock_behind_the_store_is_set"),
+        "write_behind::holes::a_clock_behind_the_store_is_set"),
     mutant!("sealed-journal-is-not-opened": "a sealed journal is never written again",
         "cached-repo/src/journal/recover.rs",
         "if !meta.is_at_home() || meta.sealed || meta.clock < offset.last_id {" =>
         "if !meta.is_at_home() || meta.clock < offset.last_id {",
-        "holes::what_is_journaled_while_a_partition_is_sealed"),
+        "write_behind::holes::what_is_journaled_while_a_partition_is_sealed"),
     mutant!("a-dead-recovery-is-not-settled": "what was repaired and not settled stays so",
         "cached-repo/src/journal/recover.rs",
         "before.filter(|before| before.settled != before.epoch)" => "before.filter(|_| false)",
@@ -73,7 +73,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "cached-repo/src/journal/recover.rs",
         "        self.reach(Point::EpochRaised).await?;\n" =>
         "        self.settle(partition, raised.epoch).await?;\n        self.reach(Point::EpochRaised).await?;\n",
-        "holes::a_recovery_is_settled_when_it_is_complete"),
+        "write_behind::holes::a_recovery_is_settled_when_it_is_complete"),
     mutant!("loss-not-reported": "a journal is lost without a word",
         "cached-repo/src/journal/recover.rs",
         "                None if discarded == 0 => return,\n" => "                _ if discarded == 0 => return,\n",
