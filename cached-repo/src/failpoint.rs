@@ -38,7 +38,7 @@ pub(crate) async fn reach(_: Point, _: &str) -> Result<(), String> {
 #[cfg(feature = "conformance")]
 pub(crate) use armed::reach;
 #[cfg(feature = "conformance")]
-pub use armed::{Failure, arm};
+pub use armed::{Failure, arm, left};
 
 #[cfg(feature = "conformance")]
 mod armed {
@@ -70,6 +70,13 @@ mod armed {
     pub fn arm(point: Point, entity: &str, failure: Failure, times: usize) {
         let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
         armed.get_or_insert_default().insert((point, entity.to_owned()), (failure, times));
+    }
+
+    /// How many of the visits that were to fail have not been made yet.
+    pub fn left(point: Point, entity: &str) -> usize {
+        let armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = armed.as_ref().and_then(|armed| armed.get(&(point, entity.to_owned())));
+        left.map_or(0, |(_, left)| *left)
     }
 
     pub(crate) async fn reach(point: Point, entity: &str) -> Result<(), String> {

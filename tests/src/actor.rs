@@ -1,7 +1,7 @@
 //! What the kill tests and their processes share: orders, the entity, and the lines of a log.
 
 use std::{
-    fs,
+    env, fs,
     io::Write,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -9,7 +9,9 @@ use std::{
 };
 
 use cached_repo::{
-    Cache, CachedEntity, Counts, Event, Outcome, Repository, Result, Strategy, store,
+    Cache, CachedEntity, Counts, Event, Outcome, Repository, Result, Strategy,
+    failpoint::{self, Failure, Point},
+    store,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgPoolOptions;
@@ -25,6 +27,23 @@ pub const PARTITIONS: u32 = 16;
 /// A process shares 2 cores and a database with a dozen others.
 const CONNECTIONS_MAX: u32 = 6;
 const REDIS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The environment variable that names the point at which a process kills itself.
+pub const KILL_AT: &str = "CACHED_REPO_TEST_KILL_AT";
+/// Every point, in the order in which a drain and then a recovery come by.
+pub const POINTS: [Point; 11] = [
+    Point::Claimed,
+    Point::PositionRead,
+    Point::RecordsRead,
+    Point::PositionMoved,
+    Point::RowsWritten,
+    Point::LettersWritten,
+    Point::Committed,
+    Point::Acknowledged,
+    Point::TicketPlaced,
+    Point::EpochRaised,
+    Point::Repaired,
+];
 
 /// The entity that is written.
 #[derive(Clone, Debug, PartialEq, CachedEntity)]
@@ -171,6 +190,13 @@ impl Log {
         let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
         whole.map(|line| serde_json::from_str(line).unwrap()).collect()
     }
+}
+
+/// Arms the point that the environment names, if it names one.
+pub fn arm() {
+    let Ok(name) = env::var(KILL_AT) else { return };
+    let point = POINTS.into_iter().find(|point| format!("{point:?}") == name).unwrap();
+    failpoint::arm(point, &format!("{NAMESPACE}:{}", Item::SCHEMA.prefix()), Failure::Kill, 1);
 }
 
 /// Connects as the orders say. Nothing is drained but by writers that are told so, and by whoever calls

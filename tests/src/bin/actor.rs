@@ -6,7 +6,7 @@
 use std::{env, time::Duration};
 
 use cached_repo::{Cache, Repository};
-use tests::actor::{COLD, HOT, Item, Line, Log, Orders, Role, connect};
+use tests::actor::{COLD, HOT, Item, Line, Log, Orders, Role, arm, connect};
 use tokio::{task::JoinSet, time::sleep};
 
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
@@ -21,6 +21,7 @@ const COLD_EVERY: u8 = 4;
 async fn main() {
     let orders: Orders = serde_json::from_str(&env::args().nth(1).unwrap()).unwrap();
     let log = Log::new(&orders.log);
+    arm();
     let (cache, repository) = connected(&orders, &log).await;
     log.write(&Line::Ready);
     let report = report(repository.clone(), log.clone());

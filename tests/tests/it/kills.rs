@@ -22,6 +22,7 @@ mod oracles;
 
 mod aof;
 
+mod failpoints;
 mod flushes;
 mod postgres;
 mod power_loss;

@@ -9,6 +9,7 @@ mod stage;
 mod backends;
 mod bad_entries;
 mod derive;
+mod failpoints;
 mod faults;
 mod ids;
 mod interleaved_writes;

@@ -42,6 +42,8 @@ mod shutdown;
 
 mod releases;
 
+mod holes;
+
 #[tokio::test]
 async fn a_save_is_journaled_at_once_and_persisted_a_moment_later() {
     for over in [Over::InProcess] {

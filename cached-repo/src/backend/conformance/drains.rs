@@ -14,6 +14,7 @@ pub(super) async fn run(suite: &Suite<'_>) {
     acknowledging_moves_forward_only(suite).await;
     without_a_home_nothing_is_acknowledged(suite).await;
     records_are_retained_for_a_while(suite).await;
+    what_the_store_has_lost_is_not_trimmed(suite).await;
     one_worker_has_the_claim(suite).await;
 }
 
@@ -141,6 +142,19 @@ async fn records_are_retained_for_a_while(suite: &Suite<'_>) {
         let known = desk.known().await;
         assert_eq!((known.trimmed_to, known.acked, known.backlog()), (v[3], v[3], 1));
     }
+}
+
+async fn what_the_store_has_lost_is_not_trimmed(suite: &Suite<'_>) {
+    let desk = Desk::open(suite, "restored").await;
+    let v = desk.append(&["a", "b", "c", "d"]).await;
+    desk.acknowledge_as("w", v[2], &[], (desk::LONG, u64::MAX)).await;
+    // A reader of a restored store acknowledges from its position on; the mark is above that.
+    for at in [v[0], v[1]] {
+        assert_eq!(desk.acknowledge_as("w", at, &[], (Duration::ZERO, 0)).await, 1);
+        assert_eq!((desk.versions().await, desk.known().await.trimmed_to), (v.clone(), 0));
+    }
+    desk.acknowledge_as("w", v[2], &[], (Duration::ZERO, 0)).await;
+    assert_eq!(desk.versions().await, v[3..]);
 }
 
 async fn one_worker_has_the_claim(suite: &Suite<'_>) {

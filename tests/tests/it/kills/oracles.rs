@@ -105,7 +105,7 @@ impl Scene {
         none(&format!("reads ({when})"), differ.collect());
     }
 
-    async fn rows(&self) -> HashMap<i64, String> {
+    pub(super) async fn rows(&self) -> HashMap<i64, String> {
         let rows = sqlx::query_as("SELECT id, name FROM items").fetch_all(&self.pool);
         let rows: Vec<(i64, String)> = rows.await.unwrap();
         rows.into_iter().collect()

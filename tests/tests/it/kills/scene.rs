@@ -8,11 +8,11 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use cached_repo::{Cache, CachedEntity, Repository, Schema, store};
+use cached_repo::{Cache, CachedEntity, Repository, Schema, failpoint::Point, store};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use tests::{
     Process,
-    actor::{Item, Line, Log, NAMESPACE, Orders, PARTITIONS, Role, connect},
+    actor::{Item, KILL_AT, Line, Log, NAMESPACE, Orders, PARTITIONS, Role, connect},
     servers::{PrivatePostgres, PrivateRedis},
 };
 
@@ -62,13 +62,18 @@ impl Scene {
         for embedded in embedded {
             let seed = 1 + self.writers.len() as u64;
             let role = Role::Writer { embedded, seed, tasks: 2, writes, pace_us };
-            let writer = self.start("writer", role);
+            let writer = self.start("writer", role, None);
             self.writers.push(writer);
         }
     }
 
     pub(super) fn worker(&self) -> Actor {
-        self.start("worker", Role::Worker)
+        self.start("worker", Role::Worker, None)
+    }
+
+    /// A worker that dies when it comes by this point.
+    pub(super) fn doomed_worker(&self, point: Point) -> Actor {
+        self.start("doomed", Role::Worker, Some(point))
     }
 
     fn orders(&self, name: &str, role: Role) -> Orders {
@@ -82,10 +87,11 @@ impl Scene {
         }
     }
 
-    fn start(&self, name: &str, role: Role) -> Actor {
+    fn start(&self, name: &str, role: Role, kill_at: Option<Point>) -> Actor {
         let orders = self.orders(name, role);
         let mut command = Command::new(env!("CARGO_BIN_EXE_actor"));
         command.arg(serde_json::to_string(&orders).unwrap());
+        command.envs(kill_at.map(|point| (KILL_AT, format!("{point:?}"))));
         let process = Process::start(command, &self.directory.path().join("output"));
         Actor { process, log: orders.log }
     }

@@ -1,0 +1,26 @@
+//! The mutants.
+//!
+//! A name begins with the number that PROTOCOL 5.4 gives it, if it has one.
+
+use crate::mutant::Mutant;
+
+mod drain;
+
+mod scripts;
+
+mod in_process;
+
+mod stores;
+
+mod writing;
+
+pub(crate) const TABLE: &[&[Mutant]] =
+    &[drain::MUTANTS, writing::MUTANTS, stores::MUTANTS, scripts::MUTANTS, in_process::MUTANTS];
+
+/// What every backend passes.
+const REDIS: &str = "backends::redis_conforms";
+const IN_PROCESS: &str = "backends::the_in_process_backend_conforms";
+/// What every store passes.
+const SQLITE: &str = "stores::sqlite_in_a_file_keeps_the_contract";
+const POSTGRES: &str = "stores::postgres_keeps_the_contract";
+const MEMORY: &str = "stores::memory_keeps_the_contract";

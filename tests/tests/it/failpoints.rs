@@ -1,0 +1,60 @@
+//! A drain or a recovery that fails, waits or panics at any of its points loses and repeats nothing.
+//!
+//! That a process dies there is tested in `kills/failpoints.rs`.
+
+use cached_repo::failpoint::{Failure, Point};
+use futures_util::future::join_all;
+
+use crate::stage::On;
+
+mod scene;
+use scene::Scene;
+
+const DELAY_MS: u64 = 40;
+const ROUNDS: usize = 3;
+const WRITES: usize = 20;
+
+/// A test for each point, with every failure over every database.
+macro_rules! at_each_point {
+    ($($name:ident $point:ident),* $(,)?) => {$(
+        #[tokio::test]
+        async fn $name() {
+            let delay = Failure::Delay(std::time::Duration::from_millis(DELAY_MS));
+            for on in [On::Sqlite, On::Postgres] {
+                let failures = [Failure::Error, delay, Failure::Panic];
+                join_all(failures.map(|failure| nothing_is_lost(Point::$point, failure, on))).await;
+            }
+        }
+    )*};
+}
+
+at_each_point! {
+    p1_a_partition_is_claimed Claimed,
+    p2_the_position_is_read PositionRead,
+    p3_the_records_are_read RecordsRead,
+    p4_the_position_is_moved PositionMoved,
+    p5_p6_the_rows_are_written RowsWritten,
+    p7_p8_the_batch_is_committed Committed,
+    p9_p10_the_batch_is_acknowledged Acknowledged,
+    p11_the_dead_letters_are_written LettersWritten,
+    p12_the_ticket_is_placed TicketPlaced,
+    p12_the_epoch_is_raised EpochRaised,
+    p12_the_journal_is_repaired Repaired,
+}
+
+/// Writes while a worker meets the failure again and again; afterwards everything is where it belongs.
+async fn nothing_is_lost(point: Point, failure: Failure, on: On) {
+    let mut scene = Scene::new(point, failure, on).await;
+    for round in 1..=ROUNDS {
+        scene.write(WRITES / 2).await;
+        scene.write_poison().await;
+        if Scene::is_of_a_recovery(point) {
+            scene.raise_epoch().await;
+        } else {
+            scene.meet(round);
+        }
+        scene.write(WRITES / 2).await;
+        scene.was_met().await;
+    }
+    scene.check().await;
+}

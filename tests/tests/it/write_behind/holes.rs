@@ -1,0 +1,140 @@
+//! Promises that no other test noticed the lack of: each kills a mutant (`tests/src/bin/mutants`).
+
+use std::time::Duration;
+
+use cached_repo::{
+    Cache, ErrorKind, Event, Incident, Outcome, Repository, Strategy, store::StoreError,
+};
+use tests::{Mode, Point, Proxy, servers};
+use tokio::time::{Instant, timeout};
+
+use super::scene::{Scene, patient};
+use crate::stage::{On, Over, Todo, name, save, todo};
+
+const LONG: Duration = Duration::from_secs(3600);
+
+/// Longer than any copy lives.
+#[tokio::test(start_paused = true)]
+async fn a_dirty_entry_outlives_any_outage() {
+    let scene = Scene::in_process().await;
+    scene.open().await;
+    let worker = scene.worker().await;
+    scene.gate.down();
+    worker.repo.save(&todo("1", "a")).await.unwrap();
+    worker.repo.delete("2").await.unwrap();
+    tokio::time::sleep(LONG * 2).await;
+    assert_eq!(name(worker.repo.get("1").await.unwrap()), "a");
+    assert_eq!(name(worker.repo.get("2").await.unwrap()), "none");
+    scene.gate.up();
+    worker.repo.flush().await.unwrap();
+    assert_eq!(scene.row("1").await, "a");
+}
+
+/// Another worker need not wait for the end of the claim.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_failed_gives_its_claim_back() {
+    let scene = Scene::in_process().await;
+    scene.open().await;
+    let (writer, _one, _two) = (scene.writer().await, scene.worker().await, scene.worker().await);
+    scene.gate.fail(Point::BeforeApply, "1", StoreError::systemic("only this one's"));
+    let begin = Instant::now();
+    writer.repo.save(&todo("1", "a")).await.unwrap().persisted().await.unwrap();
+    // The one that failed waits for longer.
+    assert!(begin.elapsed() < Duration::from_millis(700), "{:?}", begin.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_recovers_a_journal_that_moved() {
+    let scene = Scene::in_process().await;
+    scene.open().await;
+    let writer = scene.writer().await;
+    writer.repo.save(&todo("1", "a")).await.unwrap();
+    scene.host.suffer(Incident::Restart).await.unwrap();
+    // Nobody writes, so that it is the worker that notices.
+    let worker = scene.worker().await;
+    worker.events.until(|e| matches!(e, Event::Recovered { .. })).await;
+    worker.repo.flush().await.unwrap();
+    assert_eq!((scene.row("1").await, worker.repo.counts().recoveries), ("a".into(), 1));
+}
+
+/// As if Redis had been set back without a restart, on a machine whose clock was set back.
+#[tokio::test]
+async fn a_clock_behind_the_store_is_set() {
+    let scene = Scene::new(On::Sqlite, Over::InProcess).await;
+    scene.open().await;
+    let worker = scene.worker().await;
+    worker.repo.save(&todo("1", "a")).await.unwrap().persisted().await.unwrap();
+    scene.sql("UPDATE cached_repo_offsets SET last_id = last_id + 1000000000000").await;
+    let last_id = scene.offset().await.last_id;
+    // The worker looks again after a while.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(11)).await;
+    tokio::time::resume();
+    let recovered = worker.events.until(|e| matches!(e, Event::Recovered { .. }));
+    timeout(Duration::from_secs(10), recovered).await.expect("it did not notice");
+    let saved = worker.repo.save(&todo("1", "b")).await.unwrap();
+    assert!(saved.version().unwrap() > last_id);
+    saved.persisted().await.unwrap();
+    assert_eq!(scene.row("1").await, "b");
+}
+
+/// First Redis, then the store: else a write in between is drained by nobody, and is overwritten by
+/// writers that do without Redis.
+#[tokio::test(start_paused = true)]
+async fn what_is_journaled_while_a_partition_is_sealed_is_drained() {
+    let scene = Scene::in_process().await;
+    let behind = scene.writer().await;
+    let _sealing = scene.process(patient(), |b| b.strategy(Strategy::CacheAside)).await;
+    behind.repo.save(&todo("1", "a")).await.unwrap().persisted().await.unwrap();
+    for point in [Point::BeforeLedger, Point::AfterLedger] {
+        let held = scene.gate.hold(point, "seal");
+        held.arrived().await;
+        let saved = behind.repo.save(&todo("1", &format!("{point:?}"))).await.unwrap();
+        held.release();
+        timeout(LONG, saved.persisted()).await.expect("it is not drained").unwrap();
+        assert_eq!(scene.row("1").await, format!("{point:?}"));
+    }
+}
+
+/// A process that dies in between leaves an epoch that is not settled, and the next one goes on.
+#[tokio::test(start_paused = true)]
+async fn a_recovery_is_settled_when_it_is_complete() {
+    let scene = Scene::in_process().await;
+    scene.open().await;
+    let (one, two) = (scene.writer().await, scene.writer().await);
+    scene.host.suffer(Incident::Restart).await.unwrap();
+    let held = scene.gate.hold(Point::BeforeLedger, "settle");
+    let saving = save(&one.repo, todo("1", "a"));
+    held.arrived().await;
+    two.repo.save(&todo("2", "b")).await.unwrap();
+    assert_eq!(two.repo.counts().recoveries, 0, "the journal is not repaired yet");
+    held.release();
+    saving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_write_whose_answers_are_all_lost_is_unknown() {
+    let scene = Scene::new(On::Memory, Over::Redis).await;
+    scene.open().await;
+    let proxy = Proxy::start(servers::redis_url()).await;
+    let near = Cache::builder().no_worker().namespace(&*scene.namespace);
+    let near = near.connect(&proxy.url()).await.unwrap();
+    let repo: Repository<Todo> = scene.builder(&near).build().await.unwrap();
+    proxy.set(Mode::BlackHole);
+    let error = repo.save(&todo("1", "a")).await.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receipt_of_another_journal_says_that_nobody_knows() {
+    let scene = Scene::in_process().await;
+    scene.open().await;
+    let worker = scene.worker().await;
+    let saved = worker.repo.save(&todo("1", "a")).await.unwrap();
+    saved.persisted().await.unwrap();
+    let token = saved.token().unwrap();
+    let mut parts: Vec<&str> = token.split('/').collect();
+    parts[2] = "another";
+    let error = worker.repo.persisted(&parts.join("/")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Recovered, "{error}");
+}
