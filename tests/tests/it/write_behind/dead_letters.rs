@@ -41,7 +41,8 @@ fn data(todo: &Todo) -> String {
 
 #[tokio::test]
 async fn b15_of_two_acknowledged_writes_that_clash_the_second_becomes_a_dead_letter() {
-    for (on, over) in DATABASES.into_iter().flat_map(|on| [(on, Over::InProcess), (on, Over::Redis)])
+    for (on, over) in
+        DATABASES.into_iter().flat_map(|on| [(on, Over::InProcess), (on, Over::Redis)])
     {
         let (scene, worker) = unique(on, over).await;
         let writer = scene.writer().await;
@@ -65,7 +66,10 @@ async fn b15_of_two_acknowledged_writes_that_clash_the_second_becomes_a_dead_let
         let Event::DeadLettered { entity, version, .. } = told else { unreachable!() };
         assert_eq!((entity, Some(version)), (scene.entity(), saved[6].version()));
         assert_eq!(worker.events.all().len(), 1, "{:?}", worker.events.all());
-        assert_eq!((worker.repo.counts().dead_lettered, scene.offset().await.dead_lettered), (1, 1));
+        assert_eq!(
+            (worker.repo.counts().dead_lettered, scene.offset().await.dead_lettered),
+            (1, 1)
+        );
         let letters = writer.cache.dead_letters().list("todos").await.unwrap();
         let [letter] = &letters[..] else { panic!("{letters:?}") };
         assert_eq!((&*letter.id, letter.deletes, letter.state), ("7", false, LetterState::Waiting));
@@ -92,7 +96,10 @@ async fn a_dead_letter_is_mended_and_replayed_and_every_reader_sees_it() {
         letters.edit(&letter, &data(&todo("1", "free"))).await.unwrap();
         // The letter at hand is from before the edit; what is there now counts.
         letters.replay(&letter).await.unwrap();
-        assert_eq!((scene.row("1").await, state(&worker, &letter).await), ("free".into(), LetterState::Replayed));
+        assert_eq!(
+            (scene.row("1").await, state(&worker, &letter).await),
+            ("free".into(), LetterState::Replayed)
+        );
         for repo in [&reader.repo, &worker.repo] {
             assert_eq!(repo.get("1").await.unwrap(), Some(todo("1", "free")), "{on:?}");
         }
@@ -114,7 +121,10 @@ async fn a_dead_letter_is_given_up() {
     assert_eq!(state(&worker, &letter).await, LetterState::Discarded);
     assert!(letters.list("todos").await.unwrap().is_empty());
     assert_eq!(letters.replay(&letter).await.unwrap_err().kind(), ErrorKind::Refused);
-    assert_eq!(letters.edit(&letter, &data(&todo("1", "x"))).await.unwrap_err().kind(), ErrorKind::Refused);
+    assert_eq!(
+        letters.edit(&letter, &data(&todo("1", "x"))).await.unwrap_err().kind(),
+        ErrorKind::Refused
+    );
     assert_eq!(scene.row("1").await, "none");
     assert_eq!(letters.show("todos", 0, 1).await.unwrap(), None);
     assert_eq!(letters.list("nobody").await.unwrap_err().kind(), ErrorKind::Configuration);
@@ -175,7 +185,10 @@ async fn a_replay_and_a_new_write_come_one_after_the_other() {
     replaying.await.unwrap().unwrap();
     writing.await.unwrap().unwrap().persisted().await.unwrap();
     assert_eq!(scene.written("1").last().unwrap(), "newer");
-    assert_eq!((scene.row("1").await, name(worker.repo.get("1").await.unwrap())), ("newer".into(), "newer".into()));
+    assert_eq!(
+        (scene.row("1").await, name(worker.repo.get("1").await.unwrap())),
+        ("newer".into(), "newer".into())
+    );
 }
 
 #[tokio::test]
@@ -251,7 +264,10 @@ async fn of_several_writes_of_an_id_only_the_refused_one_is_buried() {
         saved[4].persisted().await.unwrap();
         assert_eq!(saved[5].persisted().await.unwrap_err().kind(), ErrorKind::DeadLettered);
         let letters = writer.cache.dead_letters().list("todos").await.unwrap();
-        assert!(letters.iter().all(|letter| letter.id == "2"), "that of 1 is superseded: {letters:?}");
+        assert!(
+            letters.iter().all(|letter| letter.id == "2"),
+            "that of 1 is superseded: {letters:?}"
+        );
         assert!(!letters.is_empty());
     }
 }

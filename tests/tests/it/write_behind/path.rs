@@ -144,7 +144,10 @@ async fn b5_b6_a_server_that_evicts_is_refused_also_when_it_begins_later() {
     command(&mut raw, &["CONFIG", "SET", "maxmemory-policy", "allkeys-random"]).await;
     // Asking looks.
     let health = worker.cache.health().await;
-    assert!(matches!(&health, Health::Down(why) if why[0].contains("allkeys-random")), "{health:?}");
+    assert!(
+        matches!(&health, Health::Down(why) if why[0].contains("allkeys-random")),
+        "{health:?}"
+    );
     let error = worker.repo.save(&todo("1", "b")).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Configuration, Outcome::NotApplied));
     worker.repo.flush().await.unwrap();
@@ -220,34 +223,36 @@ over_both!(b12_a_process_with_other_partitions_is_refused, |scene| {
     assert!(error.to_string().contains("partitions = 1"), "{error}");
 });
 
-over_both!(b16_the_store_sees_the_writes_of_all_processes_in_the_order_of_their_versions, |scene| {
-    scene.open().await;
-    let worker = scene.process(patient(), |b| b.coalesce(false).drain_batch(7)).await;
-    let writers = [scene.writer().await, scene.writer().await, scene.writer().await];
-    let writing = writers.iter().enumerate().map(async |(writer, process)| {
-        let mut written = Vec::new();
-        for round in 0..20 {
-            let name = format!("{writer}.{round}");
-            let saved = match (writer + round) % 3 {
-                0 => (process.repo.delete("1").await.unwrap(), "none".to_owned()),
-                _ => (process.repo.save(&todo("1", &name)).await.unwrap(), name),
-            };
-            written.push((saved.0.version().unwrap(), saved.1));
-        }
-        written
-    });
-    let mut all: Vec<_> = join_all(writing).await.into_iter().flatten().collect();
-    all.sort();
-    let order: Vec<String> = all.into_iter().map(|(_, name)| name).collect();
-    worker.repo.flush().await.unwrap();
-    assert_eq!(scene.written("1"), order);
-    assert_eq!(name(writers[0].repo.get("1").await.unwrap()), *order.last().unwrap());
-});
+over_both!(
+    b16_the_store_sees_the_writes_of_all_processes_in_the_order_of_their_versions,
+    |scene| {
+        scene.open().await;
+        let worker = scene.process(patient(), |b| b.coalesce(false).drain_batch(7)).await;
+        let writers = [scene.writer().await, scene.writer().await, scene.writer().await];
+        let writing = writers.iter().enumerate().map(async |(writer, process)| {
+            let mut written = Vec::new();
+            for round in 0..20 {
+                let name = format!("{writer}.{round}");
+                let saved = match (writer + round) % 3 {
+                    0 => (process.repo.delete("1").await.unwrap(), "none".to_owned()),
+                    _ => (process.repo.save(&todo("1", &name)).await.unwrap(), name),
+                };
+                written.push((saved.0.version().unwrap(), saved.1));
+            }
+            written
+        });
+        let mut all: Vec<_> = join_all(writing).await.into_iter().flatten().collect();
+        all.sort();
+        let order: Vec<String> = all.into_iter().map(|(_, name)| name).collect();
+        worker.repo.flush().await.unwrap();
+        assert_eq!(scene.written("1"), order);
+        assert_eq!(name(writers[0].repo.get("1").await.unwrap()), *order.last().unwrap());
+    }
+);
 
 over_both!(a_full_backlog_refuses_at_once_and_what_it_holds_is_read, |scene| {
-    let settings = |b: cached_repo::RepositoryBuilder<Todo>| {
-        b.max_backlog(3).on_full(OnFull::Reject)
-    };
+    let settings =
+        |b: cached_repo::RepositoryBuilder<Todo>| b.max_backlog(3).on_full(OnFull::Reject);
     scene.open().await;
     let worker = scene.process(patient(), settings).await;
     scene.gate.down();
@@ -274,9 +279,8 @@ over_both!(a_full_backlog_refuses_at_once_and_what_it_holds_is_read, |scene| {
 async fn a_full_backlog_is_waited_for_until_the_store_is_back_or_patience_ends() {
     let scene = Scene::in_process().await;
     let patience = Duration::from_secs(30);
-    let settings = |b: cached_repo::RepositoryBuilder<Todo>| {
-        b.max_backlog(2).on_full(OnFull::Block(patience))
-    };
+    let settings =
+        |b: cached_repo::RepositoryBuilder<Todo>| b.max_backlog(2).on_full(OnFull::Block(patience));
     scene.open().await;
     let worker = scene.process(patient(), settings).await;
     scene.gate.down();
@@ -339,4 +343,3 @@ over_both!(save_cached_writes_a_copy_and_no_row, |scene| {
     let error = kept.repo.save_cached(&todo("3", "x")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
 });
-

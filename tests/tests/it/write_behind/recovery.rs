@@ -175,7 +175,9 @@ async fn c11_what_is_being_replayed_is_not_trimmed_under_the_reader() {
     scene.gate.replace(store::connect(&backup).await.unwrap());
     assert!(offset > scene.offset().await.last_id);
     worker.repo.save(&todo("last", "a")).await.unwrap().persisted().await.unwrap();
-    let rows = futures_util::future::join_all((0..12).map(async |id: i32| scene.row(&id.to_string()).await));
+    let rows = futures_util::future::join_all(
+        (0..12).map(async |id: i32| scene.row(&id.to_string()).await),
+    );
     let lost: Vec<usize> =
         rows.await.iter().enumerate().filter(|(_, row)| *row == "none").map(|(id, _)| id).collect();
     assert_eq!((lost, worker.repo.counts().journal_gaps), (vec![], 0));
@@ -212,11 +214,13 @@ async fn a_journal_of_somebody_else_is_not_drained() {
     let scene = Scene::new(On::Memory, Over::Redis).await;
     scene.open().await;
     let (mut raw, meta) = (scene.raw().await, scene.own_key("meta"));
-    let ours: String = redis::cmd("HGET").arg(&meta).arg("journal").query_async(&mut raw).await.unwrap();
+    let ours: String =
+        redis::cmd("HGET").arg(&meta).arg("journal").query_async(&mut raw).await.unwrap();
     let set = async |identity: &str| {
         let mut raw = scene.raw().await;
         let mut set = redis::cmd("HSET");
-        let _: i64 = set.arg(&meta).arg("journal").arg(identity).query_async(&mut raw).await.unwrap();
+        let _: i64 =
+            set.arg(&meta).arg("journal").arg(identity).query_async(&mut raw).await.unwrap();
     };
     set("another").await;
     let worker = scene.worker().await;

@@ -91,7 +91,8 @@ async fn c18_a_record_of_an_unknown_kind_waits_and_what_is_before_it_is_drained(
     assert_eq!((scene.row("1").await, scene.row("3").await), ("before".into(), "none".into()));
     assert_eq!(scene.offset().await.last_id, before.version().unwrap());
     let mut remove = redis::cmd("XDEL");
-    let _: u64 = remove.arg(&journal).arg(format!("{planted}-0")).query_async(&mut raw).await.unwrap();
+    let _: u64 =
+        remove.arg(&journal).arg(format!("{planted}-0")).query_async(&mut raw).await.unwrap();
     behind.persisted().await.unwrap();
     worker.events.until(|e| matches!(e, Event::Resumed { .. })).await;
     assert_eq!(scene.row("3").await, "behind");

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use cached_repo::{
-    Cache, CacheBuilder, CachedEntity, Change, Event, Format, Repository, RepositoryBuilder, Strategy, Value,
+    Cache, CacheBuilder, CachedEntity, Change, Event, Format, Repository, RepositoryBuilder,
+    Strategy, Value,
     store::{Entry, Ledger, Offset, SharedStore, Store},
 };
 use tests::{Gated, isolate, servers};

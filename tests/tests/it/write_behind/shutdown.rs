@@ -73,7 +73,8 @@ async fn nothing_goes_on_when_the_last_handle_is_gone() {
             let gate = Gated::new(store::memory());
             let held = hold.map(|point| gate.hold(point, None));
             let cache = Cache::in_memory();
-            let builder = Repository::<Todo>::builder(&cache).store(&(gate.clone() as store::SharedStore));
+            let builder =
+                Repository::<Todo>::builder(&cache).store(&(gate.clone() as store::SharedStore));
             let repo = builder.strategy(strategy).build().await.unwrap();
             if strategy == Strategy::WriteBehind {
                 repo.save(&todo("1", "a")).await.unwrap();

@@ -104,7 +104,10 @@ async fn the_token_of_a_store_first_writer_that_died_is_waited_out() {
         let waited = start.elapsed();
         assert!((Duration::from_secs(5)..Duration::from_secs(11)).contains(&waited), "{waited:?}");
         saved.persisted().await.unwrap();
-        assert_eq!((scene.row("1").await, name(first.repo.get("1").await.unwrap())), ("behind".into(), "behind".into()));
+        assert_eq!(
+            (scene.row("1").await, name(first.repo.get("1").await.unwrap())),
+            ("behind".into(), "behind".into())
+        );
         dying.abort();
     }
 }
@@ -124,7 +127,10 @@ async fn a_store_first_write_that_waits_for_a_drain_survives_a_restart_of_redis(
         a_while().await;
         drain.release();
         writing.await.unwrap().unwrap();
-        assert_eq!((scene.row("1").await, name(behind.repo.get("1").await.unwrap())), ("first".into(), "first".into()));
+        assert_eq!(
+            (scene.row("1").await, name(behind.repo.get("1").await.unwrap())),
+            ("first".into(), "first".into())
+        );
         assert_eq!(scene.written("1"), ["behind", "first"], "{strategy}");
     }
 }
