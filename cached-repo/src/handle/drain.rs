@@ -48,6 +48,7 @@ impl Duties {
 impl Drop for Duties {
     fn drop(&mut self) {
         self.roster.stop();
+        self.roster.clear();
     }
 }
 
@@ -79,6 +80,8 @@ impl Cache {
         let Duties { roster, embedded, worker_started, probe_started } = &*self.duties;
         roster.enlist(journal);
         if *embedded && !roster.is_stopped() && !worker_started.swap(true, Ordering::AcqRel) {
+            // From now on: a shutdown may come before the worker's first step.
+            roster.working.store(true, Ordering::Relaxed);
             tokio::spawn(worker::supervise(Arc::clone(roster), self.clock, self.random.clone()));
         }
         if journal.settings.written && !probe_started.swap(true, Ordering::AcqRel) {

@@ -92,9 +92,13 @@ impl Roster {
         }
     }
 
-    /// Ends the worker, and lets go of the journals, which know this roster.
+    /// Ends the worker.
     pub(crate) fn stop(&self) {
         self.stopped.send_replace(true);
+    }
+
+    /// Lets go of the journals, which know this roster.
+    pub(crate) fn clear(&self) {
         lock(&self.journals).clear();
     }
 

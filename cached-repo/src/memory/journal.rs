@@ -224,7 +224,7 @@ impl State {
         }
         let partition = self.partition(keys, ack.partition);
         partition.acknowledge(ack.last_id);
-        partition.trim(micros(ack.retention), ack.retained_bytes, now);
+        partition.trim(ack.last_id, micros(ack.retention), ack.retained_bytes, now);
         let left = partition.meta.backlog();
         self.enlist(keys, ack.partition);
         if self.is_claimed_by(keys, ack.partition, ack.token, now) {

@@ -96,14 +96,18 @@ impl Partition {
         }
     }
 
-    /// Trims what was acknowledged for long enough, or is too much.
-    pub(super) fn trim(&mut self, retention: u64, retained_bytes: u64, now: u64) {
+    /// Trims what was acknowledged for long enough, or is too much, but nothing above what the store
+    /// has now: it may have been restored, and be reading again.
+    pub(super) fn trim(&mut self, last_id: u64, retention: u64, retained_bytes: u64, now: u64) {
         let Meta { acked, acked_bytes, .. } = self.meta;
         if acked <= self.meta.trimmed_to {
             return;
         }
         if let Some(mark) = self.mark {
             let is_old = now.saturating_sub(mark.at) >= retention;
+            if last_id < mark.id {
+                return;
+            }
             if !is_old && acked_bytes.saturating_sub(mark.bytes) <= retained_bytes / 2 {
                 return;
             }

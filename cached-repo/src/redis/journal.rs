@@ -223,8 +223,7 @@ fn record((id, fields): StreamEntry) -> Result<JournalRecord, CacheError> {
 fn append_call(keys: &Keyspace, append: &Append<'_>) -> Result<Call, CacheError> {
     let partition = append.partition;
     let mut call = Call::default();
-    call.key(keys.meta(partition)).key(keys.generation(partition));
-    call.key(keys.journal(partition)).key(keys.backlog(partition));
+    call.key(keys.meta(partition)).key(keys.journal(partition)).key(keys.backlog(partition));
     call.key(keys.op(partition, append.op_id)).argument(append.op_id);
     call.argument(append.tried_above.map_or_else(String::new, |version| version.to_string()));
     call.argument(append.bound.records).argument(append.bound.bytes);

@@ -134,7 +134,11 @@ impl StoreFirst {
                     let Some(journal) = &self.journal else { return Err(explain(refusal, ids)) };
                     let slots = self.entries.slots(&ids[*index..=*index]);
                     for slot in slots {
-                        journal.flush(slot.partition, Some(give_up)).await?;
+                        match journal.flush(slot.partition, Some(give_up)).await {
+                            // What became of the journaled write is seen when this one begins again.
+                            Err(error) if error.kind() == ErrorKind::Recovered => {}
+                            flushed => flushed?,
+                        }
                     }
                     // What is committed is acknowledged a moment later, or written again.
                     tokio::time::sleep(DIRTY_WAIT).await;

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     backend::journal::{Acknowledgement, Fate, JournalRecord, Settled},
     journal::Event,
-    store::Applied,
+    store::{Applied, Entry, Ledger},
 };
 
 /// How long records are kept after their acknowledgement, for a store that is restored to an older
@@ -18,6 +18,8 @@ use crate::{
 pub(super) const RETENTION: Duration = Duration::from_secs(60);
 /// How many bytes of them a partition keeps at most.
 const RETAINED_BYTES: u64 = 16 * 1024 * 1024;
+/// Dead letters of one query.
+const LETTERS: u32 = 100;
 
 impl Session<'_> {
     /// Tells Redis that a batch is in the store. Answers how many records are left.
@@ -56,8 +58,9 @@ impl Session<'_> {
     }
 
     /// Repeats the acknowledgement of what another worker committed before it died. What the store has
-    /// of these ids is not known here, so their entries go.
+    /// of these ids is not known here, so their entries go. Nobody was told of its dead letters.
     pub(super) async fn acknowledge_again(&self, mut at: u64, last_id: u64) -> Result<(), Trouble> {
+        self.report_dead_since(at, last_id).await?;
         loop {
             let mut records = self.read(at).await?;
             records.retain(|record| record.version <= last_id);
@@ -86,6 +89,29 @@ impl Session<'_> {
         };
         let entries = &self.journal.entries;
         Ok(entries.backend.acknowledge(&entries.keys, acknowledgement).await?.left)
+    }
+
+    /// Reports the dead letters between two positions that still wait.
+    async fn report_dead_since(&self, mut after: u64, last_id: u64) -> Result<(), Trouble> {
+        let (entity, partition) = (self.journal.name(), self.partition);
+        loop {
+            let after_letter = Some((partition, after));
+            let page = Ledger::Letters { entity, after: after_letter, limit: LETTERS };
+            let Entry::Letters(letters) = self.journal.store.ledger(page).await? else { break };
+            let ours =
+                letters.iter().take_while(|l| l.partition == partition && l.version <= last_id);
+            let mut reported = 0;
+            for letter in ours {
+                self.report_dead(letter.version, &letter.error);
+                after = letter.version;
+                reported += 1;
+            }
+            self.journal.entries.counters.dead_lettered.add(reported);
+            if reported < LETTERS as usize {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn report_dead(&self, version: u64, error: &str) {

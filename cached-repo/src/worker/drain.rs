@@ -78,8 +78,7 @@ struct Reading {
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(journal: &'a Journal, partition: u32) -> Self {
-        let token = journal.entries.random.token();
+    pub(super) fn new(journal: &'a Journal, partition: u32, token: String) -> Self {
         Self { journal, partition, token, mode: Mode::Plain }
     }
 

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use tokio::{
     task::{Id, JoinError, JoinSet},
     time::{Instant, sleep_until},
@@ -79,6 +80,7 @@ async fn run(roster: Arc<Roster>, clock: Clock, random: Random) {
     let mut worker = Worker {
         roster: &roster,
         clock,
+        token: random.token(),
         random,
         sessions: JoinSet::new(),
         running: HashMap::new(),
@@ -104,6 +106,7 @@ async fn run(roster: Arc<Roster>, clock: Clock, random: Random) {
     }
     // Sessions that are cut off roll back, or are found committed by whoever comes next.
     worker.sessions.shutdown().await;
+    worker.release().await;
     drop(working);
 }
 
@@ -121,7 +124,9 @@ struct Worker<'a> {
     clock: Clock,
     random: Random,
     sessions: JoinSet<Ending>,
-    running: HashMap<Id, Target>,
+    running: HashMap<Id, Running>,
+    /// That of all its claims: it has one session at a partition at a time.
+    token: String,
     /// What is to be drained next, each once.
     due: VecDeque<Target>,
     /// What failed, and when it is tried again.
@@ -134,6 +139,11 @@ struct Worker<'a> {
     known: usize,
 }
 
+struct Running {
+    target: Target,
+    journal: Arc<Journal>,
+}
+
 struct Wait {
     until: Instant,
     backoff: Backoff,
@@ -141,6 +151,16 @@ struct Wait {
 }
 
 impl Worker<'_> {
+    /// Gives back what sessions had claimed that were cut off, so that nobody waits for them.
+    async fn release(&self) {
+        let released = self.running.values().map(|Running { target, journal }| {
+            let entries = &journal.entries;
+            entries.backend.release(&entries.keys, target.partition, &self.token)
+        });
+        // If it cannot be given back it ends by itself.
+        drop(join_all(released).await);
+    }
+
     fn add(&mut self, target: Target) {
         let waits = self.waiting.get(&target).is_some_and(|wait| wait.until > self.clock.now());
         if !waits && !self.due.contains(&target) {
@@ -206,7 +226,7 @@ impl Worker<'_> {
     /// Starts sessions for as many partitions as may run.
     fn start(&mut self) {
         let mut later = VecDeque::new();
-        let running: HashSet<Target> = self.running.values().cloned().collect();
+        let running: HashSet<Target> = self.running.values().map(|r| r.target.clone()).collect();
         while self.sessions.len() < SESSIONS_MAX
             && let Some(target) = self.due.pop_front()
         {
@@ -215,8 +235,9 @@ impl Worker<'_> {
             } else if let Some(journal) = self.roster.journal(&target.prefix)
                 && journal.partitions().contains(&target.partition)
             {
-                let started = self.sessions.spawn(session(journal, target.partition));
-                self.running.insert(started.id(), target);
+                let session = session(Arc::clone(&journal), target.partition, self.token.clone());
+                let started = self.sessions.spawn(session);
+                self.running.insert(started.id(), Running { target, journal });
             }
         }
         self.due.append(&mut later);
@@ -224,8 +245,7 @@ impl Worker<'_> {
 
     fn end(&mut self, ended: Result<(Id, Ending), JoinError>) {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
-        let Some(target) = self.running.remove(&id) else { return };
-        let Some(journal) = self.roster.journal(&target.prefix) else { return };
+        let Some(Running { target, journal }) = self.running.remove(&id) else { return };
         let ending =
             ended.map_or_else(|error| self.panicked(&journal, &target, &error), |(_, e)| e);
         match ending {
@@ -281,6 +301,6 @@ impl Worker<'_> {
     }
 }
 
-async fn session(journal: Arc<Journal>, partition: u32) -> Ending {
-    Session::new(&journal, partition).run().await
+async fn session(journal: Arc<Journal>, partition: u32, token: String) -> Ending {
+    Session::new(&journal, partition, token).run().await
 }

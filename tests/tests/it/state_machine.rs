@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use cached_repo::{ErrorKind, Outcome, Repository, Strategy, store::StoreError};
+use cached_repo::{ErrorKind, Incident, Outcome, Repository, Strategy, store::StoreError};
 use proptest::{
     collection::vec,
-    prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, prop_oneof, proptest},
+    prelude::{Just, ProptestConfig, any, prop_assert, prop_assert_eq, prop_oneof, proptest},
     strategy::Strategy as Generator,
     test_runner::TestCaseError,
 };
@@ -61,6 +61,11 @@ enum Step {
     Flush {
         process: usize,
     },
+    /// The server is another one now, with the same data.
+    Restart,
+    /// The store cannot be reached, until it can. Only where writes can do without it.
+    Down,
+    Up,
 }
 
 fn step() -> impl Generator<Value = Step> {
@@ -80,6 +85,9 @@ fn step() -> impl Generator<Value = Step> {
             .prop_map(|(process, id, name, unknown)| Step::Fail { process, id, name, unknown }),
         2 => (0..4000_u64).prop_map(|seconds| Step::Wait { seconds }),
         1 => process.clone().prop_map(|process| Step::Flush { process }),
+        1 => Just(Step::Restart),
+        1 => Just(Step::Down),
+        2 => Just(Step::Up),
     ]
 }
 
@@ -88,16 +96,20 @@ struct Machine {
     stage: Stage,
     processes: [Repository<Todo>; 2],
     model: HashMap<&'static str, Todo>,
+    is_down: bool,
 }
 
 impl Machine {
     async fn new(strategy: Strategy) -> Self {
         let stage = Stage::in_process(strategy).await;
         let processes = [stage.process().await, stage.process().await];
-        Self { stage, processes, model: HashMap::new() }
+        Self { stage, processes, model: HashMap::new(), is_down: false }
     }
 
     async fn run(&mut self, step: Step) -> Result<(), TestCaseError> {
+        if self.is_down {
+            return self.run_while_down(step).await;
+        }
         match step {
             Step::Save { process, id, name } => {
                 let entity = todo(IDS[id], &name.to_string());
@@ -136,18 +148,67 @@ impl Machine {
             Step::Fail { process, id, name, unknown } => {
                 self.fail(process, IDS[id], name, unknown).await?;
             }
-            Step::Flush { process } => {
-                self.processes[process].flush().await.unwrap();
+            Step::Flush { process } => self.flush(process).await?,
+            Step::Restart => self.stage.cache().suffer(Incident::Restart).await.unwrap(),
+            Step::Down if self.stage.strategy == Strategy::WriteBehind => {
+                self.stage.gate.down();
+                self.is_down = true;
             }
+            Step::Down | Step::Up => {}
             Step::Wait { seconds } => tokio::time::advance(Duration::from_secs(seconds)).await,
+        }
+        Ok(())
+    }
+
+    /// What is journaled or cached is read, and the rest fails without an effect.
+    async fn run_while_down(&mut self, step: Step) -> Result<(), TestCaseError> {
+        let unreachable = |error: cached_repo::Error| {
+            prop_assert_eq!(error.kind(), ErrorKind::StoreUnavailable, "{}", error);
+            prop_assert_eq!(error.outcome(), Outcome::NotApplied);
+            Ok(())
+        };
+        match step {
+            Step::Save { process, id, name } => {
+                let entity = todo(IDS[id], &name.to_string());
+                match self.processes[process].save(&entity).await {
+                    Ok(_) => drop(self.model.insert(IDS[id], entity)),
+                    // A partition's first write, and that after a restart, ask the store.
+                    Err(error) => unreachable(error)?,
+                }
+            }
+            Step::Delete { process, id } => match self.processes[process].delete(IDS[id]).await {
+                Ok(_) => drop(self.model.remove(IDS[id])),
+                Err(error) => unreachable(error)?,
+            },
+            Step::Get { process, id } => match self.processes[process].get(IDS[id]).await {
+                Ok(found) => prop_assert_eq!(found.as_ref(), self.model.get(IDS[id])),
+                Err(error) => unreachable(error)?,
+            },
+            Step::Restart => self.stage.cache().suffer(Incident::Restart).await.unwrap(),
+            Step::Wait { seconds } => tokio::time::advance(Duration::from_secs(seconds)).await,
+            Step::Up => {
+                self.stage.gate.up();
+                self.is_down = false;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Waits until everything is drained, through recoveries.
+    async fn flush(&self, process: usize) -> Result<(), TestCaseError> {
+        while let Err(error) = self.processes[process].flush().await {
+            prop_assert_eq!(error.kind(), ErrorKind::Recovered, "{}", error);
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         Ok(())
     }
 
     /// At rest the store holds what the map holds, whatever is cached.
     async fn finish(self) -> Result<(), TestCaseError> {
-        for repo in &self.processes {
-            repo.flush().await.unwrap();
+        self.stage.gate.up();
+        for process in 0..self.processes.len() {
+            self.flush(process).await?;
         }
         for id in IDS {
             if self.stage.strategy.needs_store() {
@@ -179,7 +240,10 @@ impl Machine {
             // The drain finds out by itself what became of it.
             let saved = self.processes[process].save(&entity).await.unwrap();
             self.model.insert(id, entity);
-            saved.persisted().await.unwrap();
+            if let Err(error) = saved.persisted().await {
+                prop_assert_eq!(error.kind(), ErrorKind::Recovered, "{}", error);
+                self.flush(process).await?;
+            }
             return Ok(());
         }
         let error = self.processes[process].save(&entity).await.unwrap_err();

@@ -26,7 +26,11 @@ mod receipts;
 
 mod path;
 
+mod backlog;
+
 mod drain;
+
+mod crashes;
 
 mod dead_letters;
 

@@ -61,8 +61,9 @@ local function change(name, value)
 end
 if acked > trimmed then
   local now = now_ms()
-  local is_due = meta.mark_id and (now - meta.mark_at >= retention
-    or acked_bytes - meta.mark_bytes > retained_bytes / 2)
+  -- Not above what the store has now: it may have been restored, and be reading again.
+  local is_due = meta.mark_id and last_id >= number(meta.mark_id)
+    and (now - meta.mark_at >= retention or acked_bytes - meta.mark_bytes > retained_bytes / 2)
   if is_due then
     trim(journal, number(meta.mark_id))
     change('trimmed', number(meta.mark_id))

@@ -17,7 +17,8 @@ fn is_recovered(event: &Event) -> bool {
 /// Waits until everything is drained, whatever happened meanwhile.
 async fn drained(process: &Process) {
     while let Err(error) = process.repo.flush().await {
-        assert_eq!(error.kind(), ErrorKind::Recovered, "{error}");
+        let passes = [ErrorKind::Recovered, ErrorKind::CacheUnavailable];
+        assert!(passes.contains(&error.kind()), "{error}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -163,11 +164,11 @@ async fn c11_a_database_that_was_restored_gets_what_the_journal_has_retained() {
 #[tokio::test]
 async fn c11_what_is_being_replayed_is_not_trimmed_under_the_reader() {
     let (scene, worker, backup) = backed_up().await;
-    for id in 0..3 {
+    for id in 0..8 {
         worker.repo.save(&todo(&id.to_string(), "a")).await.unwrap().persisted().await.unwrap();
     }
     advance(61).await;
-    for id in 3..12 {
+    for id in 8..12 {
         worker.repo.save(&todo(&id.to_string(), "a")).await.unwrap().persisted().await.unwrap();
     }
     advance(61).await;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use cached_repo::{Cache, Repository, Shutdown, Strategy, store};
 use tests::{Gated, Point};
 
-use super::scene::{Scene, patient};
+use super::scene::{Process, Scene, patient};
 use crate::stage::{On, Over, Todo, todo};
 
 over_both!(a_shutdown_drains, |scene| {
@@ -92,6 +92,24 @@ async fn nothing_goes_on_when_the_last_handle_is_gone() {
         }
     }
 }
+
+over_both!(a_worker_that_ends_leaves_no_claim_behind, |scene| {
+    let ends: [fn(Process) -> Option<Process>; 2] = [Some, |_| None];
+    for (id, end) in ["1", "2"].into_iter().zip(ends) {
+        let (writer, ending) = (scene.writer().await, scene.worker().await);
+        let held = scene.gate.hold(Point::BeforeApply, id);
+        let saved = writer.repo.save(&todo(id, "a")).await.unwrap();
+        held.arrived().await;
+        if let Some(process) = end(ending) {
+            let left = process.cache.shutdown(Duration::from_millis(1)).await.unwrap();
+            assert_eq!(left, Shutdown::Left(1));
+        }
+        let _next = scene.worker().await;
+        // Of its claim's five seconds.
+        let patience = Duration::from_secs(3);
+        tokio::time::timeout(patience, saved.persisted()).await.unwrap().unwrap();
+    }
+});
 
 over_both!(a_process_may_do_nothing_but_drain, |scene| {
     let writer = scene.writer().await;

@@ -1,0 +1,104 @@
+//! The journal's bound, and copies beside it.
+
+use std::time::Duration;
+
+use cached_repo::{ErrorKind, OnFull, Outcome, Strategy};
+use futures_util::future::join_all;
+use tests::Point;
+
+use super::scene::{Scene, patient};
+use crate::stage::{On, Over, Todo, name, save, todo};
+
+over_both!(a_full_backlog_refuses_at_once_and_what_it_holds_is_read, |scene| {
+    let settings =
+        |b: cached_repo::RepositoryBuilder<Todo>| b.max_backlog(3).on_full(OnFull::Reject);
+    scene.open().await;
+    let worker = scene.process(patient(), settings).await;
+    scene.gate.down();
+    for id in ["1", "2", "3"] {
+        worker.repo.save(&todo(id, "a")).await.unwrap();
+    }
+    for _ in 0..2 {
+        let error = worker.repo.save(&todo("1", "b")).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::BacklogFull, Outcome::NotApplied));
+        assert!(error.is_retryable());
+        assert!(worker.repo.delete("4").await.is_err());
+    }
+    let loads = scene.gate.loads();
+    for id in ["1", "2", "3"] {
+        assert_eq!(name(worker.repo.get(id).await.unwrap()), "a", "the store is down");
+    }
+    assert_eq!(scene.gate.loads(), loads);
+    scene.gate.up();
+    worker.repo.flush().await.unwrap();
+    worker.repo.save(&todo("1", "b")).await.unwrap().persisted().await.unwrap();
+});
+
+#[tokio::test(start_paused = true)]
+async fn a_full_backlog_is_waited_for_until_the_store_is_back_or_patience_ends() {
+    let scene = Scene::in_process().await;
+    let patience = Duration::from_secs(30);
+    let settings =
+        |b: cached_repo::RepositoryBuilder<Todo>| b.max_backlog(2).on_full(OnFull::Block(patience));
+    scene.open().await;
+    let worker = scene.process(patient(), settings).await;
+    scene.gate.down();
+    worker.repo.save_many(&[todo("1", "a"), todo("2", "a")]).await.unwrap();
+    let start = tokio::time::Instant::now();
+    let error = worker.repo.save(&todo("3", "late")).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::BacklogFull, Outcome::NotApplied));
+    let waited = start.elapsed();
+    assert!((patience..patience + Duration::from_secs(1)).contains(&waited), "{waited:?}");
+    let waiting = save(&worker.repo, todo("3", "in time"));
+    tokio::time::sleep(patience / 2).await;
+    assert!(!waiting.is_finished());
+    scene.gate.up();
+    waiting.await.unwrap().unwrap().persisted().await.unwrap();
+    assert_eq!(scene.row("3").await, "in time");
+}
+
+over_both!(the_backlog_is_never_above_its_bound, |scene| {
+    for bytes in [false, true] {
+        let settings = |b: cached_repo::RepositoryBuilder<Todo>| match bytes {
+            // Of so many bytes one todo's data has more than a third, and less than a half.
+            true => b.max_backlog_bytes(300).on_full(OnFull::Reject),
+            false => b.max_backlog(5).on_full(OnFull::Reject),
+        };
+        let writers = [
+            scene.process(patient().no_worker(), settings).await,
+            scene.process(patient().no_worker(), settings).await,
+        ];
+        let saves = (0..20).map(|i| save(&writers[i % 2].repo, todo(&i.to_string(), "a")));
+        let saves = join_all(saves.collect::<Vec<_>>()).await;
+        let (accepted, refused): (Vec<_>, Vec<_>) =
+            saves.into_iter().map(Result::unwrap).partition(Result::is_ok);
+        assert_eq!(accepted.len(), if bytes { 2 } else { 5 });
+        for error in refused {
+            assert_eq!(error.unwrap_err().kind(), ErrorKind::BacklogFull);
+        }
+        scene.worker().await.repo.flush().await.unwrap();
+    }
+});
+
+over_both!(save_cached_writes_a_copy_and_no_row, |scene| {
+    let (writer, reader) = (scene.writer().await, scene.writer().await);
+    assert!(writer.repo.save_cached(&todo("1", "copy")).await.unwrap());
+    assert_eq!(name(reader.repo.get("1").await.unwrap()), "copy");
+    assert_eq!((scene.row("1").await, scene.gate.batches()), ("none".into(), 0));
+    assert!(writer.repo.evict("1").await.unwrap(), "it is a copy");
+    writer.repo.save(&todo("1", "dirty")).await.unwrap();
+    assert!(!writer.repo.save_cached(&todo("1", "copy")).await.unwrap());
+    assert_eq!(name(reader.repo.get("1").await.unwrap()), "dirty");
+    // Nor beside a store-first write that is under way.
+    let stored = scene.under(Strategy::WriteThrough).await;
+    let held = scene.gate.hold(Point::BeforeApply, "2");
+    let saving = save(&stored.repo, todo("2", "stored"));
+    held.arrived().await;
+    assert!(!writer.repo.save_cached(&todo("2", "copy")).await.unwrap());
+    held.release();
+    saving.await.unwrap().unwrap();
+    assert_eq!(name(reader.repo.get("2").await.unwrap()), "stored");
+    let kept = scene.under(Strategy::RedisOnly).await;
+    let error = kept.repo.save_cached(&todo("3", "x")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+});
