@@ -195,6 +195,9 @@ pub(crate) struct JournalRecord {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Acknowledgement<'a> {
     pub(crate) partition: u32,
+    /// Where the batch began. If Redis does not know that this was committed (it came back in an older
+    /// state), nothing is changed: what lies before must be acknowledged first.
+    pub(crate) from: u64,
     pub(crate) last_id: u64,
     pub(crate) settled: &'a [Settled<'a>],
     /// How long records are kept after their acknowledgement, for a store that is restored to an older

@@ -215,8 +215,9 @@ impl State {
     }
 
     fn acknowledge(&mut self, keys: &Keyspace, ack: &Acknowledgement<'_>, now: u64) -> u64 {
-        if !self.meta(keys, ack.partition).exists() {
-            return 0;
+        let meta = self.meta(keys, ack.partition);
+        if !meta.exists() || meta.acked < ack.from {
+            return meta.backlog();
         }
         for settled in ack.settled {
             self.entries.settle(settled, now);

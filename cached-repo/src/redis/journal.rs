@@ -260,12 +260,13 @@ fn appended(answer: &[String]) -> Option<Appended> {
 }
 
 fn acknowledge_call(keys: &Keyspace, acknowledgement: &Acknowledgement<'_>) -> Call {
-    let Acknowledgement { partition, last_id, settled, retention, retained_bytes, token, hold } =
-        *acknowledgement;
+    let Acknowledgement { partition, from, last_id, settled, token, hold, .. } = *acknowledgement;
+    let Acknowledgement { retention, retained_bytes, .. } = *acknowledgement;
     let mut call = Call::default();
     call.key(keys.meta(partition)).key(keys.journal(partition));
     call.key(keys.backlog(partition)).key(keys.claim(partition));
-    call.argument(last_id).argument(retention.as_millis()).argument(retained_bytes);
+    call.argument(from).argument(last_id);
+    call.argument(retention.as_millis()).argument(retained_bytes);
     call.argument(token).argument(hold.as_millis().max(1)).argument(keys.member(partition));
     for settled in settled {
         call.key(settled.entry).argument(settled.version);

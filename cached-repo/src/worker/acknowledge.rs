@@ -25,6 +25,7 @@ impl Session<'_> {
     /// Tells Redis that a batch is in the store. Answers how many records are left.
     pub(super) async fn acknowledge(
         &self,
+        from: u64,
         plan: &Plan,
         records: &[JournalRecord],
         applied: &[Applied],
@@ -53,7 +54,7 @@ impl Session<'_> {
         counters.drained.add(settled.len() - dead);
         counters.coalesced.add(plan.coalesced as usize);
         counters.dead_lettered.add(dead);
-        self.send(plan.to, &settled).await
+        self.send(from, plan.to, &settled).await
     }
 
     /// Repeats the acknowledgement of what another worker committed before it died. What the store has
@@ -64,20 +65,21 @@ impl Session<'_> {
             let mut records = self.read(at).await?;
             records.retain(|record| record.version <= last_id);
             let Some(last) = records.last() else { break };
-            at = last.version;
+            let from = std::mem::replace(&mut at, last.version);
             let settled = records.iter().map(|JournalRecord { version, entry, .. }| Settled {
                 entry,
                 version: *version,
                 fate: Fate::Drop,
             });
-            self.send(at, &settled.collect::<Vec<_>>()).await?;
+            self.send(from, at, &settled.collect::<Vec<_>>()).await?;
         }
-        self.send(last_id, &[]).await.map(drop)
+        self.send(at, last_id, &[]).await.map(drop)
     }
 
-    async fn send(&self, last_id: u64, settled: &[Settled<'_>]) -> Result<u64, Trouble> {
+    async fn send(&self, from: u64, last_id: u64, settled: &[Settled<'_>]) -> Result<u64, Trouble> {
         let acknowledgement = Acknowledgement {
             partition: self.partition,
+            from,
             last_id,
             settled,
             retention: RETENTION,

@@ -197,8 +197,8 @@ impl<'a> Session<'a> {
                 }
                 Step::Committed(applied) => {
                     self.reach(Point::Committed).await?;
-                    reading.at = plan.to;
-                    let left = self.acknowledge(&plan, &records, &applied).await?;
+                    let from = std::mem::replace(&mut reading.at, plan.to);
+                    let left = self.acknowledge(from, &plan, &records, &applied).await?;
                     self.reach(Point::Acknowledged).await?;
                     if plan.needs_upgrade.is_some() {
                         return Err(needs_upgrade(plan.needs_upgrade));

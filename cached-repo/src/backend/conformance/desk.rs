@@ -168,6 +168,7 @@ impl<'a> Desk<'a> {
         let settled: Vec<_> = keys.iter().map(String::as_str).zip(settled).map(settle).collect();
         let acknowledgement = Acknowledgement {
             partition: 0,
+            from: 0,
             last_id,
             settled: &settled,
             retention,
