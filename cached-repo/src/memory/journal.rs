@@ -69,7 +69,7 @@ impl JournalBackend for MemoryBackend {
         acknowledgement: Acknowledgement<'a>,
     ) -> Reply<'a, Acknowledged> {
         let (mut state, now) = self.enter();
-        done(Acknowledged { left: state.acknowledge(keys, &acknowledgement, now) })
+        done(state.acknowledge(keys, &acknowledgement, now))
     }
 
     fn ticket<'a>(
@@ -214,10 +214,15 @@ impl State {
         holder.is_some_and(|(holder, until)| holder == token && *until > now)
     }
 
-    fn acknowledge(&mut self, keys: &Keyspace, ack: &Acknowledgement<'_>, now: u64) -> u64 {
+    fn acknowledge(
+        &mut self,
+        keys: &Keyspace,
+        ack: &Acknowledgement<'_>,
+        now: u64,
+    ) -> Acknowledged {
         let meta = self.meta(keys, ack.partition);
-        if !meta.exists() || meta.acked < ack.from {
-            return meta.backlog();
+        if !meta.exists() || meta.epoch != ack.epoch || meta.acked < ack.from {
+            return Acknowledged::Elsewhere;
         }
         for settled in ack.settled {
             self.entries.settle(settled, now);
@@ -236,7 +241,7 @@ impl State {
                 }
             }
         }
-        left
+        Acknowledged::Done { left }
     }
 
     fn repair(&mut self, keys: &Keyspace, repair: &Repair<'_>, now: u64) -> Repaired {

@@ -122,15 +122,16 @@ impl Partition {
         let meta = &mut self.meta;
         meta.clock = meta.clock.max(repair.last_id);
         self.ticket = None;
-        if meta.home == server && !meta.sealed {
+        let is_ours =
+            meta.exists() && meta.journal == repair.journal && meta.epoch >= repair.settled;
+        if is_ours && meta.home == server && !meta.sealed {
             meta.epoch = meta.epoch.max(repair.epoch);
             return Repaired::Kept { left: meta.backlog() };
         }
-        let is_ours = meta.exists() && meta.journal == repair.journal;
         meta.home = server.to_owned();
         meta.sealed = false;
         self.mark = None;
-        if is_ours && meta.epoch >= repair.settled {
+        if is_ours {
             meta.epoch = repair.epoch;
             if meta.acked > repair.last_id {
                 self.stand_at(repair.last_id);

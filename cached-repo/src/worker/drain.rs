@@ -157,7 +157,7 @@ impl<'a> Session<'a> {
             self.journal.roster.listener.tell(&event);
         }
         if meta.acked < offset.last_id {
-            self.acknowledge_again(meta.acked, offset.last_id).await?;
+            self.acknowledge_again(meta.acked, &offset).await?;
         }
         Ok(Some(Reading { at: offset.last_id, acked: meta.acked, offset }))
     }
@@ -198,7 +198,9 @@ impl<'a> Session<'a> {
                 Step::Committed(applied) => {
                     self.reach(Point::Committed).await?;
                     let from = std::mem::replace(&mut reading.at, plan.to);
-                    let left = self.acknowledge(from, &plan, &records, &applied).await?;
+                    let place = (reading.offset.epoch, from);
+                    let left = self.acknowledge(place, &plan, &records, &applied).await?;
+                    let Some(left) = left else { return Ok(None) };
                     self.reach(Point::Acknowledged).await?;
                     if plan.needs_upgrade.is_some() {
                         return Err(needs_upgrade(plan.needs_upgrade));

@@ -4,7 +4,7 @@ use super::{
     desk::{Desk, LONG},
     *,
 };
-use crate::backend::journal::{Acknowledgement, Fate, Settled};
+use crate::backend::journal::{Acknowledged, Acknowledgement, Fate, Settled};
 
 const CLEAN: Fate = Fate::Clean { ttl: HOLD };
 const GONE: Fate = Fate::Clean { ttl: Duration::ZERO };
@@ -129,8 +129,9 @@ async fn behind_a_gap_nothing_is_acknowledged(suite: &Suite<'_>) {
     let before = desk.picture(&["a", "b"]).await;
     let slot = desk.slot("b");
     let settled = [Settled { entry: &slot.entry, version: v[1], fate: CLEAN }];
-    let behind = |from| Acknowledgement {
+    let behind = |epoch, from| Acknowledgement {
         partition: 0,
+        epoch,
         from,
         last_id: v[1],
         settled: &settled,
@@ -139,12 +140,16 @@ async fn behind_a_gap_nothing_is_acknowledged(suite: &Suite<'_>) {
         token: "w",
         hold: HOLD,
     };
-    let acknowledged = desk.backend.acknowledge(&desk.keys, behind(v[0])).await.unwrap();
-    assert_eq!(acknowledged.left, 2);
-    assert_eq!(desk.picture(&["a", "b"]).await, before);
+    let epoch = desk.known().await.epoch;
+    for (epoch, from) in [(epoch, v[0]), (epoch + 1, 0), (epoch - 1, 0)] {
+        let place = behind(epoch, from);
+        let acknowledged = desk.backend.acknowledge(&desk.keys, place).await.unwrap();
+        assert_eq!(acknowledged, Acknowledged::Elsewhere);
+        assert_eq!(desk.picture(&["a", "b"]).await, before);
+    }
     desk.acknowledge(v[0], &[("a", v[0], CLEAN)]).await;
-    let acknowledged = desk.backend.acknowledge(&desk.keys, behind(v[0])).await.unwrap();
-    assert_eq!(acknowledged.left, 0);
+    let acknowledged = desk.backend.acknowledge(&desk.keys, behind(epoch, v[0])).await.unwrap();
+    assert_eq!(acknowledged, Acknowledged::Done { left: 0 });
     assert_eq!(desk.state("b").await, Some(State::Clean));
 }
 

@@ -16,8 +16,9 @@ if meta.ticket ~= ticket then
   return { 'overtaken' }
 end
 local home = server_id(now_ms())
-local is_home = meta.home == home and not meta.sealed
-local is_ours = meta.home and meta.journal == identity and number(meta.epoch) >= settled
+local is_current = number(meta.epoch) >= settled
+local is_ours = is_current and meta.home and meta.journal == identity
+local is_home = is_current and meta.home == home and not meta.sealed
 
 -- Removes the entries of all records; tells how many are above the position.
 local function forget()
