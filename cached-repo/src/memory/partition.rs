@@ -122,9 +122,9 @@ impl Partition {
         let meta = &mut self.meta;
         meta.clock = meta.clock.max(repair.last_id);
         self.ticket = None;
-        let is_ours =
-            meta.exists() && meta.journal == repair.journal && meta.epoch >= repair.settled;
-        if is_ours && meta.home == server && !meta.sealed {
+        let is_current = meta.epoch >= repair.settled;
+        let is_ours = is_current && meta.exists() && meta.journal == repair.journal;
+        if is_current && meta.home == server && !meta.sealed {
             meta.epoch = meta.epoch.max(repair.epoch);
             return Repaired::Kept { left: meta.backlog() };
         }
