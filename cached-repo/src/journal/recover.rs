@@ -123,7 +123,8 @@ impl Journal {
             return Err(Error::new(
                 ErrorKind::Fenced,
                 "this Redis server was replaced by another one, which the journal belongs to now: it \
-                 should be its replica or be stopped",
+                 should be that one's replica, or be stopped. If this is the right one after all, \
+                 restart it, and the journal moves here",
             ));
         }
         Ok(meta.epoch == offset.epoch)

@@ -5,8 +5,8 @@ use crate::{
     backend::{
         CacheError, Reply,
         journal::{
-            Acknowledged, Acknowledgement, Append, Appended, JournalBackend, JournalRecord, Meta,
-            Repair, Repaired,
+            Acknowledged, Acknowledgement, Append, Appended, Fate, JournalBackend, JournalRecord,
+            Meta, Repair, Repaired, Settled,
         },
     },
     key::Keyspace,
@@ -252,6 +252,8 @@ impl State {
         }
         let epoch = partition.meta.epoch;
         let entries: Vec<String> = partition.entries().map(str::to_owned).collect();
+        let committed = partition.committed(repair.last_id);
+        let is_home = partition.meta.home == server;
         let repaired = partition.repair(repair, &server);
         if partition.meta.epoch != epoch {
             let generation = partition.meta.epoch;
@@ -260,6 +262,12 @@ impl State {
         if let Repaired::Replaced { .. } = repaired {
             for entry in entries {
                 self.entries.discard(&entry, now);
+            }
+        } else if !is_home {
+            // The store may have later writes of these ids, which this server never saw.
+            for entry in &committed {
+                let (version, fate) = (repair.last_id, Fate::Drop);
+                self.entries.settle(&Settled { entry, version, fate }, now);
             }
         }
         self.enlist(keys, repair.partition);

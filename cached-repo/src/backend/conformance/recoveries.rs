@@ -75,7 +75,9 @@ async fn a_journal_moves_to_another_server(suite: &Suite<'_>) {
     desk.plant(Meta::Home("gone")).await;
     let repair = Repair { epoch: 4, settled: 3, last_id: v[1], ..REPAIR };
     assert_eq!(desk.recover(repair).await, Repaired::Kept { left: 3 });
-    assert_eq!(desk.known().await.acked, v[0], "an acknowledgement says so, and cleans");
+    assert_eq!(desk.known().await.acked, v[0], "an acknowledgement says so");
+    assert_eq!(desk.state("bb").await, None, "the store may have something later");
+    assert_eq!(desk.state("ccc").await, Some(State::Dirty));
     assert_eq!(desk.acknowledge(v[1], &[("a", v[1], Fate::Drop)]).await, 2);
     assert_eq!(desk.state("a").await, None);
 }
