@@ -243,11 +243,11 @@ async fn run(sql: &str, directory: Option<&tempfile::TempDir>) {
         Some(directory) => {
             let file = directory.path().join("test.db");
             let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", file.display())).await;
-            drop(sql.execute(&pool.unwrap()).await.unwrap());
+            sql.execute(&pool.unwrap()).await.unwrap();
         }
         None => {
             let pool = sqlx::PgPool::connect(&servers::postgres_url()).await.unwrap();
-            drop(sql.execute(&pool).await.unwrap());
+            sql.execute(&pool).await.unwrap();
         }
     }
 }
