@@ -11,7 +11,7 @@ use std::{
 };
 
 /// What a test may take that took no time without a mutant; and so many times what it took.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(20);
 const PATIENCE_FACTOR: u32 = 3;
 /// What a test may take of which nothing is known yet.
 const PATIENCE_MAX: Duration = Duration::from_secs(300);
@@ -111,14 +111,11 @@ fn reason(output: &[u8]) -> String {
     let Some(test) = lines.next() else { return "a test failed without a word".to_owned() };
     let test = test.trim_start_matches("---- ").trim_end_matches(" stdout ----");
     // Of those that panicked the test itself was the last one.
-    let mut said = lines.take_while(|line| !line.starts_with("---- ")).peekable();
-    let mut last = String::new();
-    while let Some(line) = said.next() {
-        if line.contains(" panicked at ") {
-            last = said.peek().map_or("", |next| next).chars().take(MESSAGE_MAX).collect();
-        }
-    }
-    format!("{test}: {last}")
+    let said: Vec<&str> = lines.take_while(|line| !line.starts_with("---- ")).collect();
+    let last = said.iter().rposition(|line| line.contains(" panicked at ")).unwrap_or(0);
+    let message = said.iter().skip(last + 1).take(MESSAGE_LINES).map(|line| line.trim());
+    let message: String = message.collect::<Vec<_>>().join(" ").chars().take(MESSAGE_MAX).collect();
+    format!("{test}: {message}")
 }
 
 fn end(child: &mut Child) {
@@ -128,4 +125,5 @@ fn end(child: &mut Child) {
     child.wait().unwrap();
 }
 
-const MESSAGE_MAX: usize = 100;
+const MESSAGE_LINES: usize = 3;
+const MESSAGE_MAX: usize = 120;

@@ -46,7 +46,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "cached-repo/src/worker/drain.rs",
         "            Class::Fenced | Class::Unknown => Ok(Step::Again)," =>
         "            Class::Fenced => Ok(Step::Committed(Vec::new())),\n            Class::Unknown => Ok(Step::Again),",
-        "c2_of_two_workers", "write_behind::recovery::a_batch_from_before"),
+        "write_behind::recovery::a_batch_from_before", "c2_of_two_workers"),
     mutant!("m18-coalescing-keeps-the-first": "of several writes of an id the first one is written",
         "cached-repo/src/worker/plan.rs",
         "                    plan.changes[*place.get()] = change;\n                    plan.sources[*place.get()] = index;\n" =>
