@@ -124,7 +124,11 @@ pub(super) async fn registry(
         ("protocol", PROTOCOL.to_owned()),
         ("partitions", entries.keys.partitions().to_string()),
     ];
-    facts.extend(store_id.map(|id| ("store", id)));
+    if let Some(id) = store_id {
+        facts.push(("store", id));
+        // Its journal is drained by processes that go by the prefix.
+        facts.push(("table", entries.schema.table().to_owned()));
+    }
     // A copy in another format is a miss; the only copy in another format would be lost.
     facts.extend(kept_format.map(|format| ("redis_only format", format.to_string())));
     let registering = entries.backend.register(&entries.keys, &facts);
