@@ -115,7 +115,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant!("restored-store-not-noticed": "a session ends although the restored store has not got everything",
         "cached-repo/src/worker/drain.rs",
         "left == 0 && reading.at >= reading.acked" => "left == 0",
-        "write_behind::recovery::c11_a_database_that_was_restored"),
+        "write_behind::holes::a_restored_store_gets_all_that_it_lost"),
     mutant!("newer-record-is-a-dead-letter": "what a newer release journaled is given up",
         "cached-repo/src/worker/plan.rs",
         "                    plan.needs_upgrade = Some(what);\n                    break;\n" =>
