@@ -216,9 +216,9 @@ pub enum Incident {
     Replicate,
     /// The replica takes over, with the data that was last copied. In this process only.
     FailOver,
-    /// Memory is used up, until it is there again. On a real server only, and for all that share it.
+    /// Memory is used up. On a real server only, and for all that share it.
     NoMemory,
-    /// It is there again.
+    /// There is memory again.
     Memory,
 }
 

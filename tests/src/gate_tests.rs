@@ -127,7 +127,8 @@ async fn an_operation_of_the_ledger_is_held_by_its_name() {
     gate.fail(Point::BeforeLedger, "recover", StoreError::transient("no"));
     assert_eq!(gate.ledger(Ledger::Identity).await.ok(), Some(Entry::Done));
     let (entity, partition) = ("e", 0);
-    let recover = Ledger::Recover { entity, partition, journal: "", home: "", epoch_min: 0 };
+    let recover =
+        Ledger::Recover { entity, partition, journal: "", home: "", epoch_min: 0, seen: 0 };
     assert!(gate.ledger(recover).await.is_err());
     assert!(gate.ledger(recover).await.is_ok());
     let settle = gate.ledger(Ledger::Settle { entity, partition, epoch: 1 });

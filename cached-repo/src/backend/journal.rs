@@ -195,6 +195,11 @@ pub(crate) struct JournalRecord {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Acknowledgement<'a> {
     pub(crate) partition: u32,
+    /// The epoch in which the batch was committed. In another one, versions may be those of other writes.
+    pub(crate) epoch: u64,
+    /// Where the batch began. If Redis does not know that this was committed, what lies before must be
+    /// acknowledged first.
+    pub(crate) from: u64,
     pub(crate) last_id: u64,
     pub(crate) settled: &'a [Settled<'a>],
     /// How long records are kept after their acknowledgement, for a store that is restored to an older
@@ -228,9 +233,11 @@ pub(crate) enum Fate {
 
 /// The answer to an [`Acknowledgement`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Acknowledged {
-    /// How many records are left to drain.
-    pub(crate) left: u64,
+pub(crate) enum Acknowledged {
+    /// So many records are left to drain.
+    Done { left: u64 },
+    /// Redis came back in another state than the batch was read in. Nothing was changed.
+    Elsewhere,
 }
 
 /// A recovery that the store knows of.

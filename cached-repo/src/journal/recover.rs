@@ -40,12 +40,14 @@ impl Journal {
     /// Cancel-safe: a recovery that was begun is begun again by the next one.
     pub(crate) async fn recover(&self, partition: u32) -> Result<()> {
         let _turn = self.partition(partition)?.recovering.lock().await;
+        // Before the ticket: whoever raises the epoch last has the later ticket then, and the other
+        // one's repair is refused.
+        let before = self.offset(partition).await.map_err(StoreError::into_error)?;
         let ticket = self.entries.random.token();
         let backend = &self.entries.backend;
         let meta = backend.ticket(&self.entries.keys, partition, &ticket).await;
         let meta = meta.map_err(CacheError::into_error)?;
         self.reach(Point::TicketPlaced).await?;
-        let before = self.offset(partition).await.map_err(StoreError::into_error)?;
         if let Some(before) = &before {
             self.check_identity(&meta, before)?;
         }
@@ -55,7 +57,11 @@ impl Journal {
             }
             return Ok(());
         }
-        let raised = self.raise(partition, &meta).await?;
+        let seen = before.as_ref().map_or(0, |before| before.epoch);
+        let Some(raised) = self.raise(partition, &meta, seen).await? else {
+            self.let_pass().await;
+            return Ok(());
+        };
         self.reach(Point::EpochRaised).await?;
         self.check_identity(&meta, &raised)?;
         let repair = Repair {
@@ -69,9 +75,7 @@ impl Journal {
         let repaired = backend.repair(&self.entries.keys, repair).await;
         let repaired = repaired.map_err(CacheError::into_error)?;
         if repaired == Repaired::Overtaken {
-            // The other recovery settles what it raised. It has a moment for that, so that two that
-            // begin again and again do not overtake each other for ever.
-            sleep(self.entries.random.jitter(OVERTAKEN_WAIT, 0.9)).await;
+            self.let_pass().await;
             return Ok(());
         }
         self.reach(Point::Repaired).await?;
@@ -80,6 +84,12 @@ impl Journal {
         self.report(partition, &meta, before.as_ref(), &raised, repaired);
         self.nudge(partition);
         Ok(())
+    }
+
+    /// Another recovery is under way, and settles what it raises. It has a moment for that, so that two
+    /// that begin again and again do not overtake each other for ever.
+    async fn let_pass(&self) {
+        sleep(self.entries.random.jitter(OVERTAKEN_WAIT, 0.9)).await;
     }
 
     async fn reach(&self, point: Point) -> Result<()> {
@@ -113,13 +123,15 @@ impl Journal {
             return Err(Error::new(
                 ErrorKind::Fenced,
                 "this Redis server was replaced by another one, which the journal belongs to now: it \
-                 should be its replica or be stopped",
+                 should be that one's replica, or be stopped. If this is the right one after all, \
+                 restart it, and the journal moves here",
             ));
         }
         Ok(meta.epoch == offset.epoch)
     }
 
-    async fn raise(&self, partition: u32, meta: &Meta) -> Result<Offset> {
+    /// Raises the epoch, unless another recovery has.
+    async fn raise(&self, partition: u32, meta: &Meta, seen: u64) -> Result<Option<Offset>> {
         let new;
         let journal = match meta.journal.as_str() {
             "" => {
@@ -134,9 +146,10 @@ impl Journal {
             journal,
             home: &meta.server,
             epoch_min: meta.epoch,
+            seen,
         };
         match self.store.ledger(recover).await.map_err(StoreError::into_error)? {
-            Entry::Offset(Some(offset)) => Ok(offset),
+            Entry::Offset(raised) => Ok(raised),
             _ => Err(Error::new(ErrorKind::Internal, "the store did not answer an offset")),
         }
     }

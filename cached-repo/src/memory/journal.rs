@@ -5,8 +5,8 @@ use crate::{
     backend::{
         CacheError, Reply,
         journal::{
-            Acknowledged, Acknowledgement, Append, Appended, JournalBackend, JournalRecord, Meta,
-            Repair, Repaired,
+            Acknowledged, Acknowledgement, Append, Appended, Fate, JournalBackend, JournalRecord,
+            Meta, Repair, Repaired, Settled,
         },
     },
     key::Keyspace,
@@ -69,7 +69,7 @@ impl JournalBackend for MemoryBackend {
         acknowledgement: Acknowledgement<'a>,
     ) -> Reply<'a, Acknowledged> {
         let (mut state, now) = self.enter();
-        done(Acknowledged { left: state.acknowledge(keys, &acknowledgement, now) })
+        done(state.acknowledge(keys, &acknowledgement, now))
     }
 
     fn ticket<'a>(
@@ -214,9 +214,15 @@ impl State {
         holder.is_some_and(|(holder, until)| holder == token && *until > now)
     }
 
-    fn acknowledge(&mut self, keys: &Keyspace, ack: &Acknowledgement<'_>, now: u64) -> u64 {
-        if !self.meta(keys, ack.partition).exists() {
-            return 0;
+    fn acknowledge(
+        &mut self,
+        keys: &Keyspace,
+        ack: &Acknowledgement<'_>,
+        now: u64,
+    ) -> Acknowledged {
+        let meta = self.meta(keys, ack.partition);
+        if !meta.exists() || meta.epoch != ack.epoch || meta.acked < ack.from {
+            return Acknowledged::Elsewhere;
         }
         for settled in ack.settled {
             self.entries.settle(settled, now);
@@ -235,7 +241,7 @@ impl State {
                 }
             }
         }
-        left
+        Acknowledged::Done { left }
     }
 
     fn repair(&mut self, keys: &Keyspace, repair: &Repair<'_>, now: u64) -> Repaired {
@@ -246,6 +252,8 @@ impl State {
         }
         let epoch = partition.meta.epoch;
         let entries: Vec<String> = partition.entries().map(str::to_owned).collect();
+        let committed = partition.committed(repair.last_id);
+        let is_home = partition.meta.home == server;
         let repaired = partition.repair(repair, &server);
         if partition.meta.epoch != epoch {
             let generation = partition.meta.epoch;
@@ -254,6 +262,12 @@ impl State {
         if let Repaired::Replaced { .. } = repaired {
             for entry in entries {
                 self.entries.discard(&entry, now);
+            }
+        } else if !is_home {
+            // The store may have later writes of these ids, which this server never saw.
+            for entry in &committed {
+                let (version, fate) = (repair.last_id, Fate::Drop);
+                self.entries.settle(&Settled { entry, version, fate }, now);
             }
         }
         self.enlist(keys, repair.partition);

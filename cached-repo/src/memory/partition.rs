@@ -82,6 +82,13 @@ impl Partition {
         self.records.values().map(|appended| appended.record.entry.as_str())
     }
 
+    /// The keys of the entries whose records are committed up to a version, and not acknowledged.
+    pub(super) fn committed(&self, last_id: u64) -> Vec<String> {
+        let above = self.meta.acked.saturating_add(1);
+        let records = self.records.iter().filter(|(v, _)| (above..=last_id).contains(*v));
+        records.map(|(_, appended)| appended.record.entry.clone()).collect()
+    }
+
     /// The version of the oldest record that is not drained.
     pub(super) fn oldest(&self) -> Option<u64> {
         let left = self.meta.backlog() > 0;
@@ -122,15 +129,16 @@ impl Partition {
         let meta = &mut self.meta;
         meta.clock = meta.clock.max(repair.last_id);
         self.ticket = None;
-        if meta.home == server && !meta.sealed {
+        let is_current = meta.epoch >= repair.settled;
+        let is_ours = is_current && meta.exists() && meta.journal == repair.journal;
+        if is_current && meta.home == server && !meta.sealed {
             meta.epoch = meta.epoch.max(repair.epoch);
             return Repaired::Kept { left: meta.backlog() };
         }
-        let is_ours = meta.exists() && meta.journal == repair.journal;
         meta.home = server.to_owned();
         meta.sealed = false;
         self.mark = None;
-        if is_ours && meta.epoch >= repair.settled {
+        if is_ours {
             meta.epoch = repair.epoch;
             if meta.acked > repair.last_id {
                 self.stand_at(repair.last_id);

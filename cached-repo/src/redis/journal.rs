@@ -127,9 +127,12 @@ impl JournalBackend for RedisBackend {
     ) -> Reply<'a, Acknowledged> {
         Box::pin(async move {
             let call = acknowledge_call(keys, &acknowledgement);
-            let left: String = self.run(Step::Acknowledge, &call).await?;
-            let left = left.parse().map_err(|_| unexpected(Step::Acknowledge))?;
-            Ok(Acknowledged { left })
+            let answer: String = self.run(Step::Acknowledge, &call).await?;
+            match (answer.as_str(), answer.parse()) {
+                ("elsewhere", _) => Ok(Acknowledged::Elsewhere),
+                (_, Ok(left)) => Ok(Acknowledged::Done { left }),
+                _ => Err(unexpected(Step::Acknowledge)),
+            }
         })
     }
 
@@ -223,8 +226,7 @@ fn record((id, fields): StreamEntry) -> Result<JournalRecord, CacheError> {
 fn append_call(keys: &Keyspace, append: &Append<'_>) -> Result<Call, CacheError> {
     let partition = append.partition;
     let mut call = Call::default();
-    call.key(keys.meta(partition)).key(keys.generation(partition));
-    call.key(keys.journal(partition)).key(keys.backlog(partition));
+    call.key(keys.meta(partition)).key(keys.journal(partition)).key(keys.backlog(partition));
     call.key(keys.op(partition, append.op_id)).argument(append.op_id);
     call.argument(append.tried_above.map_or_else(String::new, |version| version.to_string()));
     call.argument(append.bound.records).argument(append.bound.bytes);
@@ -261,12 +263,13 @@ fn appended(answer: &[String]) -> Option<Appended> {
 }
 
 fn acknowledge_call(keys: &Keyspace, acknowledgement: &Acknowledgement<'_>) -> Call {
-    let Acknowledgement { partition, last_id, settled, retention, retained_bytes, token, hold } =
-        *acknowledgement;
+    let Acknowledgement { partition, epoch, from, last_id, settled, .. } = *acknowledgement;
+    let Acknowledgement { retention, retained_bytes, token, hold, .. } = *acknowledgement;
     let mut call = Call::default();
     call.key(keys.meta(partition)).key(keys.journal(partition));
     call.key(keys.backlog(partition)).key(keys.claim(partition));
-    call.argument(last_id).argument(retention.as_millis()).argument(retained_bytes);
+    call.argument(epoch).argument(from).argument(last_id);
+    call.argument(retention.as_millis()).argument(retained_bytes);
     call.argument(token).argument(hold.as_millis().max(1)).argument(keys.member(partition));
     for settled in settled {
         call.key(settled.entry).argument(settled.version);
@@ -323,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_record_that_is_none_of_ours_is_an_error() {
-        let all = ["op", "data", "schema", "write", "of a newer release"];
+        let all = ["op", "data", "schema", "entry", "write", "of a newer release"];
         assert_eq!(read("7-0", &all).unwrap().version, 7);
         for (id, names) in [("7-1", &all[..]), ("x", &all), ("7-0", &all[1..]), ("7-0", &all[..1])]
         {

@@ -115,8 +115,8 @@ impl<E: CachedEntity> Repository<E> {
         self.one(self.write("save", changes).await?, "save")
     }
 
-    /// Writes entities: all or none under a strategy with a store; under `redis_only` each partition
-    /// in one step. Of several with the same id the last is what remains. At most [`BATCH_MAX`]
+    /// Writes entities: all or none under a store-first strategy; under `write_behind` and `redis_only`
+    /// each partition in one step. Of several with the same id the last is what remains. At most [`BATCH_MAX`]
     /// entities.
     ///
     /// # Errors

@@ -142,12 +142,19 @@ impl<'a> Batch<'a> {
         ordered
     }
 
+    /// Whether changes that refer to a row that is not there may become dead letters.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) fn buries_references(&self) -> bool {
+        let refused = self.journaled.map(|journaled| journaled.refused);
+        matches!(refused, Some(Refused::Bury { references: true, .. }))
+    }
+
     /// How many changes may be refused and become dead letters; `None` if a single one fails the
     /// batch.
     pub(super) fn buried_max(&self) -> Option<usize> {
         match self.journaled?.refused {
             Refused::Fail => None,
-            Refused::Bury { max } => Some(max),
+            Refused::Bury { max, .. } => Some(max),
         }
     }
 

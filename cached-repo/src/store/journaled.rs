@@ -124,6 +124,9 @@ pub enum Refused {
     /// that of two that exclude each other the first one is written, and SHOULD try a refused one
     /// again when the others are written: one of them may have made room for it.
     Bury {
+        /// Whether those are dead letters too that refer to a row that is not there (yet). If not, they
+        /// fail the whole batch with [`Class::Reference`](super::Class::Reference).
+        references: bool,
         /// So many are believed to be wrong.
         max: usize,
     },

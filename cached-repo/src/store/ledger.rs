@@ -27,6 +27,8 @@ pub enum Ledger<'a> {
     /// the server. Makes the row, with this journal, position 0 and nothing settled, if there is none.
     /// Answers [`Entry::Offset`], as it is afterwards.
     ///
+    /// MUST change nothing, and answer no offset, if the row's epoch is not `seen`: otherwise two
+    /// recoverers raise it one behind the other, and the first one's epoch is outdated when it is used.
     /// MUST leave the journal, the position and `settled` of a row that is there. MUST wait for the
     /// transactions that hold the partition as a [`Fence`](super::Fence) and for those that moved its
     /// position. Otherwise a write of the epoch before commits after the recovery has looked.
@@ -41,6 +43,8 @@ pub enum Ledger<'a> {
         home: &'a str,
         /// The epoch that the server was in.
         epoch_min: u64,
+        /// The epoch that the caller read; 0 if there was no row. A row that is gone is made.
+        seen: u64,
     },
     /// Remember that the recovery of this epoch is complete. MUST do so only if the partition still is
     /// in it: a recoverer that was paused must not settle what another one began. Answers

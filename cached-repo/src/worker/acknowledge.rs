@@ -8,9 +8,9 @@ use super::{
     plan::Plan,
 };
 use crate::{
-    backend::journal::{Acknowledgement, Fate, JournalRecord, Settled},
+    backend::journal::{Acknowledged, Acknowledgement, Fate, JournalRecord, Settled},
     journal::Event,
-    store::{Applied, Entry, Ledger},
+    store::{Applied, Entry, Ledger, Offset},
 };
 
 /// How long records are kept after their acknowledgement, for a store that is restored to an older
@@ -22,13 +22,15 @@ const RETAINED_BYTES: u64 = 16 * 1024 * 1024;
 const LETTERS: u32 = 100;
 
 impl Session<'_> {
-    /// Tells Redis that a batch is in the store. Answers how many records are left.
+    /// Tells Redis that a batch is in the store. Answers how many records are left; `None` if Redis is
+    /// in another state by now.
     pub(super) async fn acknowledge(
         &self,
+        (epoch, from): (u64, u64),
         plan: &Plan,
         records: &[JournalRecord],
         applied: &[Applied],
-    ) -> Result<u64, Trouble> {
+    ) -> Result<Option<u64>, Trouble> {
         let entries = &self.journal.entries;
         let mut settled = Vec::with_capacity(records.len());
         for (i, change) in plan.changes.iter().enumerate() {
@@ -53,31 +55,43 @@ impl Session<'_> {
         counters.drained.add(settled.len() - dead);
         counters.coalesced.add(plan.coalesced as usize);
         counters.dead_lettered.add(dead);
-        self.send(plan.to, &settled).await
+        self.send((epoch, from), plan.to, &settled).await
     }
 
     /// Repeats the acknowledgement of what another worker committed before it died. What the store has
     /// of these ids is not known here, so their entries go. Nobody was told of its dead letters.
-    pub(super) async fn acknowledge_again(&self, mut at: u64, last_id: u64) -> Result<(), Trouble> {
+    pub(super) async fn acknowledge_again(
+        &self,
+        mut at: u64,
+        offset: &Offset,
+    ) -> Result<(), Trouble> {
+        let Offset { epoch, last_id, .. } = *offset;
         self.report_dead_since(at, last_id).await?;
         loop {
             let mut records = self.read(at).await?;
             records.retain(|record| record.version <= last_id);
             let Some(last) = records.last() else { break };
-            at = last.version;
+            let from = std::mem::replace(&mut at, last.version);
             let settled = records.iter().map(|JournalRecord { version, entry, .. }| Settled {
                 entry,
                 version: *version,
                 fate: Fate::Drop,
             });
-            self.send(at, &settled.collect::<Vec<_>>()).await?;
+            self.send((epoch, from), at, &settled.collect::<Vec<_>>()).await?;
         }
-        self.send(last_id, &[]).await.map(drop)
+        self.send((epoch, at), last_id, &[]).await.map(drop)
     }
 
-    async fn send(&self, last_id: u64, settled: &[Settled<'_>]) -> Result<u64, Trouble> {
+    async fn send(
+        &self,
+        (epoch, from): (u64, u64),
+        last_id: u64,
+        settled: &[Settled<'_>],
+    ) -> Result<Option<u64>, Trouble> {
         let acknowledgement = Acknowledgement {
             partition: self.partition,
+            epoch,
+            from,
             last_id,
             settled,
             retention: RETENTION,
@@ -86,7 +100,10 @@ impl Session<'_> {
             hold: CLAIM_HOLD,
         };
         let entries = &self.journal.entries;
-        Ok(entries.backend.acknowledge(&entries.keys, acknowledgement).await?.left)
+        Ok(match entries.backend.acknowledge(&entries.keys, acknowledgement).await? {
+            Acknowledged::Done { left } => Some(left),
+            Acknowledged::Elsewhere => None,
+        })
     }
 
     /// Reports the dead letters between two positions that still wait.

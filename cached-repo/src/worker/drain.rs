@@ -25,8 +25,9 @@ use crate::{
     },
 };
 
-/// For how long a worker that died keeps others from its partition.
-pub(super) const CLAIM_HOLD: Duration = Duration::from_secs(5);
+/// For how long a worker that died keeps others from its partition. Shorter than what a write waits
+/// for a drain.
+pub(super) const CLAIM_HOLD: Duration = Duration::from_secs(2);
 /// A batch ends when it has so many bytes of data.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// So many batches, and the other partitions have their turn.
@@ -156,7 +157,7 @@ impl<'a> Session<'a> {
             self.journal.roster.listener.tell(&event);
         }
         if meta.acked < offset.last_id {
-            self.acknowledge_again(meta.acked, offset.last_id).await?;
+            self.acknowledge_again(meta.acked, &offset).await?;
         }
         Ok(Some(Reading { at: offset.last_id, acked: meta.acked, offset }))
     }
@@ -182,7 +183,7 @@ impl<'a> Session<'a> {
                 return Err(needs_upgrade(plan.needs_upgrade));
             }
             let (applied, next) =
-                tokio::join!(self.apply(reading, &plan, &records), self.read(plan.to));
+                tokio::join!(self.apply(reading, &plan, &records, tries), self.read(plan.to));
             match self.judge(applied, tries)? {
                 Step::Again => return Ok(None),
                 Step::Wait => {
@@ -196,8 +197,10 @@ impl<'a> Session<'a> {
                 }
                 Step::Committed(applied) => {
                     self.reach(Point::Committed).await?;
-                    reading.at = plan.to;
-                    let left = self.acknowledge(&plan, &records, &applied).await?;
+                    let from = std::mem::replace(&mut reading.at, plan.to);
+                    let place = (reading.offset.epoch, from);
+                    let left = self.acknowledge(place, &plan, &records, &applied).await?;
+                    let Some(left) = left else { return Ok(None) };
                     self.reach(Point::Acknowledged).await?;
                     if plan.needs_upgrade.is_some() {
                         return Err(needs_upgrade(plan.needs_upgrade));
@@ -226,6 +229,7 @@ impl<'a> Session<'a> {
         reading: &Reading,
         plan: &Plan,
         records: &[JournalRecord],
+        tries: usize,
     ) -> Result<Vec<Applied>, StoreError> {
         let texts: Vec<_> = records.iter().map(|r| String::from_utf8_lossy(&r.data)).collect();
         let source = |index: usize| Source {
@@ -252,7 +256,10 @@ impl<'a> Session<'a> {
             coalesced: plan.coalesced,
             refused: match self.mode {
                 Mode::Plain => Refused::Fail,
-                Mode::Bury => Refused::Bury { max: REFUSED_MIN.max(plan.changes.len() / 2) },
+                Mode::Bury => Refused::Bury {
+                    references: tries >= REFERENCE_TRIES,
+                    max: REFUSED_MIN.max(plan.changes.len() / 2),
+                },
             },
         };
         let entries = &self.journal.entries;

@@ -187,6 +187,7 @@ impl Worker<'_> {
                 Err(error) => tracing::debug!(%error, "the backlog cannot be read"),
             }
         }
+        self.greet(&journals);
         self.revisit();
         self.seal(&journals);
     }
@@ -205,15 +206,23 @@ impl Worker<'_> {
         stale.into_iter().for_each(|target| self.add(target));
     }
 
+    /// Looks at every partition of a new journal once: the store may have been restored while nobody
+    /// was there.
+    fn greet(&mut self, journals: &[Arc<Journal>]) {
+        let until = self.clock.now() + SEAL_AFTER;
+        for journal in &journals[self.known.min(journals.len())..] {
+            for target in journal.partitions().map(|partition| journal.target(partition)) {
+                self.sealing.insert(target.clone(), until);
+                self.add(target);
+            }
+        }
+        self.known = journals.len();
+    }
+
     /// Seals what is not written any more, according to the strategies of this process, and was not
     /// for a while, whatever those of others say.
     fn seal(&mut self, journals: &[Arc<Journal>]) {
         let now = self.clock.now();
-        for journal in &journals[self.known.min(journals.len())..] {
-            let targets = journal.partitions().map(|partition| journal.target(partition));
-            self.sealing.extend(targets.map(|target| (target, now + SEAL_AFTER)));
-        }
-        self.known = journals.len();
         let due: Vec<_> = self.sealing.extract_if(|_, until| *until <= now).collect();
         for (target, _) in due {
             let journal = journals.iter().find(|journal| journal.prefix() == target.prefix);

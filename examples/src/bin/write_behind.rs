@@ -1,8 +1,8 @@
 //! Receipts, barriers, a dead letter and its replay, shutdown: what `write_behind` adds to a save.
 
-use std::{env, fs, process, time::Duration};
+use std::{env, error::Error, fs, process, time::Duration};
 
-use cached_repo::{Cache, CachedEntity, Event, Repository, Result, store};
+use cached_repo::{Cache, CachedEntity, Event, Repository, store};
 
 /// Two users may not have the same e-mail address; the journal cannot know.
 #[derive(Clone, Debug, PartialEq, CachedEntity)]
@@ -18,19 +18,19 @@ fn user(id: &str, email: &str) -> User {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> Result<(), Box<dyn Error>> {
     let file = env::temp_dir().join(format!("write_behind-{}.db", process::id()));
     let result = run(&format!("sqlite:{}", file.display())).await;
     let _ = fs::remove_file(file);
     result
 }
 
-async fn run(url: &str) -> Result<()> {
+async fn run(url: &str) -> Result<(), Box<dyn Error>> {
     let db = store::connect(url).await?;
     db.create_tables::<User>().await?;
     let sql = "CREATE UNIQUE INDEX one_address ON write_behind_users (email)";
-    let pool = sqlx::SqlitePool::connect(url).await.expect("the database is there");
-    sqlx::raw_sql(sql).execute(&pool).await.expect("the table is there");
+    let pool = sqlx::SqlitePool::connect(url).await?;
+    sqlx::raw_sql(sql).execute(&pool).await?;
 
     let events = Cache::builder().on_event(|event: &Event| println!("  event: {event:?}"));
     let cache = events.in_memory(); // or connect("redis://…").await?
@@ -52,7 +52,9 @@ async fn run(url: &str) -> Result<()> {
 
     println!("What the database refuses becomes a dead letter, and everything else goes on:");
     let clash = users.save(&user("bob", "ada@example.com")).await?;
-    println!("  {}", clash.persisted().await.expect_err("the address is taken"));
+    if let Err(error) = clash.persisted().await {
+        println!("  {error}");
+    }
     let letters = cache.dead_letters();
     let waiting = letters.list("write_behind_users").await?;
     println!("  {} waits: {}", waiting.len(), waiting[0].data);

@@ -155,8 +155,11 @@ impl Stage {
     /// Raises the epoch of a partition in the store, as recovery of its journal will.
     pub(crate) async fn raise_epoch(&self, partition: u32) {
         let entity = format!("{}:{}", self.namespace, Todo::SCHEMA.prefix());
-        let (entity, journal, home) = (&*entity, "journal", "home");
-        let recover = store::Ledger::Recover { entity, partition, journal, home, epoch_min: 0 };
+        let (entity, journal, home, epoch_min) = (&*entity, "journal", "home", 0);
+        let before = self.gate.ledger(store::Ledger::Offset { entity, partition }).await.unwrap();
+        let store::Entry::Offset(before) = before else { panic!("an offset, or none") };
+        let seen = before.map_or(0, |offset| offset.epoch);
+        let recover = store::Ledger::Recover { entity, partition, journal, home, epoch_min, seen };
         let store::Entry::Offset(Some(offset)) = self.gate.ledger(recover).await.unwrap() else {
             panic!("a recovery is answered with an offset");
         };

@@ -111,9 +111,12 @@ async fn write_fenced(store: &SharedStore, change: Change, fence: Fence) -> Resu
 
 /// Raises the epoch of partition 0 and settles it, as a recovery does.
 async fn raise(store: &SharedStore, entity: &str) -> Result<u64, StoreError> {
-    let partition = 0;
-    let recover =
-        Ledger::Recover { entity, partition, journal: "journal", home: "home", epoch_min: 0 };
+    let (partition, journal, home, epoch_min) = (0, "journal", "home", 0);
+    let Entry::Offset(before) = store.ledger(Ledger::Offset { entity, partition }).await? else {
+        panic!("the store has an offset or none");
+    };
+    let seen = before.map_or(0, |offset| offset.epoch);
+    let recover = Ledger::Recover { entity, partition, journal, home, epoch_min, seen };
     let Entry::Offset(Some(Offset { epoch, .. })) = store.ledger(recover).await? else {
         panic!("a recovery is answered with an offset");
     };

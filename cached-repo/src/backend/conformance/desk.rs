@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::backend::journal::{
-    Acknowledgement, Append, Appended, Bound, Fate, JournalRecord, Meta as Known, Repair, Repaired,
-    Settled, Write,
+    Acknowledged, Acknowledgement, Append, Appended, Bound, Fate, JournalRecord, Meta as Known,
+    Repair, Repaired, Settled, Write,
 };
 
 pub(super) const ROOMY: Bound = Bound { records: 1_000, bytes: 1 << 20 };
@@ -168,6 +168,8 @@ impl<'a> Desk<'a> {
         let settled: Vec<_> = keys.iter().map(String::as_str).zip(settled).map(settle).collect();
         let acknowledgement = Acknowledgement {
             partition: 0,
+            epoch: self.known().await.epoch,
+            from: 0,
             last_id,
             settled: &settled,
             retention,
@@ -175,7 +177,10 @@ impl<'a> Desk<'a> {
             token,
             hold: HOLD,
         };
-        self.backend.acknowledge(&self.keys, acknowledgement).await.unwrap().left
+        match self.backend.acknowledge(&self.keys, acknowledgement).await.unwrap() {
+            Acknowledged::Done { left } => left,
+            Acknowledged::Elsewhere => 0,
+        }
     }
 
     /// Recovers with a ticket of its own.

@@ -1,7 +1,10 @@
 //! The part of the suite that drains a journal: claims, acknowledgements, trimming.
 
-use super::{desk::Desk, *};
-use crate::backend::journal::Fate;
+use super::{
+    desk::{Desk, LONG},
+    *,
+};
+use crate::backend::journal::{Acknowledged, Acknowledgement, Fate, Settled};
 
 const CLEAN: Fate = Fate::Clean { ttl: HOLD };
 const GONE: Fate = Fate::Clean { ttl: Duration::ZERO };
@@ -13,6 +16,7 @@ pub(super) async fn run(suite: &Suite<'_>) {
     what_is_not_journaled_is_left_alone(suite).await;
     acknowledging_moves_forward_only(suite).await;
     without_a_home_nothing_is_acknowledged(suite).await;
+    behind_a_gap_nothing_is_acknowledged(suite).await;
     records_are_retained_for_a_while(suite).await;
     what_the_store_has_lost_is_not_trimmed(suite).await;
     one_worker_has_the_claim(suite).await;
@@ -116,6 +120,37 @@ async fn without_a_home_nothing_is_acknowledged(suite: &Suite<'_>) {
     let before = desk.picture(&["a"]).await;
     assert_eq!(desk.acknowledge(5, &[("a", 5, CLEAN)]).await, 0);
     assert_eq!(desk.picture(&["a"]).await, before);
+}
+
+/// As after a restart that lost an acknowledgement.
+async fn behind_a_gap_nothing_is_acknowledged(suite: &Suite<'_>) {
+    let desk = Desk::open(suite, "gap").await;
+    let v = desk.append(&["a", "b"]).await;
+    let before = desk.picture(&["a", "b"]).await;
+    let slot = desk.slot("b");
+    let settled = [Settled { entry: &slot.entry, version: v[1], fate: CLEAN }];
+    let behind = |epoch, from| Acknowledgement {
+        partition: 0,
+        epoch,
+        from,
+        last_id: v[1],
+        settled: &settled,
+        retention: LONG,
+        retained_bytes: 0,
+        token: "w",
+        hold: HOLD,
+    };
+    let epoch = desk.known().await.epoch;
+    for (epoch, from) in [(epoch, v[0]), (epoch + 1, 0), (epoch - 1, 0)] {
+        let place = behind(epoch, from);
+        let acknowledged = desk.backend.acknowledge(&desk.keys, place).await.unwrap();
+        assert_eq!(acknowledged, Acknowledged::Elsewhere);
+        assert_eq!(desk.picture(&["a", "b"]).await, before);
+    }
+    desk.acknowledge(v[0], &[("a", v[0], CLEAN)]).await;
+    let acknowledged = desk.backend.acknowledge(&desk.keys, behind(epoch, v[0])).await.unwrap();
+    assert_eq!(acknowledged, Acknowledged::Done { left: 0 });
+    assert_eq!(desk.state("b").await, Some(State::Clean));
 }
 
 async fn records_are_retained_for_a_while(suite: &Suite<'_>) {

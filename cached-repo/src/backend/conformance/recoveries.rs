@@ -39,7 +39,7 @@ async fn at_home_a_recovery_raises_the_epoch_only(suite: &Suite<'_>) {
     desk.acknowledge(v[0], &[]).await;
     let before = desk.known().await;
     let far = v[1] + (1 << 40);
-    let repair = Repair { epoch: 4, settled: 9, journal: "other", last_id: far, ..REPAIR };
+    let repair = Repair { epoch: 4, settled: 1, journal: "other", last_id: far, ..REPAIR };
     assert_eq!(desk.recover(repair).await, Repaired::Kept { left: 1 });
     let after = desk.known().await;
     assert_eq!((after.epoch, after.clock), (4, far));
@@ -51,6 +51,8 @@ async fn at_home_a_recovery_raises_the_epoch_only(suite: &Suite<'_>) {
     assert_eq!((desk.known().await.epoch, desk.generation().await), (4, 4), "never back");
     let later = desk.append(&["c"]).await[0];
     assert!(later > far, "versions are above the store's position");
+    let outdated = Repair { epoch: 9, settled: 8, last_id: v[1], ..REPAIR };
+    assert_eq!(desk.recover(outdated).await, Repaired::Replaced { discarded: 1 }, "though at home");
 }
 
 async fn a_journal_moves_to_another_server(suite: &Suite<'_>) {
@@ -73,7 +75,9 @@ async fn a_journal_moves_to_another_server(suite: &Suite<'_>) {
     desk.plant(Meta::Home("gone")).await;
     let repair = Repair { epoch: 4, settled: 3, last_id: v[1], ..REPAIR };
     assert_eq!(desk.recover(repair).await, Repaired::Kept { left: 3 });
-    assert_eq!(desk.known().await.acked, v[0], "an acknowledgement says so, and cleans");
+    assert_eq!(desk.known().await.acked, v[0], "an acknowledgement says so");
+    assert_eq!(desk.state("bb").await, None, "the store may have something later");
+    assert_eq!(desk.state("ccc").await, Some(State::Dirty));
     assert_eq!(desk.acknowledge(v[1], &[("a", v[1], Fate::Drop)]).await, 2);
     assert_eq!(desk.state("a").await, None);
 }

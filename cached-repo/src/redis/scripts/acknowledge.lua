@@ -1,20 +1,25 @@
 -- Cleans the entries of writes that the store has committed, moves the position, trims (D.7).
 --
 -- KEYS: meta of the partition, journal, backlog, claim, then the entries.
--- ARGV: last version that is committed, retention in ms, most bytes to retain, token of the claim,
---   its hold in ms, member of the backlog, then for each entry: version, time to live in ms ('0':
---   it is removed if it is a tombstone; '': it is dropped).
--- Returns: how many records are left to drain (text).
+-- ARGV: epoch of the batch, version that it began behind, last version that is committed, retention
+--   in ms, most bytes to retain, token of the claim, its hold in ms, member of the backlog, then for
+--   each entry: version, time to live in ms ('0': it is removed if it is a tombstone; '': it is
+--   dropped).
+-- Returns: how many records are left to drain (text); or, with nothing changed, 'elsewhere'.
 -- Atomic because: an entry must not become dirty again between the look at its version and its
 -- cleaning, and the claim must not be given back behind a record that was just appended.
 
 local meta_key, journal, backlog, claim = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local epoch, from = tonumber(next_argument()), tonumber(next_argument())
 local last_id = tonumber(next_argument())
 local retention, retained_bytes = tonumber(next_argument()), tonumber(next_argument())
 local token, hold, member = next_argument(), next_argument(), next_argument()
 local meta = meta_of(meta_key)
-if not meta.home then
-  return '0'
+-- In another epoch versions may be those of other writes. A server that came back in an older state
+-- does not know that what lies before is committed: the entries of those records are dirty again, and
+-- nobody would clean them behind this position.
+if not meta.home or number(meta.epoch) ~= epoch or number(meta.acked) < from then
+  return 'elsewhere'
 end
 
 local function settle(key, version, ttl)

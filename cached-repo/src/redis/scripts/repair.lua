@@ -16,18 +16,20 @@ if meta.ticket ~= ticket then
   return { 'overtaken' }
 end
 local home = server_id(now_ms())
-local is_home = meta.home == home and not meta.sealed
-local is_ours = meta.home and meta.journal == identity and number(meta.epoch) >= settled
+local is_current = number(meta.epoch) >= settled
+local is_ours = is_current and meta.home and meta.journal == identity
+local is_home = is_current and meta.home == home and not meta.sealed
 
--- Removes the entries of all records; tells how many are above the position.
-local function forget()
-  local above, lower = 0, '-'
+-- Removes the entries of these records, unless they have a later version; tells how many records
+-- are above the store's position.
+local function forget(lower, upper, latest)
+  local above = 0
   repeat
-    local page = redis.call('XRANGE', journal, lower, '+', 'COUNT', 64)
+    local page = redis.call('XRANGE', journal, lower, upper, 'COUNT', 64)
     for _, record in ipairs(page) do
       local entry = field_of(record, 'entry')
-      local state = entry and state_of(entry)
-      if state == 'd' or state == 't' then
+      local head = entry and head_of(entry)
+      if head and head:match('^1[dt]') and number(tonumber(head:sub(3, 18), 16)) <= latest then
         redis.call('UNLINK', entry)
       end
       if number(version_of(record)) > last_id then
@@ -36,7 +38,6 @@ local function forget()
       lower = '(' .. record[1]
     end
   until #page < 64
-  redis.call('UNLINK', journal)
   return above
 end
 
@@ -54,10 +55,13 @@ else
   local acked, trimmed = math.min(number(meta.acked), last_id), number(meta.trimmed)
   local count, bytes, acked_count, acked_bytes, oldest = number(meta.count), number(meta.bytes)
   if is_ours then
+    -- The store may have later writes of these ids, which this server never saw.
+    forget('(' .. text_of(acked) .. '-0', text_of(last_id) .. '-0', last_id)
     acked_count, acked_bytes, oldest = standing_at(journal, acked, meta)
     answer = { 'kept', text_of(count - acked_count) }
   else
-    answer = { 'replaced', text_of(forget()) }
+    answer = { 'replaced', text_of(forget('-', '+', math.huge)) }
+    redis.call('UNLINK', journal)
     acked, trimmed, count, bytes, acked_count, acked_bytes = last_id, last_id, 0, 0, 0, 0
   end
   redis.call('HSET', meta_key, 'home', home, 'journal', identity, 'acked', text_of(acked),

@@ -21,7 +21,7 @@ impl<'a> Drain<'a> {
         let (entity, partition) = (suite.unique(what), 4);
         let epoch = suite.raise(&entity, partition).await;
         let epoch = epoch.unwrap_or_else(|e| panic!("raising an epoch failed: {e:?}"));
-        let refused = Refused::Bury { max: 2 };
+        let refused = Refused::Bury { references: true, max: 2 };
         Self { suite, entity, partition, epoch, refused, unreadable: &[], coalesced: 0 }
     }
 
@@ -100,8 +100,8 @@ pub(super) async fn a_position_moves_from_exactly_where_it_is(suite: &Suite<'_>)
     drain.drain(5, 9, &[]).await;
     assert_eq!(drain.offset().await.last_id, 9, "a batch without changes moves the position");
 
-    let recover =
-        Ledger::Recover { entity, partition: 4, journal: "", home: "other", epoch_min: 0 };
+    let (partition, journal, home, epoch_min, seen) = (4, "", "other", 0, 1);
+    let recover = Ledger::Recover { entity, partition, journal, home, epoch_min, seen };
     assert!(suite.store.ledger(recover).await.is_ok(), "a recovery");
     for epoch in [1, 2] {
         let unsettled = Position { epoch, ..drain.position(9, 10) };

@@ -20,11 +20,16 @@ impl Suite<'_> {
         partition: u32,
         epoch_min: u64,
     ) -> Result<Offset, StoreError> {
-        let recover =
-            Ledger::Recover { entity, partition, journal: JOURNAL, home: HOME, epoch_min };
-        match self.store.ledger(recover).await? {
-            Entry::Offset(Some(offset)) => Ok(offset),
-            other => panic!("asked to recover, the store answered {other:?}"),
+        loop {
+            let seen = self.offset(entity, partition).await.map_or(0, |offset| offset.epoch);
+            let (journal, home) = (JOURNAL, HOME);
+            let recover = Ledger::Recover { entity, partition, journal, home, epoch_min, seen };
+            match self.store.ledger(recover).await? {
+                Entry::Offset(Some(offset)) => return Ok(offset),
+                // Another recovery was faster.
+                Entry::Offset(None) => {}
+                other => panic!("asked to recover, the store answered {other:?}"),
+            }
         }
     }
 
@@ -93,7 +98,15 @@ pub(super) async fn a_recovery_keeps_the_journal_and_the_position(suite: &Suite<
         journal: "another journal",
         home: "another home",
         epoch_min: 7,
+        seen: 42,
     };
+    for seen in [0, 41, 43] {
+        let Ledger::Recover { entity, partition, journal, home, epoch_min, .. } = other else {
+            unreachable!("it is a recovery");
+        };
+        let late = Ledger::Recover { entity, partition, journal, home, epoch_min, seen };
+        assert_eq!(suite.store.ledger(late).await.ok(), Some(Entry::Offset(None)), "it was {seen}");
+    }
     let Ok(Entry::Offset(recovered)) = suite.store.ledger(other).await else {
         panic!("a second recovery failed");
     };

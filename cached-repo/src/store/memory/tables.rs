@@ -96,10 +96,13 @@ impl Tables {
             Ledger::Offset { entity, partition } => {
                 Entry::Offset(self.offsets.get(&(entity.to_owned(), partition)).cloned())
             }
-            Ledger::Recover { entity, partition, journal, home, epoch_min } => {
+            Ledger::Recover { entity, partition, journal, home, epoch_min, seen } => {
                 let made = || Offset { journal: journal.to_owned(), ..Offset::default() };
                 let offset =
                     self.offsets.entry((entity.to_owned(), partition)).or_insert_with(made);
+                if offset.epoch != 0 && offset.epoch != seen {
+                    return Entry::Offset(None);
+                }
                 offset.epoch = offset.epoch.max(epoch_min) + 1;
                 home.clone_into(&mut offset.home);
                 offset.sealed = false;

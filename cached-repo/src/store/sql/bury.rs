@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Dialect, Session, StoreError, Table, classify, write::write_rows};
-use crate::change::Change;
+use crate::{change::Change, store::Class};
 
 /// Writes changes in this order, but for those that are refused, and says why those are: of two that
 /// exclude each other it is the later one. Gives up as soon as more than `max` are refused and not a
@@ -13,7 +13,7 @@ pub(super) async fn write_most<D: Dialect>(
     table: &Table<'_>,
     changes: &[Change],
     order: &[usize],
-    max: usize,
+    (max, references): (usize, bool),
 ) -> Result<BTreeMap<usize, String>, StoreError> {
     undoable(session, MARK).await?;
     let mut refused = BTreeMap::new();
@@ -23,14 +23,14 @@ pub(super) async fn write_most<D: Dialect>(
     while let Some(part) = parts.pop() {
         match (try_write(session, table, changes, part).await?, part) {
             (None, _) => is_written = true,
-            (Some(error), [index]) => drop(refused.insert(*index, error.to_string())),
+            (Some(error), [index]) => drop(refused.insert(*index, error)),
             (Some(_), part) => {
                 let (first, second) = part.split_at(part.len() / 2);
                 parts.extend([second, first]);
             }
         }
         if !is_written && refused.len() > max {
-            return Ok(refused);
+            return told(refused, references);
         }
     }
     // A change that was refused may only have come too early: what was written since has moved away
@@ -46,7 +46,22 @@ pub(super) async fn write_most<D: Dialect>(
             }
         }
     }
-    Ok(refused)
+    told(refused, references)
+}
+
+/// Why changes were refused. Fails where one refers to a row that may still come.
+fn told(
+    refused: BTreeMap<usize, StoreError>,
+    references: bool,
+) -> Result<BTreeMap<usize, String>, StoreError> {
+    let mut reasons = BTreeMap::new();
+    for (index, error) in refused {
+        if error.class() == Class::Reference && !references {
+            return Err(error);
+        }
+        reasons.insert(index, error.to_string());
+    }
+    Ok(reasons)
 }
 
 /// Writes all of these changes, or none and says why they were refused.

@@ -21,8 +21,9 @@ impl<D: Dialect> SqlStore<D> {
             Ledger::Offset { entity, partition } => {
                 Entry::Offset(self.offset(entity, partition).await?)
             }
-            Ledger::Recover { entity, partition, journal, home, epoch_min } => {
-                Entry::Offset(self.recover(entity, partition, journal, home, epoch_min).await?)
+            Ledger::Recover { entity, partition, journal, home, epoch_min, seen } => {
+                let epochs = (seen, epoch_min);
+                Entry::Offset(self.recover(entity, partition, journal, home, epochs).await?)
             }
             Ledger::Settle { entity, partition, epoch } => {
                 Entry::Changed(self.settle(entity, partition, epoch).await?)

@@ -35,10 +35,17 @@ impl<D: Dialect> SqlStore<D> {
         partition: u32,
         journal: &str,
         home: &str,
-        epoch_min: u64,
+        (seen, epoch_min): (u64, u64),
     ) -> Result<Option<Offset>, StoreError> {
         let epoch = number(epoch_min.saturating_add(1));
-        let values = [text(entity), number(partition.into()), epoch, text(journal), text(home)];
+        let values = [
+            text(entity),
+            number(partition.into()),
+            epoch,
+            text(journal),
+            text(home),
+            number(seen),
+        ];
         let fence = lock_of(&Fence::new(entity, partition, 0));
         self.transaction(vec![Lock::Exclusive(fence)], async |session| {
             let rows = session.run_text(RECOVER, &values, "raise an epoch").await?;
@@ -171,7 +178,7 @@ const RECOVER: &str = "INSERT INTO cached_repo_offsets AS o \
     (entity, partition, epoch, journal_id, home) VALUES (?, ?, ?, ?, ?) \
     ON CONFLICT (entity, partition) DO UPDATE SET \
     epoch = CASE WHEN o.epoch < excluded.epoch THEN excluded.epoch ELSE o.epoch + 1 END, \
-    home = excluded.home, state = 'open', updated_at = CURRENT_TIMESTAMP \
+    home = excluded.home, state = 'open', updated_at = CURRENT_TIMESTAMP WHERE o.epoch = ? \
     RETURNING epoch, settled, journal_id, last_id, home, state, applied, coalesced, dead_lettered";
 
 const SETTLE: &str = "UPDATE cached_repo_offsets \

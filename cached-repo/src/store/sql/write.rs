@@ -148,7 +148,8 @@ impl Write<'_> {
             None => write_rows(session, table, batch.changes, &plan.order).await?,
             Some(max) => {
                 let order = batch.in_journal_order(&plan.order);
-                let found = bury::write_most(session, table, batch.changes, &order, max).await?;
+                let bounds = (max, batch.buries_references());
+                let found = bury::write_most(session, table, batch.changes, &order, bounds).await?;
                 refused.extend(found);
             }
         }

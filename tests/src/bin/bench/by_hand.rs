@@ -28,7 +28,12 @@ pub(crate) struct ByHand {
 struct Sql {
     select: String,
     upsert: String,
+    upsert_many: String,
 }
+
+/// What people write for an atomic write-behind save.
+const JOURNAL: &str = "redis.call('SET', KEYS[1], ARGV[1]) \
+    return redis.call('XADD', KEYS[2], '*', 'data', ARGV[1])";
 
 impl ByHand {
     /// Copies the table of the other side, and caches all of it.
@@ -135,6 +140,21 @@ impl ByHand {
         })
     }
 
+    pub(crate) fn journal(&self) -> Operation {
+        let script = Arc::new(redis::Script::new(JOURNAL));
+        let hand = self.clone();
+        Arc::new(move |n| {
+            let (mut hand, script) = (hand.clone(), Arc::clone(&script));
+            Box::pin(async move {
+                let json = serde_json::to_vec(&Article::new(n, 1)).unwrap();
+                let stream = format!("{}:journal", hand.namespace);
+                let mut call = script.key(hand.key(n));
+                let call = call.key(stream).arg(json);
+                let _: String = call.invoke_async(&mut hand.redis).await.unwrap();
+            })
+        })
+    }
+
     /// Makes all gets miss: these keys go, and all of this side.
     pub(crate) fn forget(&self, mut keys: Vec<String>) -> Operation {
         keys.extend((0..ROWS).map(|n| self.key(n)));
@@ -143,6 +163,25 @@ impl ByHand {
             let (keys, mut redis) = (Arc::clone(&keys), redis.clone());
             Box::pin(async move { unlink(&mut redis, &keys).await })
         })
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    pub(crate) fn redis(&self) -> MultiplexedConnection {
+        self.redis.clone()
+    }
+
+    pub(crate) async fn upsert_many(&self, articles: &[Article]) {
+        let column = |of: fn(&Article) -> &str| articles.iter().map(of).collect::<Vec<_>>();
+        let query = sqlx::query(AssertSqlSafe(self.sql.upsert_many.clone()));
+        let query = query.bind(column(|a| &a.id)).bind(column(|a| &a.title));
+        let query = query.bind(articles.iter().map(|a| a.body.clone()).collect::<Vec<_>>());
+        let query = query.bind(articles.iter().map(|a| a.words).collect::<Vec<_>>());
+        let query = query.bind(articles.iter().map(|a| a.score).collect::<Vec<_>>());
+        let query = query.bind(articles.iter().map(|a| a.published).collect::<Vec<_>>());
+        query.execute(&self.pool).await.unwrap();
     }
 
     async fn load(&self, n: u64) -> Article {
@@ -186,12 +225,18 @@ impl ByHand {
 impl Sql {
     fn new(table: &str) -> Self {
         const COLUMNS: &str = "id, title, body, words, score, published";
+        const UPDATE: &str = "ON CONFLICT (id) DO UPDATE SET title = EXCLUDED.title, \
+             body = EXCLUDED.body, words = EXCLUDED.words, score = EXCLUDED.score, \
+             published = EXCLUDED.published";
+        const ARRAYS: &str =
+            "$1::text[], $2::text[], $3::text[], $4::int8[], $5::float8[], $6::bool[]";
         Self {
             select: format!("SELECT {COLUMNS} FROM {table} WHERE id = $1"),
             upsert: format!(
-                "INSERT INTO {table} ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6) \
-                 ON CONFLICT (id) DO UPDATE SET title = EXCLUDED.title, body = EXCLUDED.body, \
-                 words = EXCLUDED.words, score = EXCLUDED.score, published = EXCLUDED.published"
+                "INSERT INTO {table} ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6) {UPDATE}"
+            ),
+            upsert_many: format!(
+                "INSERT INTO {table} ({COLUMNS}) SELECT * FROM UNNEST({ARRAYS}) {UPDATE}"
             ),
         }
     }

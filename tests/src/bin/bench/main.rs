@@ -16,6 +16,8 @@ use ours::Ours;
 mod by_hand;
 use by_hand::ByHand;
 
+mod drain;
+
 mod rounds;
 use rounds::{Path, Plan};
 
@@ -78,6 +80,9 @@ async fn main() {
             plan.measure(path, tasks).await;
         }
     }
+    if "drain".starts_with(&wanted) {
+        drain::measure(plan.rounds, &hand).await;
+    }
     hand.clean_up().await;
 }
 
@@ -90,6 +95,7 @@ fn paths(ours: &Ours, hand: &ByHand) -> Vec<Path> {
         Path::new("get, miss", ours.get(aside), hand.get()).cold(hand.forget(ours.keys(aside))),
         Path::new("save, write_through", ours.save(through), hand.save_and_set()),
         Path::new("save, cache_aside", ours.save(aside), hand.save_and_delete()),
+        Path::new("save, write_behind", ours.save(Strategy::WriteBehind), hand.journal()),
         Path::new("save, redis_only", ours.save(Strategy::RedisOnly), hand.set()),
     ]
 }

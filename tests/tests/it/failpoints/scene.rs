@@ -160,7 +160,8 @@ impl Scene {
             redis::cmd("HGET").arg(key).arg("home").query_async(&mut self.redis).await.unwrap();
         self.meet(1);
         let (entity, journal, home) = (&*self.entity, "another", &*home);
-        let recover = Ledger::Recover { entity, partition: 0, journal, home, epoch_min: 0 };
+        let (partition, epoch_min, seen) = (0, 0, self.offset().await.epoch);
+        let recover = Ledger::Recover { entity, partition, journal, home, epoch_min, seen };
         self.store.ledger(recover).await.unwrap();
     }
 

@@ -146,11 +146,13 @@ impl History {
                 }
                 continue;
             }
+            if writes.unknown.iter().any(Option::is_none) {
+                continue;
+            }
             // Which delete it was is not known; the first one that it can have been is a floor.
-            let above = writes.acknowledged.range(*floor + 1..);
-            match above.into_iter().find(|(_, name)| name.is_none()) {
+            let mut above = writes.acknowledged.range(*floor + 1..);
+            match above.find(|(_, name)| name.is_none()) {
                 Some((version, _)) => *floor = *version,
-                None if writes.unknown.iter().any(Option::is_none) => {}
                 None => offences.push(format!("row {id} was deleted at {floor} by nobody")),
             }
         }

@@ -98,11 +98,19 @@ impl Scene {
         when: &str,
     ) {
         let found = reader.get_many(ids.iter().copied()).await.unwrap();
-        let differ = ids.iter().zip(found).filter_map(|(id, found)| {
+        let mut offences = Vec::new();
+        for (id, found) in ids.iter().zip(found) {
             let (found, row) = (found.map(|item| item.name), rows.get(id));
-            (found.as_ref() != row).then(|| format!("{id} is {found:?}, in the database {row:?}"))
-        });
-        none(&format!("reads ({when})"), differ.collect());
+            if found.as_ref() != row {
+                let entry: Option<String> = redis::cmd("GET")
+                    .arg(reader.key(*id).unwrap())
+                    .query_async(&mut self.redis().await)
+                    .await
+                    .unwrap();
+                offences.push(format!("{id} is {found:?}, in the database {row:?}: {entry:?}"));
+            }
+        }
+        none(&format!("reads ({when})"), offences);
     }
 
     pub(super) async fn rows(&self) -> HashMap<i64, String> {

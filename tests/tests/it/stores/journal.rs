@@ -17,7 +17,11 @@ pub(super) struct Drain {
 impl Drain {
     pub(super) async fn new(store: &SharedStore) -> Self {
         assert_eq!(raise(store, "notes").await.unwrap(), 1);
-        Self { store: store.clone(), refused: Refused::Bury { max: 250 }, last_id: 0 }
+        Self {
+            store: store.clone(),
+            refused: Refused::Bury { references: true, max: 250 },
+            last_id: 0,
+        }
     }
 
     /// Writes the next records of the journal.
@@ -185,7 +189,7 @@ async fn a_row_that_is_referred_to_may_come_later() {
         stage.drain.write(&notes).await.unwrap();
         assert_eq!(stage.body(2).await, Some(text("not yet")));
 
-        stage.drain.refused = Refused::Bury { max: 1 };
+        stage.drain.refused = Refused::Bury { references: true, max: 1 };
         let applied = stage.drain.write(&[note(4, "never"), note(5, "here")]).await.unwrap();
         assert!(is_buried(&applied[0]) && !is_buried(&applied[1]), "{applied:?}");
         assert_eq!(stage.drain.letters().await, [4]);
@@ -201,7 +205,7 @@ async fn a_database_that_refuses_most_records_is_wrong_itself() {
             let body = move |id| if id < first { "good" } else { "bad" };
             (0..20).map(|id| note(id, body(id))).collect::<Vec<_>>()
         };
-        stage.drain.refused = Refused::Bury { max: 10 };
+        stage.drain.refused = Refused::Bury { references: true, max: 10 };
         for first in [0, 9] {
             let written = stage.drain.write(&bad_from(first)).await;
             stage.drain.failed(&written, Class::Systemic).await;

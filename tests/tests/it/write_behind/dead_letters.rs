@@ -271,3 +271,27 @@ async fn of_several_writes_of_an_id_only_the_refused_one_is_buried() {
         assert!(!letters.is_empty());
     }
 }
+/// A neighbour that is refused for good does not make the store impatient with it.
+#[tokio::test]
+async fn c14_a_row_that_waits_for_its_parent_beside_a_dead_letter_waits_all_the_same() {
+    let scene = Scene::new(On::Postgres, Over::InProcess).await;
+    let parents = "CREATE TABLE parents_{table} (id BIGINT PRIMARY KEY); \
+                   INSERT INTO parents_{table} VALUES (1); \
+                   ALTER TABLE {table} ADD FOREIGN KEY (rank) REFERENCES parents_{table} (id); \
+                   ALTER TABLE {table} ADD CHECK (name <> 'poison')";
+    scene.sql(parents).await;
+    let worker = scene.worker().await;
+    let [first, second] = [(); 2].map(|()| scene.gate.hold(Point::BeforeApply, "2"));
+    let poison = Todo { rank: 1, ..todo("1", "poison") };
+    let saved = worker.repo.save_many(&[poison, todo("2", "child")]).await.unwrap();
+    first.release();
+    second.arrived().await;
+    let third = scene.gate.hold(Point::BeforeApply, "2");
+    second.release();
+    third.arrived().await;
+    scene.sql("INSERT INTO parents_{table} VALUES (-7)").await;
+    third.release();
+    assert_eq!(saved[0].persisted().await.unwrap_err().kind(), ErrorKind::DeadLettered);
+    saved[1].persisted().await.unwrap();
+    assert_eq!(scene.row("2").await, "child");
+}

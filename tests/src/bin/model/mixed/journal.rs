@@ -62,7 +62,7 @@ impl Mixed {
             self.apply(state, record.write);
         }
         state.row.last_id = batch.last()?.version;
-        state.workers[worker] = Worker::Committed { batch, last_id };
+        state.workers[worker] = Worker::Committed { batch, last_id, epoch };
         Some(())
     }
 
@@ -74,8 +74,12 @@ impl Mixed {
         server: usize,
     ) -> Option<()> {
         let committed = state.workers[worker].clone();
-        let Worker::Committed { batch, last_id } = committed else { return None };
+        let Worker::Committed { batch, last_id, epoch } = committed else { return None };
+        state.workers[worker] = Worker::Idle;
         let meta = &mut state.servers[server];
+        if self.rules.acknowledgement_checks_epoch && meta.epoch != epoch {
+            return Some(());
+        }
         for (id, slot) in meta.slots.iter_mut().enumerate() {
             let of_id = batch.iter().rev().find(|record| self.id_of(record.write) == id);
             if let Some(Record { version, .. }) = of_id {
@@ -85,7 +89,6 @@ impl Mixed {
         if meta.acknowledged >= last_id || !self.rules.acknowledgement_in_order {
             meta.acknowledge_up_to(batch.last()?.version);
         }
-        state.workers[worker] = Worker::Idle;
         Some(())
     }
 

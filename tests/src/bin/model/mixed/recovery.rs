@@ -1,6 +1,6 @@
 //! What the steps of recovery do: ticket, epoch in the store, repair of Redis, epoch settled.
 
-use super::{Mixed, Recovery, State};
+use super::{Mixed, Record, Recovery, State};
 
 impl Mixed {
     /// Whether a client of this server is told to recover.
@@ -94,7 +94,7 @@ impl Mixed {
         let is_old = state.servers[server].epoch < settled;
         let is_spared = is_home && !self.rules.recovery_discards_old_at_home;
         if is_old && self.rules.recovery_discards_old && !is_spared {
-            state.discard(server);
+            self.discard(state, server);
         }
         let meta = &mut state.servers[server];
         if !is_home {
@@ -117,6 +117,26 @@ impl Mixed {
         state.recoveries[recoverer] = Recovery::Repaired { epoch };
         Some(())
     }
+
+    /// Drops the journal and every dirty entry. To lose them is allowed only if a recovery after
+    /// their epoch was complete, and only those that are older than that; but a master of which
+    /// nobody knows that the store follows another one accepts more.
+    fn discard(&self, state: &mut State, server: usize) {
+        let is_current = server == state.current;
+        let meta = &mut state.servers[server];
+        let records = std::mem::take(&mut meta.journal);
+        for slot in &mut meta.slots {
+            slot.drop_if(|entry| entry.is_dirty);
+        }
+        if !is_current || meta.epoch >= state.completed {
+            return;
+        }
+        for Record { write, .. } in records {
+            if self.scene.is_split || state.before_completed.contains(write.into()) {
+                state.excused.insert(write.into());
+            }
+        }
+    }
 }
 
 impl State {
@@ -127,21 +147,8 @@ impl State {
         if self.row.epoch == epoch {
             self.row.settled = epoch;
             self.completed = epoch;
+            self.before_completed = self.acknowledged;
         }
         Some(())
-    }
-
-    /// Drops the journal and every dirty entry. They may be reported as lost only if a recovery
-    /// after their epoch was complete.
-    fn discard(&mut self, server: usize) {
-        let is_current = server == self.current;
-        let meta = &mut self.servers[server];
-        let records = std::mem::take(&mut meta.journal);
-        for slot in &mut meta.slots {
-            slot.drop_if(|entry| entry.is_dirty);
-        }
-        if is_current && meta.epoch < self.completed {
-            records.iter().for_each(|record| self.excused.insert(record.write.into()));
-        }
     }
 }

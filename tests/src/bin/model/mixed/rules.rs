@@ -49,6 +49,9 @@ pub(super) struct Rules {
     pub(super) drain_needs_settled: bool,
     /// The acknowledgement looks at the version that was written.
     pub(super) acknowledgement_checks_version: bool,
+    /// It does nothing on a server of another epoch than the batch's, or than the offset row's if
+    /// it is repeated: versions there may be those of other writes.
+    pub(super) acknowledgement_checks_epoch: bool,
     /// It moves the acknowledged position only if that had reached the batch's beginning.
     pub(super) acknowledgement_in_order: bool,
     /// Who finds the acknowledged position behind the committed one repeats the acknowledgement.
@@ -107,6 +110,7 @@ pub(super) const RULES: Rules = Rules {
     worker_checks_epoch: true,
     drain_needs_settled: true,
     acknowledgement_checks_version: true,
+    acknowledgement_checks_epoch: true,
     acknowledgement_in_order: true,
     acknowledgement_repeated: true,
     recovery_bumps_epoch: true,

@@ -137,7 +137,7 @@ pub(super) struct StoreWriter {
 pub(super) enum Worker {
     Idle,
     Read { batch: Vec<Record>, last_id: u8, epoch: u8 },
-    Committed { batch: Vec<Record>, last_id: u8 },
+    Committed { batch: Vec<Record>, last_id: u8, epoch: u8 },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -203,6 +203,8 @@ pub(crate) struct State {
     pub(super) before: [Set; WRITES_MAX + 1],
     /// The epoch of the last recovery that took all its steps, whatever the row says.
     pub(super) completed: u8,
+    /// What was acknowledged before that.
+    pub(super) before_completed: Set,
     pub(super) is_disordered: bool,
     pub(super) is_resurrected: bool,
     pub(super) has_read_stale: bool,
@@ -240,6 +242,7 @@ impl State {
             excused: Set::default(),
             before: [Set::default(); WRITES_MAX + 1],
             completed: epoch,
+            before_completed: Set::default(),
             is_disordered: false,
             is_resurrected: false,
             has_read_stale: false,

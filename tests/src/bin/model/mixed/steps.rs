@@ -95,7 +95,10 @@ impl Mixed {
     ) {
         for &server in servers {
             let is_behind = state.servers[server].acknowledged < state.row.last_id;
-            if self.rules.acknowledgement_repeated && state.is_home(server) && is_behind {
+            let is_other = state.servers[server].epoch != state.row.epoch;
+            let is_refused =
+                !state.is_home(server) || (self.rules.acknowledgement_checks_epoch && is_other);
+            if self.rules.acknowledgement_repeated && is_behind && !is_refused {
                 actions.push(Action::AcknowledgeAgain { server });
             }
         }

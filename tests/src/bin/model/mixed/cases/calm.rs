@@ -40,8 +40,8 @@ fn rules() -> Vec<Case<Mixed>> {
             (Flavour::Put, vec![PUT, Operation::PUT_OTHER]),
             (Flavour::Invalidate, vec![Operation::DELETE_OTHER]),
         ],
-        write_behind: vec![vec![Operation::PUT_OTHER, DELETE, Operation::PUT_OTHER]],
         evicts: false,
+        workers: 1,
         ..two_ids()
     };
     vec![

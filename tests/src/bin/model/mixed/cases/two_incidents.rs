@@ -52,12 +52,17 @@ fn three_behind() -> Scene {
 
 /// A recovery of the old master ends after that of the new one has.
 fn slow_recoverer() -> Scene {
-    Scene { is_cold: true, losses: 1, recoverers: 2, ..one_each() }
+    Scene { is_cold: true, losses: 1, recoverers: 2, tickets_max: 3, ..one_each() }
 }
 
 /// Two incidents, and the old master can still be reached.
 fn split() -> Scene {
     Scene { is_split: true, ..one_each() }
+}
+
+/// The same, with writes behind only: versions of both masters meet.
+fn split_behind() -> Scene {
+    Scene { store_first: Vec::new(), write_behind: vec![vec![PUT, PUT]], ..split() }
 }
 
 fn rules() -> Vec<Case<Mixed>> {
@@ -71,9 +76,11 @@ fn rules() -> Vec<Case<Mixed>> {
         case("TWICE RULES one write each, one crash", RULES, crash(), Holds),
         case("TWICE RULES two failovers, one crash", RULES, two_failovers, Holds),
         case("TWICE RULES three writes behind, one crash", RULES, three_behind(), Holds),
-        case("TWICE RULES a slow recoverer of the old master", RULES, slow_recoverer(), Holds),
+        case("TWICE RULES a slow recoverer of the old master", RULES, slow_recoverer(), Holds)
+            .big(),
         case("TWICE RULES split brain", RULES, split(), Holds),
         case("TWICE RULES split brain, one crash", RULES, Scene { crashes: 1, ..split() }, Holds),
+        case("TWICE RULES split brain, writes behind only", RULES, split_behind(), Holds),
         case("TWICE RULES split brain, one reader", RULES, split_read, Holds),
         case("TWICE RULES two recoverers", RULES, two_recoverers, Holds).big(),
     ]
@@ -122,6 +129,12 @@ fn mutants() -> Vec<Case<Mixed>> {
             "TWICE MUTANT recovery of a home keeps an old journal",
             Rules { recovery_discards_old_at_home: false, ..RULES },
             split(),
+            ViolatedAll(&[LOST]),
+        ),
+        case(
+            "TWICE MUTANT acknowledgements do not check the epoch",
+            Rules { acknowledgement_checks_epoch: false, ..RULES },
+            split_behind(),
             ViolatedAll(&[LOST]),
         ),
     ]
