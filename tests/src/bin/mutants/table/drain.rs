@@ -8,7 +8,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant!("m1-trim-before-commit": "what is acknowledged first is lost if the commit fails",
         "cached-repo/src/worker/drain.rs",
         "            let (applied, next) =\n" =>
-        "            self.acknowledge(&plan, &records, &[]).await?;\n            let (applied, next) =\n",
+        "            self.acknowledge((reading.offset.epoch, reading.at), &plan, &records, &[]).await?;\n            let (applied, next) =\n",
         "write_behind::receipts::a_write_is_persisted_when_the_store_has_it_and_not_before",
         "p1_p6_a_worker_that_dies"),
     mutant!("m3-position-from-redis": "a store that was restored is not given what it lost",
