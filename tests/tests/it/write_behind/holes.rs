@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use cached_repo::{
-    Cache, ErrorKind, Event, Incident, Outcome, Repository, Strategy, store::StoreError,
+    Cache, ErrorKind, Event, Incident, Outcome, Repository, Strategy,
+    store::{self, StoreError},
 };
 use tests::{Mode, Point, Proxy, servers};
 use tokio::time::{Instant, timeout};
@@ -12,6 +13,8 @@ use super::scene::{Scene, patient};
 use crate::stage::{On, Over, Todo, name, save, todo};
 
 const LONG: Duration = Duration::from_secs(3600);
+/// Longer than anything takes that happens at all.
+const A_WHILE: Duration = Duration::from_secs(60);
 
 /// Longer than any copy lives.
 #[tokio::test(start_paused = true)]
@@ -52,7 +55,8 @@ async fn a_worker_recovers_a_journal_that_moved() {
     scene.host.suffer(Incident::Restart).await.unwrap();
     // Nobody writes, so that it is the worker that notices.
     let worker = scene.worker().await;
-    worker.events.until(|e| matches!(e, Event::Recovered { .. })).await;
+    let recovered = worker.events.until(|e| matches!(e, Event::Recovered { .. }));
+    timeout(A_WHILE, recovered).await.expect("it did not notice");
     worker.repo.flush().await.unwrap();
     assert_eq!((scene.row("1").await, worker.repo.counts().recoveries), ("a".into(), 1));
 }
@@ -66,16 +70,45 @@ async fn a_clock_behind_the_store_is_set() {
     worker.repo.save(&todo("1", "a")).await.unwrap().persisted().await.unwrap();
     scene.sql("UPDATE cached_repo_offsets SET last_id = last_id + 1000000000000").await;
     let last_id = scene.offset().await.last_id;
-    // The worker looks again after a while.
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(11)).await;
-    tokio::time::resume();
+    the_worker_looks_again().await;
     let recovered = worker.events.until(|e| matches!(e, Event::Recovered { .. }));
-    timeout(Duration::from_secs(10), recovered).await.expect("it did not notice");
+    timeout(A_WHILE, recovered).await.expect("it did not notice");
     let saved = worker.repo.save(&todo("1", "b")).await.unwrap();
     assert!(saved.version().unwrap() > last_id);
     saved.persisted().await.unwrap();
     assert_eq!(scene.row("1").await, "b");
+}
+
+/// In one go, although nobody writes.
+#[tokio::test]
+async fn a_restored_store_gets_all_that_it_lost() {
+    let scene = Scene::new(On::Sqlite, Over::InProcess).await;
+    scene.open().await;
+    let worker = scene.process(patient(), |b| b.drain_batch(2)).await;
+    let backup = scene.back_up("backup.db").await;
+    let all: Vec<Todo> = (0..9).map(|id| todo(&id.to_string(), "a")).collect();
+    worker.repo.save_many(&all).await.unwrap();
+    worker.repo.flush().await.unwrap();
+    let last_id = scene.offset().await.last_id;
+    scene.gate.replace(store::connect(&backup).await.unwrap());
+    assert!(scene.offset().await.last_id < last_id);
+    the_worker_looks_again().await;
+    let replayed = async {
+        while scene.offset().await.last_id < last_id {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    // Before it looks once more.
+    timeout(Duration::from_secs(8), replayed).await.expect("it stopped");
+    for each in all {
+        assert_eq!(scene.row(&each.id).await, "a", "{}", each.id);
+    }
+}
+
+async fn the_worker_looks_again() {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(11)).await;
+    tokio::time::resume();
 }
 
 /// First Redis, then the store: else a write in between is drained by nobody, and is overwritten by
@@ -91,7 +124,7 @@ async fn what_is_journaled_while_a_partition_is_sealed_is_drained() {
         held.arrived().await;
         let saved = behind.repo.save(&todo("1", &format!("{point:?}"))).await.unwrap();
         held.release();
-        timeout(LONG, saved.persisted()).await.expect("it is not drained").unwrap();
+        timeout(A_WHILE, saved.persisted()).await.expect("it is not drained").unwrap();
         assert_eq!(scene.row("1").await, format!("{point:?}"));
     }
 }

@@ -8,7 +8,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant!("m1-trim-before-commit": "what is acknowledged first is lost if the commit fails",
         "cached-repo/src/worker/drain.rs",
         "            let (applied, next) =\n" =>
-        "            self.acknowledge(&plan, &records, &[]).await?;\n            let (applied, next) =\n",
+        "            self.acknowledge((reading.offset.epoch, reading.at), &plan, &records, &[]).await?;\n            let (applied, next) =\n",
         "write_behind::receipts::a_write_is_persisted_when_the_store_has_it_and_not_before",
         "p1_p6_a_worker_that_dies"),
     mutant!("m3-position-from-redis": "a store that was restored is not given what it lost",
@@ -115,7 +115,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant!("restored-store-not-noticed": "a session ends although the restored store has not got everything",
         "cached-repo/src/worker/drain.rs",
         "left == 0 && reading.at >= reading.acked" => "left == 0",
-        "write_behind::recovery::c11_a_database_that_was_restored"),
+        "write_behind::holes::a_restored_store_gets_all_that_it_lost"),
     mutant!("newer-record-is-a-dead-letter": "what a newer release journaled is given up",
         "cached-repo/src/worker/plan.rs",
         "                    plan.needs_upgrade = Some(what);\n                    break;\n" =>

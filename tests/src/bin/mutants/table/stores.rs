@@ -58,6 +58,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "home = excluded.home, state = 'open', updated_at" =>
         "home = excluded.home, journal_id = excluded.journal_id, state = 'open', updated_at",
         SQLITE),
+    mutant!("recover-without-looking": "two recoverers raise the epoch one behind the other",
+        "cached-repo/src/store/sql/offsets.rs",
+        "updated_at = CURRENT_TIMESTAMP WHERE o.epoch = ? \\\n" =>
+        "updated_at = CURRENT_TIMESTAMP WHERE o.epoch = ? OR 1 = 1 \\\n",
+        SQLITE),
+    mutant!("recover-without-looking-in-memory": "the same in the store in memory",
+        "cached-repo/src/store/memory/tables.rs",
+        "if offset.epoch != 0 && offset.epoch != seen {" => "if false {",
+        MEMORY),
     mutant!("settle-any-epoch": "a recoverer that was paused settles what another one began",
         "cached-repo/src/store/sql/offsets.rs",
         "    WHERE entity = ? AND partition = ? AND epoch = ? RETURNING 1\";" =>
@@ -116,6 +125,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "cached-repo/src/store/batch.rs",
         "(Some(max), Some(example)) if count > max =>" => "(Some(max), Some(example)) if count > max + of =>",
         MEMORY, "write_behind::dead_letters::when_most_of_a_batch"),
+    mutant!("references-buried-at-once": "a row is given up whose parent is on its way",
+        "cached-repo/src/store/sql/bury.rs",
+        "if error.class() == Class::Reference && !references {" => "if false {",
+        "c14_a_row_that_waits_for_its_parent"),
     mutant!("letters-not-superseded": "a dead letter is replayed over a later write",
         "cached-repo/src/store/sql/write.rs",
         "        letters::supersede(session, batch, &waiting, |i| !refused.contains_key(&i)).await?;\n" =>
