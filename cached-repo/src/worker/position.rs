@@ -60,7 +60,8 @@ impl Session<'_> {
         if meta.acked < offset.last_id {
             self.acknowledge_again(meta.acked, &offset).await?;
         }
-        let left = if meta.acked < offset.last_id { 0 } else { meta.backlog() };
+        // After a repeated acknowledgement the count is another one.
+        let left = if meta.acked == offset.last_id { meta.backlog() } else { 0 };
         Ok(Some(Reading { at: offset.last_id, acked: meta.acked, left, is_fresh: true, offset }))
     }
 
