@@ -135,7 +135,7 @@ impl<'a> Session<'a> {
                 None => self.read(reading.at).await?,
             };
             if std::mem::take(&mut reading.is_fresh) {
-                self.check_all_are_there(reading, &records)?;
+                self.check_all_are_there(reading, &records).await?;
             }
             if records.is_empty() {
                 return Ok(Some(if batches == 0 { Ending::Idle } else { Ending::Drained }));
