@@ -171,3 +171,27 @@ async fn a_receipt_of_another_journal_says_that_nobody_knows() {
     let error = worker.repo.persisted(&parts.join("/")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Recovered, "{error}");
 }
+
+/// One whose process dies behind its commit leaves no copy from before it.
+#[tokio::test]
+async fn a_replay_is_announced_to_readers() {
+    let scene = Scene::new(On::Sqlite, Over::InProcess).await;
+    scene.sql("CREATE UNIQUE INDEX unique_{table} ON {table} (name)").await;
+    let worker = scene.worker().await;
+    worker.repo.save(&todo("0", "taken")).await.unwrap().persisted().await.unwrap();
+    let refused = worker.repo.save(&todo("1", "taken")).await.unwrap().persisted().await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::DeadLettered);
+    worker.repo.delete("0").await.unwrap().persisted().await.unwrap();
+    let letters = worker.cache.dead_letters();
+    let letter = letters.list("todos").await.unwrap().remove(0);
+    let before = scene.gate.hold(Point::BeforeApply, "1");
+    let committed = scene.gate.hold(Point::AfterApply, "1");
+    let replaying = tokio::spawn(async move { letters.replay(&letter).await });
+    before.arrived().await;
+    assert_eq!(name(worker.repo.get("1").await.unwrap()), "none");
+    before.release();
+    committed.arrived().await;
+    committed.abandon();
+    assert_eq!(name(worker.repo.get("1").await.unwrap()), "taken");
+    replaying.abort();
+}

@@ -76,10 +76,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "cached-repo/src/journal/recover.rs",
         "                None if discarded == 0 => return,\n" => "                _ if discarded == 0 => return,\n",
         "write_behind::path::b7"),
-    mutant!("replay-of-what-was-decided": "a dead letter is replayed over a later write",
-        "cached-repo/src/worker/dead_letters.rs",
-        "found.filter(|found| found.state == LetterState::Waiting)" => "found.filter(|_| true)",
-        "write_behind::dead_letters::a_later_write_supersedes"),
     mutant!("store-first-over-a-dirty-entry": "a store-first write does not wait for the drain",
         "cached-repo/src/worker/dead_letters.rs",
         "        Err(Refusal::Dirty(_) | Refusal::Kept(_)) => return Err(newer(letter)),\n" =>
@@ -90,7 +86,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "cached-repo/src/worker/dead_letters.rs",
         "    let begun = match entries.begin(&ids, &token, hold).await {" =>
         "    let begun = match entries.begin(&ids, &token, hold / 100_000).await {",
-        "write_behind::dead_letters::a_replay_and_a_new_write"),
+        "write_behind::holes::a_replay_is_announced_to_readers"),
     mutant!("shutdown-does-not-wait": "a shutdown cuts the drain off",
         "cached-repo/src/handle/drain.rs",
         "            while roster.working.load(Ordering::Relaxed) {" => "            while false {",
