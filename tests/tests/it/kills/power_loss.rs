@@ -11,7 +11,7 @@ const CUT_MAX_BYTES: f64 = 64.0 * 1024.0;
 #[tokio::test]
 async fn a_power_loss_loses_the_tail_and_nothing_else() {
     let _turn = turn().await;
-    let cuts = sized(6, 40);
+    let cuts = sized(2, 40);
     // With `always` the file has everything that was acknowledged, so that the cut alone decides.
     let arguments = ["--appendfsync", "always", "--auto-aof-rewrite-percentage", "0"];
     let mut scene = Scene::new(&arguments, PrivatePostgres::start().await).await;
