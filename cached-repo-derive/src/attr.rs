@@ -26,6 +26,7 @@ enum Form {
 use Form::*;
 
 const LATER: Form = Refused("is not built yet");
+const ON_THE_BUILDER: Form = Refused("is not built yet as an attribute: set it on the builder");
 
 const OF_STRUCT: &[(&str, Form)] = &[
     ("prefix", Text("todos")),
@@ -43,14 +44,14 @@ const OF_STRUCT: &[(&str, Form)] = &[
     ("refresh_ahead", LATER),
     ("stale_if_error", LATER),
     ("durability", LATER),
-    ("coalesce", LATER),
-    ("batch", LATER),
+    ("coalesce", ON_THE_BUILDER),
+    ("batch", Refused("is not built yet as an attribute: set `drain_batch` on the builder")),
     ("max_delay", LATER),
-    ("max_backlog", LATER),
-    ("on_full", LATER),
+    ("max_backlog", ON_THE_BUILDER),
+    ("on_full", ON_THE_BUILDER),
     ("snapshot", LATER),
     ("compress", LATER),
-    ("partitions", Refused("is not built yet as an attribute: set it on the builder")),
+    ("partitions", ON_THE_BUILDER),
     ("namespace", Refused("is no attribute of an entity: set it on the cache")),
 ];
 

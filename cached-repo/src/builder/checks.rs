@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::{
     backend::{CacheError, journal::Bound},
     cache::Entries,
-    codec::Format,
     error::{Error, ErrorKind, Result},
     journal::Roster,
     schema::Schema,
@@ -118,15 +117,24 @@ pub(super) async fn store(store: &SharedStore, schema: &Schema) -> Result<Checke
 pub(super) async fn registry(
     entries: &Entries,
     store_id: Option<String>,
-    kept_format: Option<Format>,
+    strategy: Strategy,
 ) -> Result<()> {
     let mut facts = vec![
         ("protocol", PROTOCOL.to_owned()),
         ("partitions", entries.keys.partitions().to_string()),
     ];
-    facts.extend(store_id.map(|id| ("store", id)));
-    // A copy in another format is a miss; the only copy in another format would be lost.
-    facts.extend(kept_format.map(|format| ("redis_only format", format.to_string())));
+    if let Some(id) = store_id {
+        facts.push(("store", id));
+        // Its journal is drained by processes that go by the prefix.
+        facts.push(("table", entries.schema.table().to_owned()));
+    }
+    // A copy in another format is a miss; what the store does not have would not be found.
+    let kept = match strategy {
+        Strategy::RedisOnly => Some("redis_only format"),
+        Strategy::WriteBehind => Some("write_behind format"),
+        _ => None,
+    };
+    facts.extend(kept.map(|name| (name, entries.codec.format().to_string())));
     let registering = entries.backend.register(&entries.keys, &facts);
     let recorded = registering.await.map_err(CacheError::into_error)?;
     let registry = entries.keys.registry();

@@ -226,8 +226,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
                 Arc::new(Journal::new(Arc::clone(&entries), Arc::clone(store), settings, roster))
             });
         }
-        let kept_format = (strategy == Strategy::RedisOnly).then_some(format);
-        checks::registry(&entries, store_id, kept_format).await?;
+        checks::registry(&entries, store_id, strategy).await?;
         let parts = Parts {
             entries: Arc::clone(&entries),
             store,

@@ -154,6 +154,14 @@ impl Cache {
         if is_written {
             reasons.extend(roster.warnings());
         }
+        if let Ok(left @ 1..) = left(&roster.journals()).await
+            && !roster.working.load(Ordering::Relaxed)
+        {
+            reasons.push(format!(
+                "{left} journaled writes are not drained, and this process does not drain: see whether \
+                 another one does"
+            ));
+        }
         if reasons.is_empty() { Health::Ok } else { Health::Degraded(reasons) }
     }
 

@@ -94,6 +94,7 @@ impl Journal {
                         receipts[index] = Some(receipt);
                     }
                 }
+                Err(error) if failed.as_ref().is_some_and(is_unknown) => drop(error),
                 Err(error) => failed = Some(error),
             }
         }
@@ -241,6 +242,10 @@ impl Attempts {
             None => error,
         }
     }
+}
+
+fn is_unknown(error: &Error) -> bool {
+    error.outcome() == Outcome::Unknown
 }
 
 impl Prepared {

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{Event, Journal};
 use crate::{
@@ -39,7 +39,11 @@ impl Journal {
     ///
     /// Cancel-safe: a recovery that was begun is begun again by the next one.
     pub(crate) async fn recover(&self, partition: u32) -> Result<()> {
-        let _turn = self.partition(partition)?.recovering.lock().await;
+        let turn = timeout(self.settings.patience, self.partition(partition)?.recovering.lock());
+        let _turn = turn.await.map_err(|_| {
+            let message = "other writes wait for the recovery of the journal, which does not end";
+            Error::new(ErrorKind::StoreUnavailable, message)
+        })?;
         // Before the ticket: whoever raises the epoch last has the later ticket then, and the other
         // one's repair is refused.
         let before = self.offset(partition).await.map_err(StoreError::into_error)?;
@@ -79,9 +83,10 @@ impl Journal {
             return Ok(());
         }
         self.reach(Point::Repaired).await?;
+        // Before anything else can fail: whoever comes next finds nothing to report.
+        self.report(partition, &meta, before.as_ref(), &raised, repaired);
         self.settle(partition, raised.epoch).await?;
         self.saw(partition, raised.last_id);
-        self.report(partition, &meta, before.as_ref(), &raised, repaired);
         self.nudge(partition);
         Ok(())
     }
@@ -116,7 +121,7 @@ impl Journal {
     /// server that was replaced by another one.
     fn is_done(&self, meta: &Meta, offset: Option<&Offset>) -> Result<bool> {
         let Some(offset) = offset else { return Ok(false) };
-        if !meta.is_at_home() || meta.sealed || meta.clock < offset.last_id {
+        if !meta.is_at_home() {
             return Ok(false);
         }
         if meta.epoch < offset.epoch && meta.server != offset.home {
@@ -127,7 +132,7 @@ impl Journal {
                  restart it, and the journal moves here",
             ));
         }
-        Ok(meta.epoch == offset.epoch)
+        Ok(!meta.sealed && meta.clock >= offset.last_id && meta.epoch == offset.epoch)
     }
 
     /// Raises the epoch, unless another recovery has.

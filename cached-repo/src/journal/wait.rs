@@ -21,6 +21,11 @@ impl Journal {
         let Receipt { partition, journal, epoch, version, .. } = receipt;
         let same = |meta: &Meta| meta.journal == *journal && meta.epoch == *epoch;
         self.reaches(*partition, *version, same, None).await?;
+        // Redis knows what was committed; the database may have been restored since.
+        let offset = self.offset(*partition).await.map_err(StoreError::into_error)?;
+        if offset.is_none_or(|offset| offset.last_id < *version || offset.epoch != *epoch) {
+            return Err(recovered());
+        }
         let key = LetterKey { entity: self.name(), partition: *partition, version: *version };
         let letters = self.store.ledger(Ledger::Letter(key)).await;
         let Entry::Letters(letters) = letters.map_err(StoreError::into_error)? else {
@@ -41,7 +46,15 @@ impl Journal {
     /// Waits until the store has everything that was journaled in a partition before the call.
     pub(crate) async fn flush(&self, partition: u32, deadline: Option<Instant>) -> Result<()> {
         let meta = self.meta(partition).await.map_err(CacheError::into_error)?;
-        if meta.backlog() == 0 || !meta.exists() {
+        if !meta.is_at_home() {
+            // What an incident lost is noticed here, and not waited for.
+            let offset = self.offset(partition).await.map_err(StoreError::into_error)?;
+            if offset.is_some_and(|offset| !offset.sealed) {
+                self.recover(partition).await?;
+            }
+        }
+        let meta = self.meta(partition).await.map_err(CacheError::into_error)?;
+        if meta.backlog() == 0 {
             return Ok(());
         }
         let same = |now: &Meta| now.journal == meta.journal && now.epoch == meta.epoch;
@@ -60,11 +73,7 @@ impl Journal {
         loop {
             match self.meta(partition).await {
                 Ok(meta) if !same(&meta) || !meta.is_at_home() => {
-                    return Err(Error::new(
-                        ErrorKind::Recovered,
-                        "the journal was recovered since: whether the store has the write is not known; \
-                         read the entity to find out",
-                    ));
+                    return Err(recovered());
                 }
                 Ok(meta) if meta.acked >= version => return Ok(()),
                 Ok(_) => self.nudge(partition),
@@ -82,4 +91,12 @@ impl Journal {
             sleep(backoff.wait(&self.entries.random)).await;
         }
     }
+}
+
+fn recovered() -> Error {
+    Error::new(
+        ErrorKind::Recovered,
+        "the journal or the database was recovered since: whether the store has the write is not known; \
+         read the entity to find out",
+    )
 }

@@ -1,6 +1,10 @@
 //! The journals of the in-process backend: what the scripts of `redis/` do with them, over maps.
 
-use super::{MemoryBackend, done, micros, partition::Partition, state::State};
+use super::{
+    MemoryBackend, done, micros,
+    partition::{Partition, TRIED_AGAIN},
+    state::State,
+};
 use crate::{
     backend::{
         CacheError, Reply,
@@ -126,6 +130,7 @@ impl State {
             return Ok(Appended::Overtaken);
         }
         if let Some(above) = append.tried_above {
+            let above = above.min(now.saturating_sub(TRIED_AGAIN));
             let found = self.partition(keys, append.partition).find(append.op_id, above);
             if !found.is_empty() {
                 return Ok(written(found));

@@ -115,7 +115,10 @@ impl Partition {
             if last_id < mark.id {
                 return;
             }
-            if !is_old && acked_bytes.saturating_sub(mark.bytes) <= retained_bytes / 2 {
+            // A write that may be tried again must be found.
+            let is_young = now.saturating_sub(mark.at) < TRIED_AGAIN;
+            let is_light = acked_bytes.saturating_sub(mark.bytes) <= retained_bytes / 2;
+            if !is_old && (is_light || is_young) {
                 return;
             }
             self.records = self.records.split_off(&(mark.id + 1));
@@ -172,3 +175,7 @@ impl Partition {
         self.meta.acked_bytes = bytes;
     }
 }
+
+/// A write of which its writer does not know whether it happened is tried again no later than this
+/// (µs).
+pub(super) const TRIED_AGAIN: u64 = 5_000_000;

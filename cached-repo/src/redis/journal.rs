@@ -17,8 +17,10 @@ use crate::{
     key::{Keyspace, Topology},
 };
 
-/// So many records are asked for at a time.
-const PAGE_MAX: usize = 64;
+/// So many records are asked for first.
+const PAGE_FIRST: usize = 4;
+/// So many bytes of data are asked for at a time, as far as that can be told.
+const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
 impl JournalBackend for RedisBackend {
     fn append<'a>(&'a self, keys: &'a Keyspace, append: Append<'a>) -> Reply<'a, Appended> {
@@ -85,8 +87,7 @@ impl JournalBackend for RedisBackend {
         Box::pin(async move {
             let mut call = Call::default();
             call.key(keys.claim(partition)).argument(token);
-            let _: u64 = self.run(Step::Release, &call).await?;
-            Ok(())
+            self.run::<u64>(Step::Release, &call).await.map(drop)
         })
     }
 
@@ -102,7 +103,11 @@ impl JournalBackend for RedisBackend {
             let (mut records, mut size) = (Vec::<JournalRecord>::new(), 0);
             while records.len() < count {
                 let after = records.last().map_or(after, |record| record.version);
-                let asked = PAGE_MAX.min(count - records.len());
+                let page = match records.len() {
+                    0 => PAGE_FIRST,
+                    n => (PAGE_BYTES * n / size.max(1)).max(1),
+                };
+                let asked = page.min(count - records.len());
                 let page = self.page(keys, partition, after, asked).await?;
                 let is_last = page.len() < asked;
                 for record in page {

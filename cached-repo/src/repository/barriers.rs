@@ -12,7 +12,7 @@ use crate::{
 
 impl<E: CachedEntity> Repository<E> {
     /// Waits until the store has everything of this entity that was journaled before the call, by
-    /// whatever process. At once where nothing is journaled.
+    /// whatever process. At once where nothing is journaled, and under `redis_only`, which has no store.
     ///
     /// It waits for as long as it takes: wrap it in a timeout. Dropping the future loses nothing.
     ///

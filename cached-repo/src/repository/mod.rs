@@ -68,7 +68,8 @@ impl<E: CachedEntity> Repository<E> {
     ///
     /// [`Invalid`](ErrorKind::Invalid) for an id that cannot be; `StoreUnavailable`, `Store`,
     /// `Overloaded` when the store is needed and does not answer; `Undecodable` when the row is no
-    /// such entity. Redis being down is no error but under `redis_only`.
+    /// such entity. Redis being down is an error under `redis_only`, and under
+    /// `write_behind` unless stale reads are allowed.
     pub async fn get(&self, id: impl IntoId<E::Id>) -> Result<Option<E>> {
         let id = id.into_id();
         let read = self.read("get", vec![id]);

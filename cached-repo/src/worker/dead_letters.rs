@@ -73,7 +73,11 @@ impl DeadLetters {
     pub async fn edit(&self, letter: &DeadLetter, data: &str) -> Result<()> {
         let journal = self.journal_of(letter)?;
         let edited = DeadLetter { data: data.to_owned(), schema: String::new(), ..letter.clone() };
-        let change = change(&journal, &edited)?;
+        let change = change(&journal, &edited).map_err(|e| {
+            Error::invalid("the new data cannot be read").of(&letter.id).caused_by(e)
+        })?;
+        let checked = journal.store.check(&journal.entries.schema, &change);
+        checked.map_err(|e| Error::invalid(e.to_string()).of(&letter.id))?;
         if !letter.id.is_empty() && change.id().text() != letter.id {
             return Err(Error::invalid("the data is that of another id").of(&letter.id));
         }
@@ -105,6 +109,11 @@ impl DeadLetters {
         let Some(found) = found.filter(|found| found.state == LetterState::Waiting) else {
             return Err(decided(letter));
         };
+        if found.id.is_empty() {
+            let message = "the record was unreadable, so nobody knows what was written later: save the \
+                           entity anew, and discard the dead letter";
+            return Err(Error::new(ErrorKind::Undecodable, message));
+        }
         let change = change(&journal, &found)?;
         let checked = journal.store.check(&journal.entries.schema, &change);
         checked.map_err(|e| e.into_error().of(&letter.id))?;
@@ -115,8 +124,10 @@ impl DeadLetters {
         })
     }
 
+    /// By the prefix, or by the name with the namespace that events and letters have.
     fn journal(&self, entity: &str) -> Result<Arc<Journal>> {
-        self.roster.journal(entity).ok_or_else(|| {
+        let prefix = entity.rsplit_once(':').map_or(entity, |(_, prefix)| prefix);
+        self.roster.journal(prefix).ok_or_else(|| {
             Error::configuration(format!(
                 "this cache has no repository of `{entity}` whose store takes journals"
             ))
@@ -124,8 +135,7 @@ impl DeadLetters {
     }
 
     fn journal_of(&self, letter: &DeadLetter) -> Result<Arc<Journal>> {
-        let prefix = letter.entity.rsplit_once(':').map_or(&*letter.entity, |(_, prefix)| prefix);
-        self.journal(prefix)
+        self.journal(&letter.entity)
     }
 
     fn changed(&self, answer: Result<Entry, StoreError>, letter: &DeadLetter) -> Result<()> {

@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use super::{
     ending::{Ending, Trouble},
     plan::Plan,
+    position::Reading,
 };
 use crate::{
     backend::{
@@ -18,18 +19,16 @@ use crate::{
         journal::{JournalRecord, Meta},
     },
     failpoint::{self, Point},
-    journal::{Event, Journal},
+    journal::Journal,
     retry::Backoff,
-    store::{
-        Applied, Batch, Class, Journaled, Offset, Position, Refused, Source, StoreError, Unreadable,
-    },
+    store::{Applied, Batch, Class, Journaled, Position, Refused, Source, StoreError, Unreadable},
 };
 
 /// For how long a worker that died keeps others from its partition. Shorter than what a write waits
 /// for a drain.
 pub(super) const CLAIM_HOLD: Duration = Duration::from_secs(2);
 /// A batch ends when it has so many bytes of data.
-const BATCH_BYTES: usize = 16 * 1024 * 1024;
+pub(super) const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// So many batches, and the other partitions have their turn.
 const BATCHES_MAX: usize = 16;
 /// How often a session begins again because another worker or a recovery was ahead.
@@ -70,14 +69,6 @@ enum Step {
     Bury,
 }
 
-/// Where the reading stands.
-struct Reading {
-    offset: Offset,
-    at: u64,
-    /// What Redis knew to be committed. More than the store has, if that was restored.
-    acked: u64,
-}
-
 impl<'a> Session<'a> {
     pub(super) fn new(journal: &'a Journal, partition: u32, token: String) -> Self {
         Self { journal, partition, token, mode: Mode::Plain }
@@ -99,6 +90,11 @@ impl<'a> Session<'a> {
         for _ in 0..CONFLICTS_MAX {
             let Some(meta) = self.claim().await? else { return Ok(Ending::Taken) };
             self.reach(Point::Claimed).await?;
+            if !meta.exists() && self.is_open().await? {
+                // The journal is gone, which its recovery reports.
+                self.journal.recover(self.partition).await?;
+                continue;
+            }
             if !meta.exists() || (meta.sealed && meta.backlog() == 0) {
                 return Ok(Ending::Idle);
             }
@@ -117,49 +113,14 @@ impl<'a> Session<'a> {
         failpoint::reach(point, self.journal.name()).await.map_err(Trouble::Passing)
     }
 
+    /// Whether the store knows of a journal.
+    async fn is_open(&self) -> Result<bool, StoreError> {
+        Ok(self.journal.offset(self.partition).await?.is_some_and(|offset| !offset.sealed))
+    }
+
     async fn claim(&self) -> Result<Option<Meta>, CacheError> {
         let entries = &self.journal.entries;
         entries.backend.claim(&entries.keys, self.partition, &self.token, CLAIM_HOLD).await
-    }
-
-    /// Where to go on, according to the store; `None` after a recovery.
-    async fn position(&self, meta: &Meta) -> Result<Option<Reading>, Trouble> {
-        let offset = self.journal.offset(self.partition).await?;
-        let sound = |offset: &Offset| {
-            meta.is_at_home()
-                && meta.epoch == offset.epoch
-                && offset.settled == offset.epoch
-                && meta.clock >= offset.last_id
-        };
-        let Some(offset) = offset.filter(sound) else {
-            self.journal.recover(self.partition).await?;
-            return Ok(None);
-        };
-        self.journal.check_identity(meta, &offset)?;
-        let (entity, partition) = (self.journal.name().to_owned(), self.partition);
-        if meta.trimmed_to > offset.last_id {
-            let (from, to) = (offset.last_id, meta.trimmed_to);
-            self.journal.entries.counters.journal_gaps.add(1);
-            let reason = format!(
-                "the database was restored to a state (version {from}) that is older than what the \
-                 journal retained (from version {to}): `Cache::skip_gap` goes on without what is missing"
-            );
-            if self.journal.roster.trouble(&self.journal.target(partition), Some(reason.clone())) {
-                let gap = Event::JournalGap { entity, partition, from, to };
-                self.journal.roster.listener.tell(&gap);
-            }
-            return Err(Trouble::Lasting(reason));
-        }
-        if meta.acked > offset.last_id {
-            let (epoch, left) = (offset.epoch, meta.backlog());
-            self.journal.entries.counters.recoveries.add(1);
-            let event = Event::Recovered { entity, partition, epoch, left };
-            self.journal.roster.listener.tell(&event);
-        }
-        if meta.acked < offset.last_id {
-            self.acknowledge_again(meta.acked, &offset).await?;
-        }
-        Ok(Some(Reading { at: offset.last_id, acked: meta.acked, offset }))
     }
 
     /// Drains from a position; `None` if it has to be looked up again. While the store writes one
@@ -173,6 +134,9 @@ impl<'a> Session<'a> {
                 Some(records) => records,
                 None => self.read(reading.at).await?,
             };
+            if std::mem::take(&mut reading.is_fresh) {
+                self.check_all_are_there(reading, &records).await?;
+            }
             if records.is_empty() {
                 return Ok(Some(if batches == 0 { Ending::Idle } else { Ending::Drained }));
             }
@@ -291,8 +255,8 @@ impl<'a> Session<'a> {
 fn needs_upgrade(what: Option<String>) -> Trouble {
     let what = what.unwrap_or_default();
     Trouble::Lasting(format!(
-        "a newer release of the application journaled something that this one cannot write ({what}): it \
-         waits for a process of that release"
+        "another version of this struct journaled something that this one has no place for ({what}): it \
+         waits for a process that has that version"
     ))
 }
 

@@ -27,6 +27,7 @@ mod dead_letters;
 mod drain;
 mod ending;
 mod plan;
+mod position;
 mod probe;
 mod seal;
 
@@ -188,6 +189,8 @@ impl Worker<'_> {
             }
         }
         self.greet(&journals);
+        let failed: Vec<_> = self.waiting.keys().cloned().collect();
+        failed.into_iter().for_each(|target| self.add(target));
         self.revisit();
         self.seal(&journals);
     }

@@ -36,6 +36,8 @@ mod dead_letters;
 
 mod recovery;
 
+mod incidents;
+
 mod swap;
 
 mod shutdown;

@@ -126,8 +126,8 @@ async fn an_append_is_known_by_its_op_id(suite: &Suite<'_>) {
     let again = desk.try_append(&["a", "b"], "mine", Some(versions[0] - 1), ROOMY).await;
     assert_eq!(again, first);
     assert_eq!(desk.picture(&["a", "b"]).await, before, "a known append changes nothing");
-    let anew = desk.try_append(&["a", "b"], "mine", Some(versions[1]), ROOMY).await;
-    assert!(matches!(anew, Appended::Written { versions: later, .. } if later[0] > versions[1]));
+    let again = desk.try_append(&["a", "b"], "mine", Some(u64::MAX >> 11), ROOMY).await;
+    assert_eq!(again, first, "another server's versions may have been higher");
 }
 
 async fn a_first_attempt_that_comes_after_the_second_changes_nothing(suite: &Suite<'_>) {

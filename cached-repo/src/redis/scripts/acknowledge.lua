@@ -63,7 +63,9 @@ if acked > trimmed then
   local now = now_ms()
   -- Not above what the store has now: it may have been restored, and be reading again.
   local is_due = meta.mark_id and last_id >= number(meta.mark_id)
-    and (now - meta.mark_at >= retention or acked_bytes - meta.mark_bytes > retained_bytes / 2)
+    and (now - meta.mark_at >= retention or acked_bytes - meta.mark_bytes > retained_bytes / 2
+      -- A write that may be tried again must be found.
+      and now - meta.mark_at >= TRIED_AGAIN_MS)
   if is_due then
     trim(journal, number(meta.mark_id))
     change('trimmed', number(meta.mark_id))

@@ -23,11 +23,14 @@ if meta[1] ~= server_id(now) or meta[2] then
 end
 local answer = { 'written', meta[4] or '0', meta[3] or '' }
 
--- The versions of this op id's records, the latest first.
+-- The versions of this op id's records, the latest first. A version is the server's time at least, so
+-- it is not below that of a moment ago, whatever server it was that the writer knew before.
 local function tried()
+  local a_moment_ago = time[1] * 1000000 + time[2] - TRIED_AGAIN_MS * 1000
+  local above = text_of(math.max(0, math.min(tonumber(tried_above), a_moment_ago)))
   local found, upper, is_over = {}, '+', false
   repeat
-    local page = redis.call('XREVRANGE', journal, upper, '(' .. tried_above .. '-0', 'COUNT', 64)
+    local page = redis.call('XREVRANGE', journal, upper, '(' .. above .. '-0', 'COUNT', 64)
     for _, record in ipairs(page) do
       if field_of(record, 'write') == op_id then
         found[#found + 1] = version_of(record)

@@ -131,6 +131,9 @@ local function text_of(value)
   return string.format('%d', value)
 end
 
+-- A write of which its writer does not know whether it happened is tried again no later than this.
+local TRIED_AGAIN_MS = 5000
+
 -- What is known of a partition. A client gets the first of these.
 local FIELDS = {
   'home', 'journal', 'epoch', 'clk', 'acked', 'trimmed', 'count', 'bytes', 'acked_count',

@@ -57,13 +57,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "write_behind::recovery::a_server_that_was_replaced"),
     mutant!("recovery-believes-its-home": "a clock behind the store is not set",
         "cached-repo/src/journal/recover.rs",
-        "if !meta.is_at_home() || meta.sealed || meta.clock < offset.last_id {" =>
-        "if !meta.is_at_home() || meta.sealed {",
+        "Ok(!meta.sealed && meta.clock >= offset.last_id &&" => "Ok(!meta.sealed &&",
         "write_behind::holes::a_clock_behind_the_store_is_set"),
     mutant!("sealed-journal-is-not-opened": "a sealed journal is never written again",
         "cached-repo/src/journal/recover.rs",
-        "if !meta.is_at_home() || meta.sealed || meta.clock < offset.last_id {" =>
-        "if !meta.is_at_home() || meta.clock < offset.last_id {",
+        "Ok(!meta.sealed && meta.clock" => "Ok(meta.clock",
         "write_behind::holes::what_is_journaled_while_a_partition_is_sealed"),
     mutant!("a-dead-recovery-is-not-settled": "what was repaired and not settled stays so",
         "cached-repo/src/journal/recover.rs",
