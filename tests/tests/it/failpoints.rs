@@ -46,14 +46,15 @@ at_each_point! {
 async fn nothing_is_lost(point: Point, failure: Failure, on: On) {
     let mut scene = Scene::new(point, failure, on).await;
     for round in 1..=ROUNDS {
-        scene.write(WRITES / 2).await;
-        scene.write_poison().await;
+        scene.flush().await;
         if Scene::is_of_a_recovery(point) {
             scene.raise_epoch().await;
         } else {
             scene.meet(round);
         }
-        scene.write(WRITES / 2).await;
+        // Of the first batch, which is the one that meets the failure.
+        scene.write_poison().await;
+        scene.write(WRITES).await;
         scene.was_met().await;
     }
     scene.check().await;

@@ -80,6 +80,13 @@ async fn a_journal_moves_to_another_server(suite: &Suite<'_>) {
     assert_eq!(desk.state("ccc").await, Some(State::Dirty));
     assert_eq!(desk.acknowledge(v[1], &[("a", v[1], Fate::Drop)]).await, 2);
     assert_eq!(desk.state("a").await, None);
+
+    // But for an entry with a later write of this journal.
+    desk.append(&["ccc"]).await;
+    desk.plant(Meta::Home("gone")).await;
+    let repair = Repair { epoch: 5, settled: 4, last_id: v[2], ..REPAIR };
+    assert_eq!(desk.recover(repair).await, Repaired::Kept { left: 3 });
+    assert_eq!(desk.state("ccc").await, Some(State::Dirty));
 }
 
 async fn an_outdated_journal_is_thrown_away(suite: &Suite<'_>) {

@@ -24,6 +24,8 @@ pub(crate) enum Ended {
     Passed,
     /// Which test, and what it said.
     Failed(String),
+    /// A script that the server does not load, or that does not run: no test can tell more by that.
+    Broken(String),
     /// They took too long.
     Hung,
 }
@@ -84,7 +86,7 @@ impl Cargo {
                 if status.success() {
                     return Ended::Passed;
                 }
-                return Ended::Failed(reason(&fs::read(&path).unwrap_or_default()));
+                return failed(&String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()));
             }
             thread::sleep(LOOK_INTERVAL);
         }
@@ -104,9 +106,13 @@ impl Cargo {
     }
 }
 
+fn failed(output: &str) -> Ended {
+    let broken = BROKEN.iter().any(|words| output.contains(words));
+    if broken { Ended::Broken(reason(output)) } else { Ended::Failed(reason(output)) }
+}
+
 /// The first test that failed, and what it said.
-fn reason(output: &[u8]) -> String {
-    let text = String::from_utf8_lossy(output);
+fn reason(text: &str) -> String {
     let mut lines = text.lines().skip_while(|line| !line.starts_with("---- "));
     let Some(test) = lines.next() else { return "a test failed without a word".to_owned() };
     let test = test.trim_start_matches("---- ").trim_end_matches(" stdout ----");
@@ -125,5 +131,15 @@ fn end(child: &mut Child) {
     child.wait().unwrap();
 }
 
+/// What the server says of scripts with mistakes.
+const BROKEN: [&str; 7] = [
+    "Error compiling",
+    "nonexistent global",
+    "attempt to call",
+    "attempt to compare",
+    "attempt to concatenate",
+    "attempt to index",
+    "attempt to perform arithmetic",
+];
 const MESSAGE_LINES: usize = 3;
 const MESSAGE_MAX: usize = 120;

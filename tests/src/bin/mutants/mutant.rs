@@ -22,10 +22,6 @@ pub(crate) struct Edit {
 }
 
 impl Mutant {
-    pub(crate) fn is_a_script(&self) -> bool {
-        self.edits.iter().any(|edit| edit.file.ends_with(".lua"))
-    }
-
     /// Whether it can be made of the sources below this directory.
     pub(crate) fn check(&self, root: &Path) -> Result<(), String> {
         for Edit { file, from, .. } in self.edits {

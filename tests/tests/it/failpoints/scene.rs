@@ -195,7 +195,8 @@ impl Scene {
         assert!(self.noticed() >= self.expected(), "{what} was not noticed");
     }
 
-    async fn flush(&mut self) {
+    /// Waits until everything is drained.
+    pub(super) async fn flush(&mut self) {
         let begin = Instant::now();
         while let Err(error) = self.worker.flush().await {
             // A recovery came in between.

@@ -22,5 +22,4 @@ const REDIS: &str = "backends::redis_conforms";
 const IN_PROCESS: &str = "backends::the_in_process_backend_conforms";
 /// What every store passes.
 const SQLITE: &str = "stores::sqlite_in_a_file_keeps_the_contract";
-const POSTGRES: &str = "stores::postgres_keeps_the_contract";
 const MEMORY: &str = "stores::memory_keeps_the_contract";

@@ -1,6 +1,6 @@
 //! Mutants of the stores: what a transaction compares, and what is part of it.
 
-use super::{MEMORY, POSTGRES, SQLITE};
+use super::{MEMORY, SQLITE};
 use crate::mutant::{Edit, Mutant, mutant};
 
 const JOURNALED: &str = "cached-repo/src/store/journaled.rs";
@@ -120,7 +120,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant!("dead-letters-not-counted": "the books do not add up",
         "cached-repo/src/store/sql/write.rs",
         "                offsets::recount(session, journaled, late).await?;\n" => "",
-        SQLITE),
+        "stores::journal::one_record_of_five_hundred", "failpoints::p11"),
     mutant!("any-number-is-buried": "a table that is wrong makes dead letters of everything",
         "cached-repo/src/store/batch.rs",
         "(Some(max), Some(example)) if count > max =>" => "(Some(max), Some(example)) if count > max + of =>",
@@ -147,9 +147,5 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "cached-repo/src/store/sql/write.rs",
         "            self.reach(Point::PositionMoved).await?;\n" =>
         "            session.script(\"COMMIT; BEGIN\".to_owned()).await.map_err(|e| classify::<D>(e, \"write\"))?;\n            self.reach(Point::PositionMoved).await?;\n",
-        SQLITE, POSTGRES),
-    mutant!("committed-although-too-late": "a COMMIT of which the caller has given up takes effect",
-        "cached-repo/src/store/sql/write.rs",
-        "    timeout_at(deadline, session.commit())" => "    timeout_at(deadline + Duration::from_secs(30), session.commit())",
-        "stores::postgres_time::a_commit_that_arrives_after"),
+        "stores::journal::a_column_that_is_missing", "failpoints::p5"),
 ];
