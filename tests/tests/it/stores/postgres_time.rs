@@ -36,11 +36,24 @@ async fn a_locked_row_is_waited_for_until_the_deadline_and_not_written_later() {
 async fn a_deadlock_is_an_error_that_may_be_tried_again() {
     let mut database =
         Database::with("INSERT INTO notes (id, body) VALUES (1, 'old'), (2, 'old')").await;
-    database.sql("BEGIN; UPDATE notes SET rank = 1 WHERE id = 2").await;
+    // Who looks for deadlocks while there is one is its victim. The store looks a second after it began
+    // to wait, so it begins when the other one waits already; the other one does not look.
+    let other = database.number("SELECT pg_backend_pid()::BIGINT").await;
+    let wait = format!(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             WHILE NOT EXISTS (SELECT FROM pg_locks WHERE pid = {other} AND NOT granted) LOOP
+                 PERFORM pg_sleep(0.01);
+             END LOOP;
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER wait BEFORE UPDATE ON notes FOR EACH ROW
+             WHEN (OLD.id = 1 AND NEW.body = 'a') EXECUTE FUNCTION wait()"
+    );
+    database.sql(&wait).await;
+    database.sql("SET deadlock_timeout = '1h'; BEGIN; UPDATE notes SET rank = 1 WHERE id = 2").await;
     let store = database.store.clone();
     let writing = tokio::spawn(async move { write(&store, &[note(1, "a"), note(2, "b")]).await });
-    database.waiting("transactionid", 1).await;
-    // The store's connection has waited longer, so it is the one that looks for deadlocks first.
+    database.connections("wait_event = 'PgSleep'", 1).await;
     database.sql("UPDATE notes SET rank = 1 WHERE id = 1; COMMIT").await;
     let deadlock = writing.await.unwrap();
     assert_eq!(class(&deadlock), Class::Transient, "{deadlock:?}");
