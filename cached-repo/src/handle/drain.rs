@@ -1,9 +1,10 @@
 //! What a [`Cache`] does with the journals of its repositories: the worker, health, shutdown.
 
 use std::{
+    collections::HashMap,
     future::Future,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -32,6 +33,8 @@ pub(crate) struct Duties {
     embedded: bool,
     worker_started: AtomicBool,
     probe_started: AtomicBool,
+    /// The struct of each prefix.
+    owners: Mutex<HashMap<String, &'static str>>,
 }
 
 impl Duties {
@@ -41,6 +44,20 @@ impl Duties {
             embedded,
             worker_started: AtomicBool::new(false),
             probe_started: AtomicBool::new(false),
+            owners: Mutex::default(),
+        }
+    }
+
+    /// Refuses a second struct with the same keys: each would read what the other one wrote.
+    pub(crate) fn own(&self, prefix: &str, owner: &'static str) -> Result<()> {
+        // The map is valid whenever the lock is free.
+        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        match *owners.entry(prefix.to_owned()).or_insert(owner) {
+            first if first == owner => Ok(()),
+            first => Err(Error::configuration(format!(
+                "`{owner}` and `{first}` have the same prefix `{prefix}`, so they would read each \
+                 other's entries: give one of them another prefix, or its cache another namespace"
+            ))),
         }
     }
 }
@@ -77,7 +94,7 @@ pub enum Health {
 impl Cache {
     /// Starts to drain a journal, and to watch the server where it is written.
     pub(crate) fn enlist(&self, journal: &Arc<Journal>) {
-        let Duties { roster, embedded, worker_started, probe_started } = &*self.duties;
+        let Duties { roster, embedded, worker_started, probe_started, .. } = &*self.duties;
         roster.enlist(journal);
         if *embedded && !roster.is_stopped() && !worker_started.swap(true, Ordering::AcqRel) {
             // From now on: a shutdown may come before the worker's first step.
