@@ -235,7 +235,7 @@ fn repository(
         .strategy(Strategy::WriteBehind)
         .table(table)
         .partitions(1)
-        .drain_batch(BATCH)
+        .batch(BATCH)
 }
 
 /// Runs a statement in the database, which is SQLite's if there is a directory.
