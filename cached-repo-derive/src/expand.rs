@@ -135,8 +135,21 @@ fn schema(entity: &Entity<'_>, columns: &[&Field<'_>]) -> TokenStream {
                 <#ty as #krate::Column>::KIND, <#ty as #krate::Column>::NULLABLE
             },
         };
+        let default = match &field.default {
+            _ if field.storage == Storage::Json => None,
+            Default::None => None,
+            Default::Trait => Some(quote_spanned! {span=>
+                .with_default(|| #krate::derived::value::<#ty>(<#ty as ::core::default::Default>::default))
+            }),
+            Default::Function(path) => {
+                let path = at(path.span(), path);
+                Some(quote_spanned!(span=> .with_default(|| #krate::derived::value::<#ty>(#path))))
+            }
+        };
         // At the field, because it refuses what cannot be an id.
-        quote_spanned!(span=> #krate::ColumnSpec::new(#name, #column, &[#(#aliases),*], #kind, #id))
+        quote_spanned! {span=>
+            #krate::ColumnSpec::new(#name, #column, &[#(#aliases),*], #kind, #id) #default
+        }
     });
     // The block makes the array a constant of its own, which can be borrowed for ever.
     quote!(#krate::Schema::new(#prefix, #table, #version, const { &[#(#specs),*] }))
