@@ -18,6 +18,7 @@ use tokio::time::Instant;
 mod connecting;
 mod journal;
 mod journal_time;
+mod mysql;
 mod postgres;
 mod postgres_time;
 mod sqlite;
@@ -48,6 +49,13 @@ async fn sqlite_in_a_file_keeps_the_contract() {
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_keeps_the_contract() {
     let database = postgres::Database::new().await;
+    conformance::run(&database.store, "contract").await;
+    conformance::run(&database.store, "contract").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mysql_keeps_the_contract() {
+    let database = mysql::Database::new().await;
     conformance::run(&database.store, "contract").await;
     conformance::run(&database.store, "contract").await;
 }

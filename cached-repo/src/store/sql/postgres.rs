@@ -1,10 +1,11 @@
 //! PostgreSQL's dialect: a batch is one array per column, so that its text does not depend on its size.
 
-use std::fmt::Write;
+use std::{borrow::Cow, fmt::Write, time::Duration};
 
 use futures_util::{FutureExt, TryFutureExt, future::BoxFuture};
 use sqlx::{
     Arguments, AssertSqlSafe, Decode, PgConnection, Row as _, Type,
+    error::DatabaseError,
     postgres::{PgArguments, PgRow},
 };
 
@@ -28,7 +29,21 @@ impl Dialect for Postgres {
     const CLOSES_ABANDONED: bool = true;
     const U64_MAX: u64 = i64::MAX as u64;
     const TIMESTAMP: &'static str = "TIMESTAMPTZ";
+    const WORD: &'static str = "TEXT";
+    const TABLE_OPTIONS: &'static str = "";
+    const RETURNS: bool = true;
+    const PARTIAL_INDEXES: bool = true;
+    const TRANSACTIONAL_DDL: bool = true;
+    const LOCKS_ARE_ROWS: bool = false;
     const ELEMENTS: &'static str = "jsonb_array_elements(?::jsonb) AS e (value)";
+    const SUPERSEDE: Option<&'static str> = None;
+    const BYTES_MAX: Option<&'static str> = None;
+    const ROLLBACK: &'static str = "ROLLBACK";
+    const TOO_LATE: Option<&'static str> = None;
+
+    fn spell(sql: &str) -> Cow<'_, str> {
+        sql.into()
+    }
 
     /// READ COMMITTED, whatever the role's default: the fences are read after their locks were
     /// granted, and a transaction's snapshot must not be older than that.
@@ -55,12 +70,26 @@ impl Dialect for Postgres {
         sql
     }
 
+    /// The server has ended a transaction that idled for too long.
+    fn commit(_: Duration) -> String {
+        "COMMIT".to_owned()
+    }
+
     fn run(
         connection: &mut PgConnection,
         statement: Statement<Self>,
     ) -> BoxFuture<'_, Result<Vec<PgRow>, sqlx::Error>> {
         let Statement { sql, arguments } = statement;
         sqlx::query_with(AssertSqlSafe(sql), arguments).fetch_all(connection).boxed()
+    }
+
+    fn change(
+        connection: &mut PgConnection,
+        statement: Statement<Self>,
+    ) -> BoxFuture<'_, Result<u64, sqlx::Error>> {
+        let Statement { sql, arguments } = statement;
+        let done = sqlx::query_with(AssertSqlSafe(sql), arguments).execute(connection);
+        done.map_ok(|done| done.rows_affected()).boxed()
     }
 
     fn script(
@@ -74,7 +103,10 @@ impl Dialect for Postgres {
         format!("${n}")
     }
 
-    fn bind(sql: String, values: &[Value<'_>]) -> Result<Statement<Self>, StoreError> {
+    fn bind<'v>(
+        sql: String,
+        values: impl Iterator<Item = &'v Value<'v>>,
+    ) -> Result<Statement<Self>, StoreError> {
         let mut arguments = PgArguments::default();
         for value in values {
             match value {
@@ -150,7 +182,7 @@ impl Dialect for Postgres {
                    LEFT JOIN pg_collation c ON c.oid = a.attcollation \
                    WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indisvalid \
                    AND i.indimmediate AND i.indpred IS NULL";
-        Self::bind(sql.to_owned(), &[Value::Text(table.name.as_str().into())])
+        Self::bind(sql.to_owned(), [Value::Text(table.name.as_str().into())].iter())
     }
 
     fn value(row: &PgRow, index: usize, kind: Kind) -> Result<Value<'static>, String> {
@@ -193,6 +225,14 @@ impl Dialect for Postgres {
             Kind::Bytes => "BYTEA",
             Kind::Json => "JSONB",
         }
+    }
+
+    fn retype(table: &Table<'_>, column: &str, column_type: &str) -> Option<String> {
+        Some(format!("ALTER TABLE {} ALTER COLUMN {column} TYPE {column_type}", table.name))
+    }
+
+    fn code(error: &dyn DatabaseError) -> Option<Cow<'_, str>> {
+        error.code()
     }
 
     fn class(code: &str) -> Class {

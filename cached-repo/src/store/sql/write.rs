@@ -32,7 +32,7 @@ impl<D: Dialect> SqlStore<D> {
         schema: &Schema,
         batch: Batch<'_>,
     ) -> Result<Vec<Applied>, StoreError> {
-        let table = Table::new::<D>(schema);
+        let table = self.table(schema, batch.deadline).await?;
         let plan = Plan::new::<D>(&table, &batch)?;
         let left = batch.deadline.saturating_duration_since(self.clock.now());
         let idle = idle(left);
@@ -276,7 +276,7 @@ pub(super) async fn commit<D: Dialect>(
     session: Session<D>,
     deadline: Instant,
 ) -> Result<(), StoreError> {
-    timeout_at(deadline, session.commit()).await.unwrap_or_else(|_| {
+    timeout_at(deadline, session.commit(deadline)).await.unwrap_or_else(|_| {
         let message = format!("{} did not answer the COMMIT before the deadline", D::NAME);
         Err(StoreError::unknown(message))
     })
