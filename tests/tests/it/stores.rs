@@ -19,6 +19,9 @@ mod connecting;
 mod journal;
 mod journal_time;
 mod mysql;
+mod mysql_database;
+mod mysql_errors;
+mod mysql_time;
 mod postgres;
 mod postgres_time;
 mod sqlite;
@@ -55,7 +58,7 @@ async fn postgres_keeps_the_contract() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mysql_keeps_the_contract() {
-    let database = mysql::Database::new().await;
+    let database = mysql_database::Database::new().await;
     conformance::run(&database.store, "contract").await;
     conformance::run(&database.store, "contract").await;
 }

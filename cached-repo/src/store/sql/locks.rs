@@ -23,7 +23,14 @@ pub(super) async fn take<D: Dialect>(
         return Ok(());
     }
     let places = vec!["(?)"; numbers.len()].join(", ");
-    let make = format!("INSERT IGNORE INTO {LOCKS} (number) VALUES {places}");
+    // Who is second takes the lock that it wants at once: two who both held it shared and wanted more
+    // would wait for each other.
+    let make = match shared {
+        true => format!("INSERT IGNORE INTO {LOCKS} (number) VALUES {places}"),
+        false => format!(
+            "INSERT INTO {LOCKS} (number) VALUES {places} ON DUPLICATE KEY UPDATE number = number"
+        ),
+    };
     session.run_text(&make, &values, "make the lock of a partition").await?;
     match session.run_text(&held, &values, "lock a partition").await?.len() == numbers.len() {
         true => Ok(()),

@@ -17,6 +17,9 @@ use crate::{
     store::Class,
 };
 
+mod arrays;
+use arrays::{array_type, bind_array, kind_of, signed, these, unbindable};
+
 /// See [`Dialect`].
 pub(in crate::store) struct Postgres;
 
@@ -258,76 +261,11 @@ impl Dialect for Postgres {
     }
 }
 
-/// The condition that selects rows by id, whatever their number.
-fn these(table: &Table<'_>, ids: &[&EntityId]) -> Result<(String, PgArguments), StoreError> {
-    let mut arguments = PgArguments::default();
-    let mut arrays = Vec::new();
-    for (part, &column) in table.ids.iter().enumerate() {
-        let kind = kind_of(table, column);
-        bind_array(&mut arguments, kind, ids.iter().map(|id| id.values().get(part)))?;
-        arrays.push(format!("${}::{}[]", part + 1, array_type(kind)));
-    }
-    let condition = match arrays.as_slice() {
-        [array] => format!("{} = ANY ({array})", table.id_list()),
-        _ => format!("({}) IN (SELECT * FROM UNNEST({}))", table.id_list(), arrays.join(", ")),
-    };
-    Ok((condition, arguments))
-}
-
-fn bind_array<'v>(
-    arguments: &mut PgArguments,
-    kind: Kind,
-    values: impl Iterator<Item = Option<&'v Value<'v>>>,
-) -> Result<(), StoreError> {
-    macro_rules! array {
-        ($($pattern:pat => $value:expr),*) => {
-            arguments.add(values.map(|v| match v { $(Some($pattern) => Some($value),)* _ => None })
-                .collect::<Vec<_>>())
-        };
-    }
-    match kind {
-        Kind::Bool => array!(Value::Bool(v) => *v),
-        Kind::I16 | Kind::I32 | Kind::I64 => array!(Value::I64(v) => *v),
-        Kind::U64 => arguments.add(values.map(|v| v.and_then(signed)).collect::<Vec<_>>()),
-        Kind::F32 | Kind::F64 => array!(Value::F64(v) => *v),
-        Kind::Text => array!(Value::Text(v) => &**v),
-        Kind::Json => array!(Value::Json(v) => &**v),
-        Kind::Bytes => array!(Value::Bytes(v) => &**v),
-    }
-    .map_err(unbindable)
-}
-
-fn kind_of(table: &Table<'_>, column: usize) -> Kind {
-    table.schema.columns()[column].kind()
-}
-
-fn array_type(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Bool => "bool",
-        Kind::I16 | Kind::I32 | Kind::I64 | Kind::U64 => "int8",
-        Kind::F32 | Kind::F64 => "float8",
-        Kind::Text | Kind::Json => "text",
-        Kind::Bytes => "bytea",
-    }
-}
-
 fn get<'r, T>(row: &'r PgRow, index: usize) -> Result<Option<T>, String>
 where
     T: Decode<'r, sqlx::Postgres> + Type<sqlx::Postgres>,
 {
     row.try_get(index).map_err(|e| e.to_string())
-}
-
-/// Those above [`Dialect::U64_MAX`] were refused.
-fn signed(value: &Value<'_>) -> Option<i64> {
-    match value {
-        Value::U64(v) => i64::try_from(*v).ok(),
-        _ => None,
-    }
-}
-
-fn unbindable(error: sqlx::error::BoxDynError) -> StoreError {
-    StoreError::record("a value cannot be sent to PostgreSQL").caused_by(error)
 }
 
 fn too_long(len: usize) -> Option<String> {

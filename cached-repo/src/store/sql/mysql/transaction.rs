@@ -23,7 +23,7 @@ pub(super) fn begin(begin: &Begin) -> String {
          SESSION sql_mode = '{MODE}' \
          /*M! , SESSION max_statement_time = {left}, \
          SESSION idle_transaction_timeout = {seconds} + 1 */; \
-         SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION; \
+         SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION READ WRITE; \
          SET @cached_repo_begun = UNIX_TIMESTAMP(SYSDATE(6))",
         left = left.as_secs_f64(),
     )
