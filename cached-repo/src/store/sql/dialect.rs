@@ -145,7 +145,7 @@ pub(in crate::store) struct Statement<D: Dialect> {
 
 /// How a transaction begins.
 // A database that serialises its writers and has no timeouts needs none of it.
-#[cfg_attr(not(any(feature = "postgres", feature = "mysql")), allow(dead_code))]
+#[cfg_attr(not(feature = "postgres"), allow(dead_code))]
 pub(in crate::store) struct Begin {
     /// How long each statement may take.
     pub(super) left: Duration,

@@ -46,6 +46,7 @@ mod ledger;
 mod letters;
 mod locks;
 mod offsets;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
 mod rows;
 mod session;
 mod table;

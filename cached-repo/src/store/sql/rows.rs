@@ -1,10 +1,7 @@
 //! Statements of many rows, cut so that each is short enough and few different ones occur.
 
-use super::{Dialect, Statement, StoreError, Table};
-use crate::{
-    change::EntityId,
-    record::{Record, Value},
-};
+use super::{Dialect, Statement, StoreError, Table, table::row_bytes};
+use crate::{change::EntityId, record::Record};
 
 /// How a database whose parameters are all written as `?` cuts statements.
 pub(super) struct Cut {
@@ -76,24 +73,8 @@ impl Cut {
     }
 }
 
-/// About how many bytes a row takes in a statement, rather more than less.
-pub(super) fn row_bytes(row: &Record<'_>) -> usize {
-    row.iter().map(|(_, value)| VALUE_BYTES + content_bytes(value)).sum()
-}
-
-fn content_bytes(value: &Value<'_>) -> usize {
-    match value {
-        Value::Text(v) | Value::Json(v) => v.len(),
-        Value::Bytes(v) => v.len(),
-        _ => 0,
-    }
-}
-
 /// `(?, ?), (?, ?)`
 pub(super) fn tuples(rows: usize, width: usize) -> String {
     let tuple = format!("({})", vec!["?"; width].join(", "));
     vec![tuple; rows].join(", ")
 }
-
-/// A number, its type, its bit among the nulls; or the length of a text.
-const VALUE_BYTES: usize = 16;

@@ -1,6 +1,6 @@
 //! An entity's table, as SQL spells it.
 
-use super::{Dialect, Row, StoreError, rows::row_bytes};
+use super::{Dialect, Row, StoreError};
 use crate::{
     change::EntityId,
     record::{Record, Value},
@@ -105,3 +105,19 @@ fn refusal<D: Dialect>(value: &Value<'_>, id: bool) -> Option<String> {
         value => D::refusal(value, id),
     }
 }
+
+/// About how many bytes a row takes in a statement, rather more than less.
+pub(super) fn row_bytes(row: &Record<'_>) -> usize {
+    row.iter().map(|(_, value)| VALUE_BYTES + content_bytes(value)).sum()
+}
+
+fn content_bytes(value: &Value<'_>) -> usize {
+    match value {
+        Value::Text(v) | Value::Json(v) => v.len(),
+        Value::Bytes(v) => v.len(),
+        _ => 0,
+    }
+}
+
+/// A number, its type, its bit among the nulls; or the length of a text.
+const VALUE_BYTES: usize = 16;

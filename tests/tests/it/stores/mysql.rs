@@ -1,8 +1,8 @@
 //! What is particular to MySQL and MariaDB.
 
-use sqlx::{AssertSqlSafe, Connection, MySqlConnection, Row, mysql::MySqlPoolOptions, raw_sql};
+use sqlx::{mysql::MySqlPoolOptions, raw_sql};
 
-use super::*;
+use super::{mysql_database::Database, *};
 
 async fn apply(
     database: &Database,
