@@ -18,7 +18,9 @@ pub(super) fn class(code: &str) -> Class {
         // Read-only: a primary that has become a replica.
         1290 | 1836 | 1792 => Class::Transient,
         // The disk, or the space of the tables, is full.
-        1021 | 1114 | 3 | 28 => Class::Transient,
+        1021 | 1114 => Class::Transient,
+        // Of the system: files, memory.
+        1..=99 => Class::Transient,
         // The table was altered since the statement was prepared, or another node was first.
         1412 | 1047 | 1180 | 3100 | 3101 => Class::Transient,
         // A row that is referred to is not there; a row is referred to.
@@ -70,6 +72,7 @@ mod tests {
             ("1040", Class::Transient),
             ("1836", Class::Transient),
             ("1021", Class::Transient),
+            ("28", Class::Transient),
             ("3819", Class::Record),
             ("1153", Class::Record),
             ("1049", Class::Systemic),
