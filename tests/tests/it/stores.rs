@@ -18,6 +18,7 @@ use tokio::time::Instant;
 mod connecting;
 mod journal;
 mod journal_time;
+mod keys;
 mod mysql;
 mod mysql_database;
 mod mysql_errors;

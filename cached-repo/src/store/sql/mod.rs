@@ -92,7 +92,8 @@ impl<D: Dialect> SqlStore<D> {
             let asked = self.bytes_max.get_or_try_init(async || {
                 let rows = self.read(|| Ok(vec![ledger::bound(sql, &[])?])).await?;
                 let bytes = rows.first().map(|row| ledger::number_of::<D>(row, 0)).transpose()?;
-                Ok(usize::try_from(bytes.unwrap_or(0)).unwrap_or(usize::MAX))
+                let bytes = usize::try_from(bytes.unwrap_or(0)).unwrap_or(usize::MAX);
+                Ok(bytes.saturating_sub(HEAD_BYTES))
             });
             let late = |_| StoreError::transient(format!("{} did not answer in time", D::NAME));
             table.bytes_max = *timeout_at(deadline, asked).await.map_err(late)??;
@@ -211,5 +212,7 @@ impl<D: Dialect> fmt::Debug for SqlStore<D> {
 type Row<D> = <<D as Dialect>::Database as sqlx::Database>::Row;
 type Connection<D> = <<D as Dialect>::Database as sqlx::Database>::Connection;
 
+/// What a statement has beside its values.
+const HEAD_BYTES: usize = 1024;
 /// Bounds every call that has no deadline of its own.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);

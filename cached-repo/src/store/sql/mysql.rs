@@ -4,7 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use futures_util::{FutureExt, TryFutureExt, future::BoxFuture};
 use sqlx::{
-    Arguments, AssertSqlSafe, Decode, MySqlConnection, Row as _, TypeInfo, ValueRef,
+    Arguments, AssertSqlSafe, Decode, MySqlConnection, Row as _, Type, TypeInfo, ValueRef,
     error::DatabaseError,
     mysql::{MySqlArguments, MySqlDatabaseError, MySqlRow, MySqlValueRef},
 };
@@ -240,7 +240,7 @@ impl Dialect for MySql {
 ///
 /// The server also comes here for a row that has another id and the same value in another unique
 /// index: that row would be overwritten. The sum is above every integer, so that it is an error, and the
-/// error quotes what it says.
+/// error quotes what it says. With the id it is no constant, which might be worked out beforehand.
 fn on_duplicate(table: &Table<'_>) -> String {
     let is_same: Vec<_> = table.ids.iter().map(|&i| &table.columns[i]).collect();
     let is_same: Vec<_> = is_same.iter().map(|id| format!("{id} <=> VALUES({id})")).collect();
@@ -249,8 +249,8 @@ fn on_duplicate(table: &Table<'_>) -> String {
     let others = others.map(|i| format!(", {0} = VALUES({0})", table.columns[i]));
     let id = table.ids.first().map_or("", |&i| &table.columns[i]);
     format!(
-        "ON DUPLICATE KEY UPDATE {id} = IF({is_same}, {id}, {U64_MAX} + \
-         OCTET_LENGTH('another row has the same value in a unique index')){}",
+        "ON DUPLICATE KEY UPDATE {id} = IF({is_same}, {id}, {U64_MAX} + OCTET_LENGTH(\
+         CONCAT_WS('another row has the same value in a unique index', '', {id}, ''))){}",
         others.collect::<String>(),
         U64_MAX = u64::MAX,
     )
@@ -261,8 +261,9 @@ fn integer(
     found: &str,
     kind: Kind,
 ) -> Result<Option<Value<'static>>, String> {
-    let is_unsigned = found.ends_with("UNSIGNED") || found == "BIT";
-    if !is_unsigned && found != "BOOLEAN" && !found.ends_with("INT") {
+    // The name does not tell: a narrow integer without a sign is called a boolean, too.
+    let is_unsigned = <u64 as Type<sqlx::MySql>>::compatible(&raw.type_info()) || found == "BIT";
+    if !is_unsigned && !<i64 as Type<sqlx::MySql>>::compatible(&raw.type_info()) {
         return Ok(None);
     }
     let number = match is_unsigned {

@@ -63,7 +63,7 @@ impl Cut {
         let mut bytes = 0_usize;
         let fits = rows.iter().take(self.most(width)).take_while(|row| {
             bytes = bytes.saturating_add(row_bytes(row));
-            bytes <= table.bytes_max
+            bytes <= table.bytes_max.min(BYTES_MAX)
         });
         1 << fits.count().checked_ilog2().unwrap_or(0)
     }
@@ -78,3 +78,6 @@ pub(super) fn tuples(rows: usize, width: usize) -> String {
     let tuple = format!("({})", vec!["?"; width].join(", "));
     vec![tuple; rows].join(", ")
 }
+
+/// A statement of more bytes than this is not faster, and held in memory as a whole.
+const BYTES_MAX: usize = 8 * 1024 * 1024;

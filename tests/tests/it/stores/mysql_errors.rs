@@ -170,34 +170,6 @@ async fn what_is_missing_is_said_in_sentences() {
 }
 
 #[tokio::test]
-async fn a_key_that_takes_different_ids_for_equal_is_refused_with_the_sql_that_mends_it() {
-    let names = schema("names", [id_column("name", Kind::Text), column("n", Kind::I64)]);
-    let mut database = Database::with("").await;
-    for (column, why) in [
-        ("VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci", "utf8mb4_general_ci"),
-        // It takes spaces at the end for nothing.
-        ("VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", "utf8mb4_bin"),
-        ("VARCHAR(20)", "latin1_swedish_ci"),
-    ] {
-        database
-            .sql(&format!("CREATE TABLE names (name {column} NOT NULL PRIMARY KEY, n BIGINT)"))
-            .await;
-        let missing = database.missing(&names).await;
-        assert!(missing.contains(&format!("takes different ids for equal ({why})")), "{missing}");
-        let (_, mends) = missing.split_once("collation (").unwrap();
-        let (mends, _) = mends.rsplit_once(").").unwrap();
-        database.sql(mends).await;
-        assert_eq!(database.missing(&names).await, "", "{mends}");
-        database.sql("DROP TABLE names").await;
-    }
-    let prefix = "CREATE TABLE names (name VARCHAR(20) CHARACTER SET utf8mb4 COLLATE \
-        utf8mb4_nopad_bin NOT NULL, n BIGINT, UNIQUE (name(4)))";
-    database.sql(prefix).await;
-    let missing = database.missing(&names).await;
-    assert!(missing.contains("it looks at 4 characters"), "{missing}");
-}
-
-#[tokio::test]
 async fn a_user_that_may_not_create_tables_can_install_where_they_are_and_is_told_the_sql() {
     let mut database = Database::with("").await;
     let (user, name) = (unique("user"), database.name.clone());

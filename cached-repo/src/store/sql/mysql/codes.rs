@@ -22,7 +22,7 @@ pub(super) fn class(code: &str) -> Class {
         // Of the system: files, memory.
         1..=99 => Class::Transient,
         // The table was altered since the statement was prepared, or another node was first.
-        1412 | 1047 | 1180 | 3100 | 3101 => Class::Transient,
+        1020 | 1412 | 1047 | 1180 | 3100 | 3101 => Class::Transient,
         // A row that is referred to is not there; a row is referred to.
         1216 | 1217 | 1451 | 1452 => Class::Reference,
         // A value that another row has: 1690 is our own way to say so.
