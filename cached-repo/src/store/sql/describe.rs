@@ -89,6 +89,12 @@ impl Found {
             ));
         };
         let declared = declared.as_deref()?;
+        if declared == COMPUTED {
+            return Some(format!(
+                "The column `{column}` of the table `{name}` is computed by the database, which lets \
+                 nobody write it: leave it out of the entity."
+            ));
+        }
         let wanted = D::misfit(kind, declared)?;
         let quoted = quote::<D>(column);
         Some(format!(
@@ -173,3 +179,6 @@ pub(super) fn create<D: Dialect>(table: &str, lines: &[String]) -> String {
 fn remedy(sql: Option<String>) -> String {
     sql.map(|sql| format!(" ({sql})")).unwrap_or_default()
 }
+
+/// The type that a dialect declares a generated column to be of.
+pub(super) const COMPUTED: &str = "computed";

@@ -107,7 +107,7 @@ pub(in crate::store) trait Dialect: Sized + Send + Sync + 'static {
     fn misfit(kind: Kind, declared: &str) -> Option<&'static str>;
 
     /// Lists the columns of a table, each between a null and its declared type if
-    /// [`misfit`](Self::misfit) wants it, and then those of its unique indexes, each with a number of the index before it and, behind it, the type or collation
+    /// [`misfit`](Self::misfit) wants it (`computed` if the database computes it), and then those of its unique indexes, each with a number of the index before it and, behind it, the type or collation
     /// because of which the index takes different ids for equal, if there is one.
     /// Rows without an index and a name are sentences about what else is wrong with the table.
     fn inspect(table: &Table<'_>) -> Result<Statement<Self>, StoreError>;

@@ -173,7 +173,8 @@ impl Dialect for Postgres {
 
     fn inspect(table: &Table<'_>) -> Result<Statement<Self>, StoreError> {
         // A partial or deferrable index cannot decide which row an upsert overwrites.
-        let sql = "SELECT NULL::int8, attname::text, NULL::text FROM pg_attribute \
+        let sql = "SELECT NULL::int8, attname::text, \
+                   CASE WHEN attgenerated <> '' THEN 'computed' END FROM pg_attribute \
                    WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped \
                    UNION ALL \
                    SELECT i.indexrelid::int8, a.attname::text, \

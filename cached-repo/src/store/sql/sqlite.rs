@@ -141,7 +141,8 @@ impl Dialect for Sqlite {
         let namespace = namespace.map_or(Value::Null, |v| Value::Text(v.into()));
         // An integer primary key is the table itself and has no index: it counts as number -1.
         let sql = "WITH t (name, space) AS (VALUES (?, ?)) \
-                   SELECT NULL, c.name, c.type FROM t, pragma_table_info(t.name, t.space) AS c \
+                   SELECT NULL, c.name, CASE WHEN c.hidden IN (2, 3) THEN 'computed' ELSE c.type END \
+                   FROM t, pragma_table_xinfo(t.name, t.space) AS c \
                    UNION ALL \
                    SELECT -1, c.name, NULL FROM t, pragma_table_info(t.name, t.space) AS c \
                    WHERE c.pk > 0 \

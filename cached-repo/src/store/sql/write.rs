@@ -24,7 +24,8 @@ use crate::{
 impl<D: Dialect> SqlStore<D> {
     /// The COMMIT is sent early enough that, however late it arrives, it takes effect before the
     /// deadline or never: the server ends a transaction that idles for longer than [`idle`] allows,
-    /// and the COMMIT is not sent later than that before the deadline. What remains is the time that
+    /// and the COMMIT is not sent later than that before the deadline. MySQL and MariaDB look at their
+    /// clock when the COMMIT has arrived. What remains is the time that
     /// the server takes to sync its log. SQLite has no server: there the margin is all that the
     /// caller's deadline must allow for.
     pub(super) async fn apply_batch(

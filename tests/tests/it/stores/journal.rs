@@ -79,8 +79,8 @@ impl Drain {
 }
 
 /// A database with its journal.
-struct Stage {
-    drain: Drain,
+pub(super) struct Stage {
+    pub(super) drain: Drain,
     other: Other,
 }
 
@@ -97,7 +97,7 @@ enum Other {
 
 impl Stage {
     /// Each database, with this DDL and the library's tables.
-    async fn each(ddl: &str) -> Vec<Self> {
+    pub(super) async fn each(ddl: &str) -> Vec<Self> {
         let mut database = Database::new().await;
         database.sql(ddl).await;
         let file = File::new();

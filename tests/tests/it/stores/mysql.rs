@@ -128,6 +128,8 @@ async fn what_triggers_and_generated_columns_make_of_a_row_is_returned() {
     assert_eq!(database.number("SELECT COUNT(*) FROM notes WHERE loud = 'QUIET'").await, 1);
     // An entity that maps a column that the database computes cannot be written, and says so.
     let row = record(vec![Value::I64(2), text("x"), Value::I64(7), text("X")]);
+    let missing = database.missing(&seen).await;
+    assert!(missing.contains("`loud` of the table `notes` is computed"), "{missing}");
     let refused = apply(&database, &seen, &[Change::Put { id: note_id(2), record: row }]).await;
     assert_eq!(class(&refused), Class::Systemic, "{refused:?}");
 }

@@ -49,7 +49,8 @@ pub(super) const SUPERSEDE: &str = "UPDATE cached_repo_dead_letters AS l JOIN EL
 
 /// Beside the columns and the unique indexes: an engine that cannot roll back, and sessions that
 /// would go on reading what they read first.
-pub(super) const INSPECT: &str = "SELECT NULL, column_name, data_type \
+pub(super) const INSPECT: &str = "SELECT NULL, column_name, \
+    CASE WHEN generation_expression <> '' THEN 'computed' ELSE data_type END \
     FROM information_schema.columns \
     WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ? \
     UNION ALL \
