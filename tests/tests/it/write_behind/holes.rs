@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cached_repo::{
-    Cache, ErrorKind, Event, Incident, Outcome, Repository, Strategy,
+    Cache, ErrorKind, Event, Incident, Outcome, Repository, Strategy, failpoint,
     store::{self, DeadLetter, StoreError},
 };
 use tests::{Mode, Point, Proxy, servers};
@@ -129,6 +129,21 @@ async fn what_is_journaled_while_a_partition_is_sealed_is_drained() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_seal_that_failed_is_tried_again() {
+    let scene = Scene::in_process().await;
+    let behind = scene.writer().await;
+    scene.gate.fail(Point::BeforeLedger, "seal", StoreError::transient("not now"));
+    let _sealing = scene.process(patient(), |b| b.strategy(Strategy::CacheAside)).await;
+    behind.repo.save(&todo("1", "a")).await.unwrap().persisted().await.unwrap();
+    let sealed = async {
+        while !scene.offset().await.sealed {
+            tokio::time::sleep(A_WHILE / 10).await;
+        }
+    };
+    timeout(LONG, sealed).await.expect("it is not sealed");
+}
+
 /// A process that dies in between leaves an epoch that is not settled, and the next one goes on.
 #[tokio::test(start_paused = true)]
 async fn a_recovery_is_settled_when_it_is_complete() {
@@ -172,12 +187,43 @@ async fn a_receipt_of_another_journal_says_that_nobody_knows() {
     assert_eq!(error.kind(), ErrorKind::Recovered, "{error}");
 }
 
-/// A dead letter that the store would take now.
-async fn replayable() -> (Scene, Process, DeadLetter) {
-    let scene = Scene::new(On::Sqlite, Over::InProcess).await;
+/// A database where no two names may be equal, and one is taken.
+async fn taken(on: On) -> (Scene, Process) {
+    let scene = Scene::new(on, Over::InProcess).await;
     scene.sql("CREATE UNIQUE INDEX unique_{table} ON {table} (name)").await;
     let worker = scene.worker().await;
     worker.repo.save(&todo("0", "taken")).await.unwrap().persisted().await.unwrap();
+    (scene, worker)
+}
+
+#[tokio::test]
+async fn a_letter_is_rolled_back_with_its_batch() {
+    for on in [On::Sqlite, On::Postgres] {
+        let (scene, worker) = taken(on).await;
+        let (first, second) =
+            (scene.gate.hold(Point::BeforeApply, "1"), scene.gate.hold(Point::BeforeApply, "1"));
+        let saved = worker.repo.save(&todo("1", "taken")).await.unwrap();
+        first.arrived().await;
+        let (point, entity) = (failpoint::Point::LettersWritten, scene.entity());
+        failpoint::arm(point, &entity, failpoint::Failure::Error, 1);
+        // The first try finds out that something is refused, the second one what.
+        first.release();
+        second.arrived().await;
+        let third = scene.gate.hold(Point::BeforeApply, "1");
+        second.release();
+        third.arrived().await;
+        assert_eq!(failpoint::left(point, &entity), 0);
+        assert_eq!(worker.cache.dead_letters().list("todos").await.unwrap(), [], "{on:?}");
+        scene.sql("DELETE FROM {table} WHERE name = 'taken'").await;
+        third.release();
+        saved.persisted().await.unwrap();
+        assert_eq!((scene.row("1").await, worker.repo.counts().dead_lettered), ("taken".into(), 0));
+    }
+}
+
+/// A dead letter that the store would take now.
+async fn replayable() -> (Scene, Process, DeadLetter) {
+    let (scene, worker) = taken(On::Sqlite).await;
     let refused = worker.repo.save(&todo("1", "taken")).await.unwrap().persisted().await;
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::DeadLettered);
     worker.repo.delete("0").await.unwrap().persisted().await.unwrap();
