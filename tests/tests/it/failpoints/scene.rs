@@ -236,5 +236,5 @@ fn repository(
         .strategy(Strategy::WriteBehind)
         .table(table)
         .partitions(1)
-        .drain_batch(BATCH)
+        .batch(BATCH)
 }
