@@ -135,7 +135,7 @@
 //!
 //! # Features
 //!
-//! `derive` and `redis` are on by default. `sqlite` and `postgres` add stores, `conformance` the suites
+//! `derive` and `redis` are on by default. `sqlite`, `postgres` and `mysql` add stores, `conformance` the suites
 //! that stores of other crates are tested with. A feature adds API and changes no behaviour.
 
 mod repository;

@@ -34,6 +34,11 @@ pub fn postgres_url() -> String {
     from_environment("CACHED_REPO_TEST_POSTGRES")
 }
 
+/// The URL of the MySQL or MariaDB database that all tests share.
+pub fn mysql_url() -> String {
+    from_environment("CACHED_REPO_TEST_MYSQL")
+}
+
 fn from_environment(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| {
         panic!("{name} is not set: run the tests through `tests/run`, which starts the servers")
