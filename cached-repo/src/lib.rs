@@ -189,6 +189,11 @@ pub use codec::Format;
 
 mod key;
 
+#[cfg_attr(not(feature = "tls"), allow(dead_code, unreachable_pub))]
+mod tls;
+#[cfg(feature = "tls")]
+pub use tls::Tls;
+
 mod error;
 pub use error::{Error, ErrorKind, Outcome, Result};
 

@@ -24,4 +24,5 @@ mod state_machine;
 mod stores;
 mod swaps;
 mod tidy;
+mod tls;
 mod write_behind;
