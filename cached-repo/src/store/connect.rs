@@ -1,6 +1,8 @@
 //! Opens a store by the scheme of its URL.
 
 use super::SharedStore;
+#[cfg(feature = "mongodb")]
+use super::mongo;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use super::sql;
 use crate::error::{Error, Result};
@@ -10,6 +12,7 @@ use crate::error::{Error, Result};
 /// | scheme | database | feature |
 /// |---|---|---|
 /// | `postgres:`, `postgresql:` | PostgreSQL | `postgres` |
+/// | `mongodb:` | MongoDB: a replica set, and the database that the path names | `mongodb` |
 /// | `sqlite:` | SQLite: a file, which is made if it is missing, or `sqlite::memory:` | `sqlite` |
 ///
 /// # Errors
@@ -27,7 +30,11 @@ pub async fn connect(url: &str) -> Result<SharedStore> {
         "sqlite" => sql::connect::connect_sqlite(url).await,
         #[cfg(not(feature = "sqlite"))]
         "sqlite" => Err(feature_is_off(scheme, "sqlite")),
-        "mysql" | "mariadb" | "mongodb" | "mongodb+srv" => Err(Error::configuration(format!(
+        #[cfg(feature = "mongodb")]
+        "mongodb" | "mongodb+srv" => mongo::connect::connect_mongodb(url).await,
+        #[cfg(not(feature = "mongodb"))]
+        "mongodb" | "mongodb+srv" => Err(feature_is_off(scheme, "mongodb")),
+        "mysql" | "mariadb" => Err(Error::configuration(format!(
             "the store for `{scheme}:` is not built yet; there are {KNOWN}"
         ))),
         // What stands before the colon may be anything, so it is not repeated.
@@ -35,7 +42,7 @@ pub async fn connect(url: &str) -> Result<SharedStore> {
     }
 }
 
-#[cfg(not(all(feature = "sqlite", feature = "postgres")))]
+#[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "mongodb")))]
 fn feature_is_off(scheme: &str, feature: &str) -> Error {
     Error::configuration(format!(
         "a URL with `{scheme}:` needs the feature `{feature}` of cached-repo: \
@@ -43,4 +50,4 @@ fn feature_is_off(scheme: &str, feature: &str) -> Error {
     ))
 }
 
-const KNOWN: &str = "`postgres:`, `postgresql:`, `sqlite:`";
+const KNOWN: &str = "`postgres:`, `postgresql:`, `mongodb:`, `sqlite:`";

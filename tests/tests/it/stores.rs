@@ -18,6 +18,7 @@ use tokio::time::Instant;
 mod connecting;
 mod journal;
 mod journal_time;
+mod mongo;
 mod postgres;
 mod postgres_time;
 mod sqlite;
