@@ -45,6 +45,15 @@ pub fn mongodb_standalone_url() -> String {
     from_environment("CACHED_REPO_TEST_MONGODB_STANDALONE")
 }
 
+/// The URL of a database on one of these servers, and of connections with the same name.
+pub fn mongodb_database(server: &str, name: &str) -> String {
+    let (servers, options) = server.split_once('?').unwrap_or((server, ""));
+    let authority = servers.find("//").map_or(0, |at| at + 2);
+    let path = servers[authority..].find('/').map_or(servers.len(), |at| authority + at);
+    let options = if options.is_empty() { String::new() } else { format!("&{options}") };
+    format!("{}/{name}?appName={name}{options}", &servers[..path])
+}
+
 /// Makes a MongoDB server that listens here a replica set of one node, and waits until it is the
 /// primary. Does no harm to one that is.
 pub async fn initiate_replica_set(port: u16) {

@@ -68,6 +68,7 @@ pub(crate) enum On {
     Memory,
     Sqlite,
     Postgres,
+    Mongo,
 }
 
 /// Which backend.
@@ -240,6 +241,10 @@ pub(crate) async fn open(on: On) -> (SharedStore, Option<tempfile::TempDir>) {
             (store::connect(&url).await.unwrap(), Some(directory))
         }
         On::Postgres => (store::connect(&servers::postgres_url()).await.unwrap(), None),
+        On::Mongo => {
+            let url = servers::mongodb_database(&servers::mongodb_url(), "stage");
+            (store::connect(&url).await.unwrap(), None)
+        }
     }
 }
 

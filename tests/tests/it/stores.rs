@@ -19,6 +19,7 @@ mod connecting;
 mod journal;
 mod journal_time;
 mod mongo;
+mod mongo_faults;
 mod postgres;
 mod postgres_time;
 mod sqlite;

@@ -75,9 +75,10 @@ impl<'a> Collection<'a> {
     pub(super) fn one(&self, id: &EntityId) -> Result<Document, StoreError> {
         let fields = self.id_fields(id.values())?;
         Ok(match self.place {
-            Place::Fields => {
-                fields.into_iter().map(|(name, value)| (name, doc! { "$eq": value }.into())).collect()
-            }
+            Place::Fields => fields
+                .into_iter()
+                .map(|(name, value)| (name, doc! { "$eq": value }.into()))
+                .collect(),
             _ => doc! { ID: { "$eq": self.key(fields) } },
         })
     }
@@ -130,7 +131,8 @@ impl<'a> Collection<'a> {
     pub(super) fn check(&self, record: &Record<'_>) -> Result<(), StoreError> {
         for (index, column) in self.schema.id_columns() {
             let value = record.get(index).unwrap_or(&Value::Null);
-            to_bson(column.kind(), value, texts(column)).map_err(|why| cannot_hold(column, &why))?;
+            to_bson(column.kind(), value, texts(column))
+                .map_err(|why| cannot_hold(column, &why))?;
         }
         let update = self.update(record)?;
         let bytes = update.to_vec().map_err(|e| {

@@ -95,10 +95,12 @@ pub(super) enum Unreached {
 
 impl Unreached {
     fn at(self, client: &Client, url: &str) -> Error {
-        let place = servers(url).unwrap_or_else(|| client.default_database().map_or_else(
-            || "MongoDB".to_owned(),
-            |database| format!("MongoDB with the database {}", database.name()),
-        ));
+        let place = servers(url).unwrap_or_else(|| {
+            client.default_database().map_or_else(
+                || "MongoDB".to_owned(),
+                |database| format!("MongoDB with the database {}", database.name()),
+            )
+        });
         match self {
             Self::Silent => {
                 let seconds = CONNECT_TIMEOUT.as_secs();

@@ -83,8 +83,10 @@ impl MongoStore {
             let options = found.options.clone().unwrap_or_default();
             let same_fields = match index.unique {
                 // In any order: that makes no difference to what is unique.
-                true => index.keys.len() == found.keys.len()
-                    && index.keys.keys().all(|key| found.keys.contains_key(key)),
+                true => {
+                    index.keys.len() == found.keys.len()
+                        && index.keys.keys().all(|key| found.keys.contains_key(key))
+                }
                 false => index.keys.keys().eq(found.keys.keys()),
             };
             let is_whole = options.partial_filter_expression.is_none()
@@ -105,7 +107,11 @@ impl MongoStore {
         let name = collection.schema.table();
         let texts = doc! { ID: { "$type": "string" } };
         let documents = self.database.collection::<Document>(name);
-        let few = documents.find(texts).projection(doc! { ID: 1 }).limit(IDS_LOOKED_AT).max_time(CALL_TIMEOUT);
+        let few = documents
+            .find(texts)
+            .projection(doc! { ID: 1 })
+            .limit(IDS_LOOKED_AT)
+            .max_time(CALL_TIMEOUT);
         let few: Vec<Document> = few.await?.try_collect().await?;
         let is_native = |found: &Document| found.get_str(ID).is_ok_and(|id| native(id).is_some());
         Ok(few.iter().any(is_native).then(|| {

@@ -158,8 +158,7 @@ impl MongoStore {
     fn own(&self, name: &str) -> Collection<Document> {
         let mut concern = WriteConcern::majority();
         concern.journal = Some(true);
-        let options =
-            mongodb::options::CollectionOptions::builder().write_concern(concern).build();
+        let options = mongodb::options::CollectionOptions::builder().write_concern(concern).build();
         self.database.collection_with_options(name, options)
     }
 }

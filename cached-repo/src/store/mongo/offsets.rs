@@ -3,7 +3,7 @@
 use mongodb::bson::{Document, doc};
 
 use super::{
-    Fault, FENCES, MongoStore, OFFSETS, Session, StoreError,
+    FENCES, Fault, MongoStore, OFFSETS, Session, StoreError,
     ledger::{number, of},
     write::{by_key, partition_key},
 };
@@ -112,7 +112,8 @@ pub(super) async fn hold(
     let updates: Vec<_> =
         keys.iter().map(|(entity, partition)| take(entity, *partition, slot, "writes")).collect();
     session.run(doc! { "update": FENCES, "updates": updates }, "hold a fence").await?;
-    let keys: Vec<_> = keys.iter().map(|(entity, partition)| partition_key(entity, *partition)).collect();
+    let keys: Vec<_> =
+        keys.iter().map(|(entity, partition)| partition_key(entity, *partition)).collect();
     let filter = doc! { "_id": { "$in": keys } };
     let found = session.find(OFFSETS, (filter, doc! {}), "read epochs").await?;
     for fence in fences {

@@ -20,11 +20,7 @@ pub(super) enum Texts {
 /// # Errors
 ///
 /// Why MongoDB cannot hold it exactly.
-pub(super) fn to_bson(
-    kind: Kind,
-    value: &Value<'_>,
-    texts: Texts,
-) -> Result<Option<Bson>, String> {
+pub(super) fn to_bson(kind: Kind, value: &Value<'_>, texts: Texts) -> Result<Option<Bson>, String> {
     Ok(Some(match value {
         Value::Null => return Ok(None),
         Value::Bool(v) => Bson::Boolean(*v),

@@ -34,7 +34,8 @@ impl MongoStore {
         let last_call = batch.deadline - (left / 4).min(ON_ITS_WAY_MAX);
         let times = Times { last_call, deadline: batch.deadline };
         loop {
-            let write = Write { collection: &collection, batch: &batch, trial: &trial, store: self };
+            let write =
+                Write { collection: &collection, batch: &batch, trial: &trial, store: self };
             match (self.transaction(times, &write).await, batch.buried_max()) {
                 (Ok(answer), _) => return Ok(answer),
                 (Err(fault), None) => return Err(fault.error),

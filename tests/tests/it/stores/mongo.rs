@@ -24,16 +24,19 @@ impl Mongo {
 
     async fn on(server: &str) -> Self {
         let name = isolate::unique("stores");
-        let (servers, options) = server.split_once('?').unwrap_or((server, ""));
-        let servers = servers.trim_end_matches('/');
-        let authority = servers.find("//").map_or(0, |at| at + 2);
-        let path = servers[authority..].find('/').map_or(servers.len(), |at| authority + at);
-        let servers = &servers[..path];
-        let url = format!("{servers}/{name}?{options}");
-        let client = Client::with_uri_str(&url).await.unwrap();
-        let database = client.database(&name);
-        let store = store::connect(&format!("{url}&appName={name}")).await.unwrap();
-        Self { store, database, name }
+        let url = servers::mongodb_database(server, &name);
+        let client =
+            Client::with_uri_str(&url.replace("appName=", "appName=other_")).await.unwrap();
+        let store = store::connect(&url).await.unwrap();
+        Self { store, database: client.database(&name), name }
+    }
+
+    pub(super) fn url(&self) -> String {
+        servers::mongodb_database(&servers::mongodb_url(), &self.name)
+    }
+
+    pub(super) async fn admin(&self, command: Document) -> Document {
+        self.database.client().database("admin").run_command(command).await.unwrap()
     }
 
     /// With the collections of [`NOTES`].
@@ -196,7 +199,9 @@ async fn json_columns_are_nested_values_with_dates_and_decimals_of_their_own() {
     let found = mongo.found("nested", doc! {}).await.unwrap();
     let data = found.get_document("data").unwrap();
     assert_eq!(data.get_datetime("at").unwrap().timestamp_millis(), 1_767_323_045_678);
-    assert!(matches!(data.get("price"), Some(Bson::Decimal128(price)) if price.to_string() == "1.10"));
+    assert!(
+        matches!(data.get("price"), Some(Bson::Decimal128(price)) if price.to_string() == "1.10")
+    );
     assert_eq!(data.get_array("n").unwrap()[0], Bson::Int32(1), "whole numbers are integers");
     let read = mongo.load(&schema, vec![Value::I64(1)]).await.unwrap();
     let Some(Value::Json(read)) = read.get(1) else { panic!("{read:?}") };

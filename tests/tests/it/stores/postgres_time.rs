@@ -50,7 +50,9 @@ async fn a_deadlock_is_an_error_that_may_be_tried_again() {
              WHEN (OLD.id = 1 AND NEW.body = 'a') EXECUTE FUNCTION wait()"
     );
     database.sql(&wait).await;
-    database.sql("SET deadlock_timeout = '1h'; BEGIN; UPDATE notes SET rank = 1 WHERE id = 2").await;
+    database
+        .sql("SET deadlock_timeout = '1h'; BEGIN; UPDATE notes SET rank = 1 WHERE id = 2")
+        .await;
     let store = database.store.clone();
     let writing = tokio::spawn(async move { write(&store, &[note(1, "a"), note(2, "b")]).await });
     database.connections("wait_event = 'PgSleep'", 1).await;
