@@ -241,11 +241,13 @@ pub(crate) async fn open(on: On) -> (SharedStore, Option<tempfile::TempDir>) {
             (store::connect(&url).await.unwrap(), Some(directory))
         }
         On::Postgres => (store::connect(&servers::postgres_url()).await.unwrap(), None),
-        On::Mongo => {
-            let url = servers::mongodb_database(&servers::mongodb_url(), "stage");
-            (store::connect(&url).await.unwrap(), None)
-        }
+        On::Mongo => (store::connect(&mongo_url()).await.unwrap(), None),
     }
+}
+
+/// The database that all stages share.
+pub(crate) fn mongo_url() -> String {
+    servers::mongodb_database(&servers::mongodb_url(), "stage")
 }
 
 /// A read in a task of its own.

@@ -10,10 +10,11 @@ use cached_repo::{
     failpoint::{self, Failure, Point},
     store::{Entry, Ledger, Offset, SharedStore},
 };
+use mongodb::bson::doc;
 use tests::{isolate, servers};
 use tokio::time::sleep;
 
-use crate::stage::{On, Todo, name, open, todo};
+use crate::stage::{self, On, Todo, name, open, todo};
 
 /// A test hangs if what it waits for takes longer.
 const HANG: Duration = Duration::from_secs(60);
@@ -53,9 +54,12 @@ impl Scene {
         let (namespace, table) = (isolate::unique("points"), isolate::unique("todos"));
         let schema = Todo::SCHEMA.with_table(table.clone());
         store.ledger(Ledger::Install { schema: &schema }).await.unwrap();
-        let index =
+        let one =
             format!("CREATE UNIQUE INDEX one_{table} ON {table} (name) WHERE name = '{POISON}'");
-        run(&index, directory.as_ref()).await;
+        match on {
+            On::Mongo => allow_one_poison(&table).await,
+            _ => run(&one, directory.as_ref()).await,
+        }
         let builder = || Cache::builder().namespace(&*namespace).timeout(HANG);
         let connect = async |builder: CacheBuilder| {
             let cache = builder.connect(&servers::redis_url()).await.unwrap();
@@ -236,6 +240,18 @@ fn repository(
         .table(table)
         .partitions(1)
         .drain_batch(BATCH)
+}
+
+/// What the unique index of the other databases does.
+async fn allow_one_poison(collection: &str) {
+    let url = stage::mongo_url();
+    let database = mongodb::Client::with_uri_str(url).await.unwrap().default_database().unwrap();
+    let index = doc! {
+        "key": { "name": 1 }, "name": "one", "unique": true,
+        "partialFilterExpression": { "name": POISON },
+    };
+    let command = doc! { "createIndexes": collection, "indexes": [index] };
+    database.run_command(command).await.unwrap();
 }
 
 /// Runs a statement in the database, which is SQLite's if there is a directory.
