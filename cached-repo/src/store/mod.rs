@@ -37,7 +37,7 @@ pub use json::{from_json, to_json};
 pub use ledger::{DeadLetter, Entry, Ledger, LetterState, Offset};
 pub use memory::memory;
 #[cfg(feature = "mongodb")]
-pub use mongo::connect::mongodb;
+pub use mongo::connect::{mongodb, mongodb_standalone};
 #[cfg(feature = "postgres")]
 pub use sql::connect::postgres;
 #[cfg(feature = "sqlite")]

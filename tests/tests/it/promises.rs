@@ -41,6 +41,11 @@ macro_rules! promises {
             // Every pair, not the whole product.
             promises!(@point $promise json_mongo_redis $strategy Json Mongo Redis);
             promises!(@point $promise hash_mongo_in_process $strategy Hash Mongo InProcess);
+            promises!(@point $promise hash_mongo_standalone_redis $strategy Hash MongoStandalone Redis);
+            promises!(
+                @point $promise json_mongo_standalone_in_process
+                $strategy Json MongoStandalone InProcess
+            );
         }
     )*};
     (@point $promise:ident $name:ident $strategy:ident $format:ident $on:ident $over:ident) => {

@@ -69,6 +69,7 @@ pub(crate) enum On {
     Sqlite,
     Postgres,
     Mongo,
+    MongoStandalone,
 }
 
 /// Which backend.
@@ -242,6 +243,11 @@ pub(crate) async fn open(on: On) -> (SharedStore, Option<tempfile::TempDir>) {
         }
         On::Postgres => (store::connect(&servers::postgres_url()).await.unwrap(), None),
         On::Mongo => (store::connect(&mongo_url()).await.unwrap(), None),
+        On::MongoStandalone => {
+            let url = servers::mongodb_standalone_url();
+            let client = mongodb::Client::with_uri_str(url).await.unwrap();
+            (store::mongodb_standalone(client, "stage"), None)
+        }
     }
 }
 

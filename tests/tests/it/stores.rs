@@ -20,6 +20,8 @@ mod journal;
 mod journal_time;
 mod mongo;
 mod mongo_faults;
+mod mongo_standalone;
+mod mongo_time;
 mod postgres;
 mod postgres_time;
 mod sqlite;

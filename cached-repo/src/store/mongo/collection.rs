@@ -62,6 +62,12 @@ impl<'a> Collection<'a> {
         (self.place == Place::Fields).then(fields)
     }
 
+    /// The fields that make a document one of this id.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'a str> {
+        let named = self.unique().unwrap_or_default().into_iter();
+        [ID].into_iter().chain(named.filter(|field| *field != ID))
+    }
+
     /// Whether texts that spell an ObjectId or a UUID are held as such.
     pub(super) fn has_native_ids(&self) -> bool {
         self.schema.id_columns().all(|(_, column)| texts(column) == Texts::Native)
@@ -99,12 +105,12 @@ impl<'a> Collection<'a> {
         Ok(doc! { ID: { "$in": keys } })
     }
 
-    /// The update that makes a document be a record, and leaves fields that are not mapped.
+    /// The fields that a record sets, and those that it has not: all others stay as they are.
     ///
     /// # Errors
     ///
     /// Why MongoDB cannot hold the record.
-    pub(super) fn update(&self, record: &Record<'_>) -> Result<Document, StoreError> {
+    pub(super) fn fields(&self, record: &Record<'_>) -> Result<(Document, Document), StoreError> {
         let (mut set, mut unset) = (Document::new(), Document::new());
         for (index, value) in record.iter() {
             let Some(column) = self.schema.columns().get(index) else { continue };
@@ -117,14 +123,7 @@ impl<'a> Collection<'a> {
                 Err(why) => return Err(cannot_hold(column, &why)),
             }
         }
-        let mut update = Document::new();
-        if !set.is_empty() {
-            update.insert("$set", set);
-        }
-        if !unset.is_empty() {
-            update.insert("$unset", unset);
-        }
-        Ok(update)
+        Ok((set, unset))
     }
 
     /// Refuses a record that a document cannot hold exactly.
@@ -134,8 +133,8 @@ impl<'a> Collection<'a> {
             to_bson(column.kind(), value, texts(column))
                 .map_err(|why| cannot_hold(column, &why))?;
         }
-        let update = self.update(record)?;
-        let bytes = update.to_vec().map_err(|e| {
+        let (fields, _) = self.fields(record)?;
+        let bytes = fields.to_vec().map_err(|e| {
             StoreError::record("the record cannot be spelled in BSON").caused_by(e.to_string())
         })?;
         if bytes.len() > DOCUMENT_BYTES_MAX {

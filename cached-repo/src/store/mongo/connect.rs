@@ -9,7 +9,7 @@ use mongodb::{
 };
 use tokio::time::timeout;
 
-use super::{MongoStore, SharedStore, error::is_refused_login, primary};
+use super::{Mode, MongoStore, SharedStore, error::is_refused_login, primary};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A store over a MongoDB client of your own, and the database of this name. The client must lead to a
@@ -24,7 +24,20 @@ use crate::error::{Error, ErrorKind, Result};
 /// decimals and other types of BSON are in it as MongoDB's Extended JSON spells them, which is what the
 /// types of the crate `bson` do by themselves. Fields that an entity does not map stay as they are.
 pub fn mongodb(client: Client, database: &str) -> SharedStore {
-    MongoStore::shared(client, database)
+    MongoStore::shared(client, database, Mode::ReplicaSet)
+}
+
+/// A store over a client of your own that leads to a standalone MongoDB server, with weaker promises than
+/// [`mongodb`](mongodb()): such a server has no transactions. Choose it only where a replica set of one
+/// node is out of the question.
+///
+/// Each document is written once by its version, a field `_v`, and a deleted one leaves a document with
+/// `_deleted` for an hour. What is weaker: a write of several entities may be written in part; a batch of a
+/// journal may be written again, which changes nothing, before its position moves; a store-first write that
+/// is under way during a loss of Redis may leave an old copy in the cache for its time to live; a worker that
+/// sleeps for more than an hour can bring a deleted document back.
+pub fn mongodb_standalone(client: Client, database: &str) -> SharedStore {
+    MongoStore::shared(client, database, Mode::Standalone)
 }
 
 pub(in crate::store) async fn connect_mongodb(url: &str) -> Result<SharedStore> {
@@ -130,7 +143,7 @@ fn servers(url: &str) -> Option<String> {
 /// What to do about a server without transactions.
 pub(super) const STANDALONE: &str = "this MongoDB is a standalone server, which has no transactions: \
     make it a replica set, which may have a single node (start mongod with --replSet, then run \
-    rs.initiate() once)";
+    rs.initiate() once), or choose weaker promises with `store::mongodb_standalone`";
 
 /// As a router to several replica sets introduces itself.
 const ROUTER: &str = "isdbgrid";

@@ -8,10 +8,11 @@ use mongodb::{
 };
 
 use super::{
-    CALL_TIMEOUT, Collection, FENCES, LETTERS, META, MongoStore, OFFSETS, StoreError,
+    CALL_TIMEOUT, Collection, FENCES, LETTERS, META, Mode, MongoStore, OFFSETS, StoreError,
     collection::ID,
     connect::{STANDALONE, Unreached, greet, has_transactions},
     error::{classify, is_there},
+    standalone,
     value::native,
 };
 use crate::{
@@ -32,7 +33,7 @@ impl MongoStore {
             };
             self.bounded("create a collection", created).await?;
         }
-        for index in indexes(&collection) {
+        for index in self.indexes(&collection)? {
             self.command(index.command(), "create an index").await?;
         }
         Ok(())
@@ -45,7 +46,7 @@ impl MongoStore {
             Unreached::Silent => StoreError::transient("MongoDB does not answer"),
         })?;
         let mut missing = Vec::new();
-        if !has_transactions(&hello) {
+        if self.mode == Mode::ReplicaSet && !has_transactions(&hello) {
             missing.push(format!("T{}.", &STANDALONE[1..]));
         }
         let found = self.bounded("list its collections", self.collections()).await?;
@@ -55,14 +56,14 @@ impl MongoStore {
                 Some(found) => missing.extend(found.flaw(&collection)),
             }
         }
-        for index in indexes(&collection) {
+        for index in self.indexes(&collection)? {
             let has = self.bounded("list its indexes", self.has_index(&index));
             if found.iter().any(|found| found.name == index.collection) && !has.await? {
                 missing.push(index.missing());
             }
         }
         missing.extend(self.bounded("read a few ids", self.texts_as_ids(&collection)).await?);
-        Ok(Description::new(script(&collection), missing).journaling())
+        Ok(Description::new(self.script(&collection)?, missing).journaling())
     }
 
     async fn collections(&self) -> Result<Vec<Found>, Error> {
@@ -81,7 +82,7 @@ impl MongoStore {
         let found: Vec<_> = collection.list_indexes().await?.try_collect().await?;
         Ok(found.iter().any(|found| {
             let options = found.options.clone().unwrap_or_default();
-            let same_fields = match index.unique {
+            let same_fields = match index.is_unique() {
                 // In any order: that makes no difference to what is unique.
                 true => {
                     index.keys.len() == found.keys.len()
@@ -92,7 +93,7 @@ impl MongoStore {
             let is_whole = options.partial_filter_expression.is_none()
                 && options.sparse != Some(true)
                 && options.collation.is_none();
-            same_fields && (!index.unique || (options.unique == Some(true) && is_whole))
+            same_fields && (!index.is_unique() || (options.unique == Some(true) && is_whole))
         }))
     }
 
@@ -154,27 +155,30 @@ struct Index {
     collection: String,
     name: String,
     keys: Document,
-    unique: bool,
+    options: Document,
 }
 
 impl Index {
-    fn options(&self) -> Document {
-        match self.unique {
-            true => doc! { "name": &self.name, "unique": true },
-            false => doc! { "name": &self.name },
-        }
+    fn named(&self) -> Document {
+        let mut options = doc! { "name": &self.name };
+        options.extend(self.options.clone());
+        options
+    }
+
+    fn is_unique(&self) -> bool {
+        self.options.contains_key("unique")
     }
 
     fn command(&self) -> Document {
         let mut index = doc! { "key": self.keys.clone() };
-        index.extend(self.options());
+        index.extend(self.named());
         doc! { "createIndexes": &self.collection, "indexes": [index] }
     }
 
     fn missing(&self) -> String {
         let fields: Vec<_> = self.keys.keys().map(String::as_str).collect();
         let (name, fields) = (&self.collection, fields.join(", "));
-        match self.unique {
+        match self.is_unique() {
             true => format!(
                 "The collection `{name}` has no unique index on exactly ({fields}), for all documents and \
                  without a collation: a write cannot tell which document to overwrite."
@@ -188,41 +192,51 @@ fn names<'a>(collection: &Collection<'a>) -> [&'a str; 5] {
     [collection.schema.table(), META, OFFSETS, FENCES, LETTERS]
 }
 
-fn indexes(collection: &Collection<'_>) -> Vec<Index> {
-    let ascending = |fields: &[&str]| {
-        fields.iter().map(|field| ((*field).to_owned(), Bson::Int32(1))).collect::<Document>()
-    };
-    // Every journaled write asks whether letters wait, and pages of them are read in this order.
-    let waiting = Index {
-        collection: LETTERS.to_owned(),
-        name: "cached_repo_waiting".to_owned(),
-        keys: ascending(&["entity", "state", "partition", "version"]),
-        unique: false,
-    };
-    let unique = collection.unique().map(|fields| Index {
-        collection: collection.schema.table().to_owned(),
-        name: "cached_repo_id".to_owned(),
-        keys: ascending(&fields),
-        unique: true,
-    });
-    [waiting].into_iter().chain(unique).collect()
-}
+impl MongoStore {
+    fn indexes(&self, collection: &Collection<'_>) -> Result<Vec<Index>, StoreError> {
+        let ascending = |fields: &[&str]| {
+            fields.iter().map(|field| ((*field).to_owned(), Bson::Int32(1))).collect::<Document>()
+        };
+        let of_rows = |name: &str, fields: &[&str], options| Index {
+            collection: collection.schema.table().to_owned(),
+            name: name.to_owned(),
+            keys: ascending(fields),
+            options,
+        };
+        // Every journaled write asks whether letters wait, and pages of them are read in this order.
+        let mut indexes = vec![Index {
+            collection: LETTERS.to_owned(),
+            name: "cached_repo_waiting".to_owned(),
+            keys: ascending(&["entity", "state", "partition", "version"]),
+            options: doc! {},
+        }];
+        if let Some(fields) = collection.unique() {
+            indexes.push(of_rows("cached_repo_id", &fields, doc! { "unique": true }));
+        }
+        if self.mode == Mode::Standalone {
+            standalone::check_names(collection)?;
+            let purge = doc! { "expireAfterSeconds": standalone::DELETED_S };
+            indexes.push(of_rows("cached_repo_deleted", &[standalone::DELETED_AT], purge));
+        }
+        Ok(indexes)
+    }
 
-/// What a person runs in MongoDB's shell.
-fn script(collection: &Collection<'_>) -> String {
-    let quoted = |name: &str| Bson::from(name).to_string();
-    let mut script = String::new();
-    for name in names(collection) {
-        let name = quoted(name);
-        script.push_str(&format!(
-            "if (!db.getCollectionNames().includes({name})) db.createCollection({name});\n"
-        ));
+    /// What a person runs in MongoDB's shell.
+    fn script(&self, collection: &Collection<'_>) -> Result<String, StoreError> {
+        let quoted = |name: &str| Bson::from(name).to_string();
+        let mut script = String::new();
+        for name in names(collection) {
+            let name = quoted(name);
+            script.push_str(&format!(
+                "if (!db.getCollectionNames().includes({name})) db.createCollection({name});\n"
+            ));
+        }
+        for index in self.indexes(collection)? {
+            let (name, keys, options) = (quoted(&index.collection), &index.keys, index.named());
+            script.push_str(&format!("db.getCollection({name}).createIndex({keys}, {options});\n"));
+        }
+        Ok(script)
     }
-    for index in indexes(collection) {
-        let (name, keys, options) = (quoted(&index.collection), &index.keys, index.options());
-        script.push_str(&format!("db.getCollection({name}).createIndex({keys}, {options});\n"));
-    }
-    script
 }
 
 /// Enough to see what form the ids of a collection have.

@@ -1,7 +1,7 @@
 //! What an error of MongoDB means for whoever asked.
 
 use mongodb::{
-    bson::{Document, doc},
+    bson::Document,
     error::{Error, ErrorKind, TRANSIENT_TRANSACTION_ERROR, WriteFailure},
 };
 
@@ -51,7 +51,7 @@ impl Fault {
         let code = number(entry, "code");
         let message = entry.get_str("errmsg").unwrap_or("it gave no reason").to_owned();
         // Two transactions that insert one id: the later one finds the document when it looks again.
-        if DUPLICATES.contains(&code) && message.contains(" index: _id_ ") {
+        if is_same(entry, &["_id"]) {
             let error = told(Class::Transient, Some(code), "write").caused_by(message);
             return Self { again: Again::Conflict, ..Self::from(error) };
         }
@@ -86,9 +86,8 @@ pub(super) fn is_there(error: &Error) -> bool {
 
 /// The error of a write that is no transaction, in the reply of a command that ended well.
 pub(super) fn check_reply(reply: &Document) -> Result<(), Fault> {
-    let first = reply.get_array("writeErrors").ok().and_then(|errors| errors.first());
-    if let Some(entry) = first {
-        return Err(Fault::refused(entry.as_document().unwrap_or(&doc! {})));
+    if let Some(entry) = write_errors(reply).next() {
+        return Err(Fault::refused(entry));
     }
     match reply.get_document("writeConcernError") {
         // It was written, and may be lost when the primary is.
@@ -99,6 +98,20 @@ pub(super) fn check_reply(reply: &Document) -> Result<(), Fault> {
         }
         Err(_) => Ok(()),
     }
+}
+
+/// Whether an entry in a reply's list of write errors says that there is a document with the same
+/// values in exactly these fields.
+pub(super) fn is_same(entry: &Document, fields: &[&str]) -> bool {
+    let Ok(pattern) = entry.get_document("keyPattern") else { return false };
+    DUPLICATES.contains(&number(entry, "code"))
+        && pattern.len() == fields.len()
+        && fields.iter().all(|field| pattern.contains_key(field))
+}
+
+/// The list of write errors of a reply.
+pub(super) fn write_errors(reply: &Document) -> impl Iterator<Item = &Document> {
+    reply.get_array("writeErrors").into_iter().flatten().filter_map(|entry| entry.as_document())
 }
 
 fn class(error: &Error) -> Class {

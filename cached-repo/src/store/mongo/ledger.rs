@@ -4,7 +4,7 @@ use futures_util::TryStreamExt;
 use mongodb::{
     Collection,
     bson::{Bson, Document, doc},
-    options::{ReadConcern, ReturnDocument, WriteConcern},
+    options::{ReturnDocument, WriteConcern},
 };
 
 use super::{
@@ -66,7 +66,7 @@ impl MongoStore {
         let found = collection
             .find_one(filter)
             .selection_criteria(primary())
-            .read_concern(ReadConcern::majority())
+            .read_concern(self.read_concern())
             .max_time(CALL_TIMEOUT);
         self.bounded("read its records", async { found.await }).await
     }
@@ -84,7 +84,7 @@ impl MongoStore {
             .sort(sort)
             .limit(limit.into())
             .selection_criteria(primary())
-            .read_concern(ReadConcern::majority())
+            .read_concern(self.read_concern())
             .max_time(CALL_TIMEOUT);
         self.bounded("read its records", async { found.await?.try_collect().await }).await
     }
@@ -142,16 +142,22 @@ impl MongoStore {
     }
 
     /// Runs a command that writes, outside of a transaction.
-    pub(super) async fn command(
+    pub(super) async fn command(&self, command: Document, doing: &str) -> Result<(), StoreError> {
+        let reply = self.reply(command, doing).await?;
+        check_reply(&reply).map_err(|fault| fault.error)
+    }
+
+    /// The same, where the reply's own errors are the caller's to look at.
+    pub(super) async fn reply(
         &self,
         mut command: Document,
         doing: &str,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Document, StoreError> {
         command.insert("writeConcern", doc! { "w": "majority", "j": true });
-        command.insert("maxTimeMS", i64::try_from(CALL_TIMEOUT.as_millis()).unwrap_or(i64::MAX));
+        let most = i64::try_from(CALL_TIMEOUT.as_millis()).unwrap_or(i64::MAX);
+        command.entry("maxTimeMS".to_owned()).or_insert(most.into());
         let reply = async { self.database.run_command(command).await };
-        let reply = self.bounded(doing, reply).await?;
-        check_reply(&reply).map_err(|fault| fault.error)
+        self.bounded(doing, reply).await
     }
 
     /// A collection of the library's own, whose writes are confirmed by the majority's disks.

@@ -7,7 +7,7 @@ use super::{
     ledger::{number, of},
     write::by_key,
 };
-use crate::store::{Batch, DeadLetter, LetterKey, LetterState};
+use crate::store::{Batch, DeadLetter, LetterKey, LetterState, Supersedes};
 
 impl MongoStore {
     pub(super) async fn letters(
@@ -47,9 +47,7 @@ impl MongoStore {
 
 /// Marks a letter as replayed if it waits. Nobody else can until the transaction ends.
 pub(super) async fn replay(session: &mut Session, key: &LetterKey<'_>) -> Result<(), Fault> {
-    let update = doc! { "$set": { "state": LetterState::Replayed.name() } };
-    let change = (waiting(key), update);
-    match session.find_and_modify(LETTERS, change, "replay a dead letter").await? {
+    match session.find_and_modify(LETTERS, replaying(key), "replay a dead letter").await? {
         Some(_) => Ok(()),
         None => Err(key.refused().into()),
     }
@@ -60,22 +58,8 @@ pub(super) async fn keep(
     letters: impl Iterator<Item = DeadLetter>,
 ) -> Result<(), Fault> {
     for letter in letters {
-        let key = letter.key();
-        // A record that is journaled once is buried once. Should a lost journal's version come again,
-        // the letter that is there must not stop the new journal.
-        let update = doc! {
-            "$set": {
-                "entity": key.entity, "partition": i64::from(key.partition),
-                "version": number(key.version), "id": &letter.id,
-                "op": if letter.deletes { DELETE } else { PUT }, "data": &letter.data,
-                "fingerprint": &letter.schema, "error": &letter.error, "state": WAITING,
-            },
-            "$currentDate": { "first_seen": true },
-        };
-        let statement = doc! { "q": by_key(document_key(&key)), "u": update, "upsert": true };
-        let command = doc! { "update": LETTERS, "updates": [statement] };
         // The letter is not what is refused: that it cannot be kept is no fault of a change.
-        session.run(command, "keep a dead letter").await.map_err(unrefused)?;
+        session.run(keeping(&letter), "keep a dead letter").await.map_err(unrefused)?;
     }
     Ok(())
 }
@@ -87,30 +71,63 @@ pub(super) async fn supersede(
     is_written: impl Fn(usize) -> bool,
 ) -> Result<(), Fault> {
     for superseded in batch.supersedes(is_written) {
-        let ids: Vec<_> = superseded.ids.iter().map(|(id, _)| *id).collect();
-        if ids.is_empty() {
-            continue;
-        }
-        let filter = doc! {
-            "entity": superseded.entity, "partition": i64::from(superseded.partition),
-            "state": WAITING, "id": { "$in": ids },
-        };
         let fields = doc! { "id": 1, "version": 1 };
-        let found = session.find(LETTERS, (filter, fields), "look for dead letters").await?;
-        let is_older = |letter: &&Document| {
-            let (id, version) = (letter.get_str("id").unwrap_or_default(), of(letter, "version"));
-            superseded.ids.iter().any(|(of, before)| *of == id && version < *before)
-        };
-        let older = found.iter().filter(is_older).filter_map(|letter| letter.get("_id").cloned());
-        let older: Vec<Bson> = older.collect();
-        if !older.is_empty() {
-            let update = doc! { "$set": { "state": LetterState::Superseded.name() } };
-            let statement = doc! { "q": { "_id": { "$in": older } }, "u": update, "multi": true };
-            let command = doc! { "update": LETTERS, "updates": [statement] };
+        let look = (waiting_of(&superseded), fields);
+        let found = session.find(LETTERS, look, "look for dead letters").await?;
+        if let Some(command) = superseding(&superseded, &found) {
             session.run(command, "mark dead letters").await.map_err(unrefused)?;
         }
     }
     Ok(())
+}
+
+/// The change that replays a letter that waits.
+pub(super) fn replaying(key: &LetterKey<'_>) -> (Document, Document) {
+    (waiting(key), doc! { "$set": { "state": LetterState::Replayed.name() } })
+}
+
+/// The command that keeps a letter. A record that is journaled once is buried once. Should a lost
+/// journal's version come again, the letter that is there must not stop the new journal.
+pub(super) fn keeping(letter: &DeadLetter) -> Document {
+    let key = letter.key();
+    let update = doc! {
+        "$set": {
+            "entity": key.entity, "partition": i64::from(key.partition),
+            "version": number(key.version), "id": &letter.id,
+            "op": if letter.deletes { DELETE } else { PUT }, "data": &letter.data,
+            "fingerprint": &letter.schema, "error": &letter.error, "state": WAITING,
+        },
+        "$currentDate": { "first_seen": true },
+    };
+    let statement = doc! { "q": by_key(document_key(&key)), "u": update, "upsert": true };
+    doc! { "update": LETTERS, "updates": [statement] }
+}
+
+/// The letters of these ids that wait, of whatever version.
+pub(super) fn waiting_of(superseded: &Supersedes<'_>) -> Document {
+    let ids: Vec<_> = superseded.ids.iter().map(|(id, _)| *id).collect();
+    doc! {
+        "entity": superseded.entity, "partition": i64::from(superseded.partition),
+        "state": WAITING, "id": { "$in": ids },
+    }
+}
+
+/// The command that marks those of these letters that are older than what was written.
+pub(super) fn superseding(superseded: &Supersedes<'_>, found: &[Document]) -> Option<Document> {
+    let is_older = |letter: &&Document| {
+        let (id, version) = (letter.get_str("id").unwrap_or_default(), of(letter, "version"));
+        superseded.ids.iter().any(|(of, before)| *of == id && version < *before)
+    };
+    let older = found.iter().filter(is_older).filter_map(|letter| letter.get("_id").cloned());
+    let older: Vec<Bson> = older.collect();
+    if older.is_empty() {
+        return None;
+    }
+    let update = doc! { "$set": { "state": LetterState::Superseded.name() } };
+    // One that was decided meanwhile stays so.
+    let query = doc! { "_id": { "$in": older }, "state": WAITING };
+    let statement = doc! { "q": query, "u": update, "multi": true };
+    Some(doc! { "update": LETTERS, "updates": [statement] })
 }
 
 fn unrefused(fault: Fault) -> Fault {

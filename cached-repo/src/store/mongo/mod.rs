@@ -1,11 +1,12 @@
-//! MongoDB as a store: on a replica set the whole contract, in transactions of sessions.
+//! MongoDB as a store: on a replica set the whole contract, in transactions of sessions; on a standalone
+//! server, which has none, what versions in the documents can do.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::{TryStreamExt, future::BoxFuture};
 use mongodb::{
     Client, Database,
-    bson::Document,
+    bson::{Document, doc},
     error::Error,
     options::{ReadConcern, ReadPreference, SelectionCriteria},
 };
@@ -35,6 +36,8 @@ mod write;
 
 mod trial;
 
+mod standalone;
+
 mod session;
 use session::{Session, Times};
 
@@ -53,14 +56,22 @@ use error::{Fault, classify};
 pub(super) struct MongoStore {
     client: Client,
     database: Database,
+    mode: Mode,
     clock: Clock,
     random: Random,
 }
 
+/// What the server can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    ReplicaSet,
+    Standalone,
+}
+
 impl MongoStore {
-    fn shared(client: Client, database: &str) -> SharedStore {
+    fn shared(client: Client, database: &str, mode: Mode) -> SharedStore {
         let database = client.database(database);
-        Arc::new(Self { client, database, clock: Clock::new(), random: Random::new() })
+        Arc::new(Self { client, database, mode, clock: Clock::new(), random: Random::new() })
     }
 
     async fn load_ids(
@@ -82,7 +93,11 @@ impl MongoStore {
         wanted.dedup();
         let mut records = Vec::with_capacity(wanted.len());
         for some in wanted.chunks(IDS_MAX) {
-            let found = self.documents(&collection, collection.all(some)?);
+            let mut filter = collection.all(some)?;
+            if self.mode == Mode::Standalone {
+                filter.insert(standalone::DELETED, doc! { "$ne": true });
+            }
+            let found = self.documents(&collection, filter);
             for document in self.bounded("read", found).await? {
                 records.push(collection.record(document)?);
             }
@@ -102,9 +117,16 @@ impl MongoStore {
             .find(filter)
             .projection(collection.projection())
             .selection_criteria(primary())
-            .read_concern(ReadConcern::majority())
+            .read_concern(self.read_concern())
             .max_time(CALL_TIMEOUT);
         found.await?.try_collect().await
+    }
+
+    fn read_concern(&self) -> ReadConcern {
+        match self.mode {
+            Mode::ReplicaSet => ReadConcern::majority(),
+            Mode::Standalone => ReadConcern::local(),
+        }
     }
 
     /// Ends a call that has no deadline of its own.
@@ -163,7 +185,7 @@ impl Store for MongoStore {
 
 impl fmt::Debug for MongoStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Store(MongoDB)")
+        write!(f, "Store(MongoDB, {:?})", self.mode)
     }
 }
 

@@ -116,12 +116,15 @@ pub(super) async fn hold(
         keys.iter().map(|(entity, partition)| partition_key(entity, *partition)).collect();
     let filter = doc! { "_id": { "$in": keys } };
     let found = session.find(OFFSETS, (filter, doc! {}), "read epochs").await?;
-    for fence in fences {
-        let key = partition_key(&fence.entity, fence.partition);
-        let found = found.iter().find(|found| found.get_document("_id").is_ok_and(|id| *id == key));
-        fence.check(found.map(offset).as_ref())?;
-    }
+    fences.iter().try_for_each(|fence| check(fence, &found))?;
     Ok(!found.is_empty())
+}
+
+/// Checks a fence by the offsets that were found.
+pub(super) fn check(fence: &Fence, found: &[Document]) -> Result<(), StoreError> {
+    let key = partition_key(&fence.entity, fence.partition);
+    let found = found.iter().find(|found| found.get_document("_id").is_ok_and(|id| *id == key));
+    fence.check(found.map(offset).as_ref())
 }
 
 /// Moves a journal's position if it is where it is expected, and counts: so many changes of the
@@ -129,8 +132,20 @@ pub(super) async fn hold(
 pub(super) async fn advance(
     session: &mut Session,
     journaled: &Journaled<'_>,
-    (applied, dead_lettered): (usize, usize),
+    counts: (usize, usize),
 ) -> Result<(), Fault> {
+    let change = advancing(journaled, counts);
+    match session.find_and_modify(OFFSETS, change, "move a position").await? {
+        Some(_) => Ok(()),
+        None => Err(journaled.position.refused().into()),
+    }
+}
+
+/// The change that moves a position from where it is expected.
+pub(super) fn advancing(
+    journaled: &Journaled<'_>,
+    (applied, dead_lettered): (usize, usize),
+) -> (Document, Document) {
     let position = &journaled.position;
     let mut query = by_key(partition_key(position.entity, position.partition));
     let epoch = number(position.epoch);
@@ -147,10 +162,7 @@ pub(super) async fn advance(
         },
         "$currentDate": { "updated_at": true },
     };
-    match session.find_and_modify(OFFSETS, (query, update), "move a position").await? {
-        Some(_) => Ok(()),
-        None => Err(position.refused().into()),
-    }
+    (query, update)
 }
 
 fn take(entity: &str, partition: u32, slot: u32, counted: &str) -> Document {

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use mongodb::bson::{Bson, Document, doc};
 
 use super::{
-    Collection, Fault, MongoStore, Session, StoreError, Times, collection::ID, letters, offsets,
-    session::too_late, trial::Trial,
+    Collection, Fault, Mode, MongoStore, Session, StoreError, Times, collection::ID, letters,
+    offsets, session::too_late, trial::Trial,
 };
 use crate::{
     change::Change,
@@ -33,6 +33,9 @@ impl MongoStore {
         }
         let last_call = batch.deadline - (left / 4).min(ON_ITS_WAY_MAX);
         let times = Times { last_call, deadline: batch.deadline };
+        if self.mode == Mode::Standalone {
+            return self.apply_without_transaction(&collection, &batch, trial, times).await;
+        }
         loop {
             let write =
                 Write { collection: &collection, batch: &batch, trial: &trial, store: self };
@@ -121,28 +124,35 @@ async fn write_rows(
     changes: &[Change],
     order: &[usize],
 ) -> Result<(), Fault> {
-    let mut command = Command::new(collection.schema.table());
-    for (at, &index) in order.iter().enumerate() {
-        let change = &changes[index];
+    let mut statements = Vec::with_capacity(order.len());
+    for change in order.iter().map(|&index| &changes[index]) {
         let query = collection.one(change.id())?;
-        let statement = match change.record() {
-            None => doc! { "q": query, "limit": 1 },
+        statements.push(match change.record() {
+            None => Statement::Delete(doc! { "q": query, "limit": 1 }),
             Some(record) => {
-                let mut update = collection.update(record)?;
+                let mut update = update(collection.fields(record)?);
                 if update.is_empty() {
                     // A document of nothing but its id.
-                    update = doc! { "$setOnInsert": created(&query) };
+                    update.insert("$setOnInsert", created(&query));
                 }
-                doc! { "q": query, "u": update, "upsert": true }
+                Statement::Update(doc! { "q": query, "u": update, "upsert": true })
             }
-        };
-        let size = statement.to_vec().map_or(0, |bytes| bytes.len());
-        if !command.takes(change.record().is_some(), size) {
-            command.send(session, at).await?;
-        }
-        command.push(statement, size, change.record().is_some());
+        });
     }
-    command.send(session, order.len()).await
+    for (first, command) in commands(collection.schema.table(), statements, true) {
+        session.run(command, "write").await.map_err(|fault| {
+            let refused = fault.refused.map(|index| first + index);
+            Fault { refused, ..fault }
+        })?;
+    }
+    Ok(())
+}
+
+/// An update that sets and removes fields: no operator may be empty.
+pub(super) fn update((set, unset): (Document, Document)) -> Document {
+    let operators = [("$set", set), ("$unset", unset)];
+    let used = operators.into_iter().filter(|(_, fields)| !fields.is_empty());
+    used.map(|(operator, fields)| (operator.to_owned(), fields.into())).collect()
 }
 
 /// The fields of an inserted document that an update's query already says.
@@ -151,48 +161,44 @@ fn created(query: &Document) -> Document {
     query.iter().filter_map(|(name, value)| Some((name.clone(), equal(value)?))).collect()
 }
 
-/// Statements of one kind that are sent together.
-struct Command<'a> {
-    collection: &'a str,
-    statements: Vec<Bson>,
-    puts: bool,
-    bytes: usize,
+/// One change of one document.
+pub(super) enum Statement {
+    Update(Document),
+    Delete(Document),
 }
 
-impl<'a> Command<'a> {
-    fn new(collection: &'a str) -> Self {
-        Self { collection, statements: Vec::new(), puts: false, bytes: 0 }
-    }
-
-    fn takes(&self, puts: bool, size: usize) -> bool {
-        let is_full = self.statements.len() >= STATEMENTS_MAX
-            || self.bytes.saturating_add(size) > COMMAND_BYTES_MAX;
-        self.statements.is_empty() || (self.puts == puts && !is_full)
-    }
-
-    fn push(&mut self, statement: Document, size: usize, puts: bool) {
-        self.statements.push(statement.into());
-        self.bytes += size;
-        self.puts = puts;
-    }
-
-    /// Sends what there is, where `end` is how many statements there were in all up to here.
-    async fn send(&mut self, session: &mut Session, end: usize) -> Result<(), Fault> {
-        if self.statements.is_empty() {
-            return Ok(());
-        }
-        let statements = std::mem::take(&mut self.statements);
-        self.bytes = 0;
-        let first = end - statements.len();
-        let command = match self.puts {
-            true => doc! { "update": self.collection, "updates": statements, "ordered": true },
-            false => doc! { "delete": self.collection, "deletes": statements, "ordered": true },
+/// Statements as few commands, in their order; each with the place of its first statement.
+pub(super) fn commands(
+    collection: &str,
+    statements: Vec<Statement>,
+    ordered: bool,
+) -> Vec<(usize, Document)> {
+    let mut commands: Vec<(usize, &str, Vec<Bson>)> = Vec::new();
+    let mut bytes = 0;
+    for (at, statement) in statements.into_iter().enumerate() {
+        let (verb, statement) = match statement {
+            Statement::Update(statement) => (UPDATE, statement),
+            Statement::Delete(statement) => (DELETE, statement),
         };
-        session.run(command, "write").await.map(drop).map_err(|fault| {
-            let refused = fault.refused.map(|index| first + index);
-            Fault { refused, ..fault }
-        })
+        let size = statement.to_vec().map_or(0, |bytes| bytes.len());
+        bytes += size;
+        match commands.last_mut() {
+            Some((_, last, some))
+                if *last == verb && some.len() < STATEMENTS_MAX && bytes <= COMMAND_BYTES_MAX =>
+            {
+                some.push(statement.into());
+            }
+            _ => {
+                commands.push((at, verb, vec![statement.into()]));
+                bytes = size;
+            }
+        }
     }
+    let command = |(first, verb, statements): (usize, &str, Vec<Bson>)| {
+        let list = if verb == UPDATE { "updates" } else { "deletes" };
+        (first, doc! { verb: collection, list: statements, "ordered": ordered })
+    };
+    commands.into_iter().map(command).collect()
 }
 
 fn is_nothing(batch: &Batch<'_>) -> bool {
@@ -212,6 +218,8 @@ pub(super) fn by_key(key: Document) -> Document {
 
 /// The time that a commit may be on its way, little beside the deadlines in use.
 const ON_ITS_WAY_MAX: Duration = Duration::from_secs(1);
+const UPDATE: &str = "update";
+const DELETE: &str = "delete";
 /// A server takes at most 100,000.
 const STATEMENTS_MAX: usize = 10_000;
 /// A command has at most 16 MiB; a single statement may have nearly as much.

@@ -57,7 +57,7 @@ impl Scene {
         let one =
             format!("CREATE UNIQUE INDEX one_{table} ON {table} (name) WHERE name = '{POISON}'");
         match on {
-            On::Mongo => allow_one_poison(&table).await,
+            On::Mongo | On::MongoStandalone => allow_one_poison(on, &table).await,
             _ => run(&one, directory.as_ref()).await,
         }
         let builder = || Cache::builder().namespace(&*namespace).timeout(HANG);
@@ -243,9 +243,12 @@ fn repository(
 }
 
 /// What the unique index of the other databases does.
-async fn allow_one_poison(collection: &str) {
-    let url = stage::mongo_url();
-    let database = mongodb::Client::with_uri_str(url).await.unwrap().default_database().unwrap();
+async fn allow_one_poison(on: On, collection: &str) {
+    let url = match on {
+        On::Mongo => stage::mongo_url(),
+        _ => servers::mongodb_standalone_url(),
+    };
+    let database = mongodb::Client::with_uri_str(url).await.unwrap().database("stage");
     let index = doc! {
         "key": { "name": 1 }, "name": "one", "unique": true,
         "partialFilterExpression": { "name": POISON },
