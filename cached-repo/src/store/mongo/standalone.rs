@@ -100,9 +100,11 @@ impl MongoStore {
             }
         }
         let buries = batch.buried_max().is_some();
+        // What is found to be newer must not stop the others. Without versions nothing is.
+        let is_versioned = batch.journaled.is_some() || batch.replays.is_some();
         let mut refused = BTreeMap::new();
         let mut is_first = true;
-        for (first, mut command) in commands(collection.schema.table(), statements, !buries) {
+        for (first, mut command) in commands(collection.schema.table(), statements, !is_versioned) {
             let left = times.last_call.saturating_duration_since(self.clock.now());
             if left.is_zero() {
                 return Err(halved(too_late(), batch, !is_first));
@@ -117,7 +119,7 @@ impl MongoStore {
             for entry in write_errors(&reply) {
                 let fault = Fault::refused(entry);
                 let at = usize::try_from(entry.get_i32("index").unwrap_or_default()).unwrap_or(0);
-                if is_same(entry, &collection.unique().unwrap_or(vec![ID])) {
+                if is_versioned && is_same(entry, &collection.unique().unwrap_or(vec![ID])) {
                     // There is a document of this id, and it is newer.
                     continue;
                 }

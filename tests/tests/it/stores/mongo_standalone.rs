@@ -71,6 +71,10 @@ async fn a_batch_that_is_written_again_changes_nothing() {
     let before = doc! { "$set": { "last_id": 0_i64 } };
     let offsets = standalone.database.collection::<Document>("cached_repo_offsets");
     offsets.update_one(doc! {}, before).await.unwrap();
+    // What is newer does not stop what was not written yet.
+    let notes = standalone.database.collection::<Document>("notes");
+    notes.delete_one(doc! { "_id": 3_i64 }).await.unwrap();
+    zombie.refused = Refused::Fail;
     zombie.write(&[note(1, "old"), note(2, "old"), note(3, "old")]).await.unwrap();
     assert_eq!(standalone.body(1).await, Some(text("new")), "an older record was written over it");
     assert_eq!(standalone.body(2).await, None, "a deleted document came back");
