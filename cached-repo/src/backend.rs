@@ -193,6 +193,8 @@ pub(crate) struct Server {
     pub(crate) snapshots: bool,
     /// What the server says of its last attempt to persist, if it failed.
     pub(crate) persistence_error: Option<String>,
+    /// Whether it has replicas, and takes writes that none of them may get.
+    pub(crate) writes_alone: bool,
 }
 
 /// What the journal will keep for a partition.

@@ -118,6 +118,11 @@ impl Error {
         self
     }
 
+    pub(crate) fn retryable(mut self) -> Self {
+        self.0.retryable = true;
+        self
+    }
+
     pub(crate) fn outcome_is(mut self, outcome: Outcome) -> Self {
         self.0.outcome = outcome;
         self

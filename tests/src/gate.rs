@@ -5,7 +5,7 @@ use std::{
     future::pending,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -40,6 +40,7 @@ pub struct Gated {
     traps: Mutex<Vec<Trap>>,
     seen: Mutex<Seen>,
     is_down: AtomicBool,
+    rows_max: AtomicUsize,
 }
 
 struct Trap {
@@ -71,8 +72,13 @@ struct Seen {
 impl Gated {
     /// Puts gates around a store. The `Arc` coerces to a [`SharedStore`].
     pub fn new(inner: SharedStore) -> Arc<Self> {
-        let (traps, seen) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { inner: Mutex::new(inner), traps, seen, is_down: AtomicBool::new(false) })
+        Arc::new(Self {
+            inner: Mutex::new(inner),
+            traps: Mutex::default(),
+            seen: Mutex::default(),
+            is_down: AtomicBool::new(false),
+            rows_max: AtomicUsize::new(usize::MAX),
+        })
     }
 
     /// Holds the next call that comes by this point; with an id, the next one that concerns it.
@@ -108,6 +114,11 @@ impl Gated {
     /// Ends [`down`](Self::down).
     pub fn up(&self) {
         self.is_down.store(false, Ordering::SeqCst);
+    }
+
+    /// From now on batches of more rows run out of time.
+    pub fn manage(&self, rows_max: usize) {
+        self.rows_max.store(rows_max, Ordering::SeqCst);
     }
 
     /// How many loads were asked for, failed ones included.
@@ -247,6 +258,9 @@ impl Store for Gated {
             let ids: Vec<String> = batch.changes.iter().map(|c| c.id().text().to_owned()).collect();
             self.pass(Point::BeforeApply, &ids).await?;
             self.reach()?;
+            if ids.len() > self.rows_max.load(Ordering::SeqCst) {
+                return Err(StoreError::transient("the batch ran out of time"));
+            }
             let applied = self.inner().apply(schema, batch).await?;
             lock(&self.seen).batches.push(batch.changes.to_vec());
             lock(&self.seen).drained += usize::from(batch.journaled.is_some());

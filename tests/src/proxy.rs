@@ -3,7 +3,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -46,6 +46,8 @@ pub struct Proxy {
 
 #[derive(Debug)]
 struct Wire {
+    /// Where new connections lead.
+    server: Mutex<String>,
     mode: watch::Sender<Mode>,
     cut: broadcast::Sender<()>,
     connections: AtomicU64,
@@ -68,6 +70,7 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let wire = Arc::new(Wire {
+            server: Mutex::new(host_and_port(&target).to_owned()),
             mode: watch::Sender::new(Mode::Pass),
             cut: broadcast::Sender::new(1),
             connections: AtomicU64::new(0),
@@ -76,14 +79,21 @@ impl Proxy {
             replies: AtomicU64::new(0),
             swallowed: AtomicU64::new(0),
         });
-        let server = host_and_port(&target).to_owned();
-        let acceptor = tokio::spawn(accept(listener, server, wire.clone()));
+        let acceptor = tokio::spawn(accept(listener, wire.clone()));
         Self { address, target, wire, acceptor }
     }
 
     /// The target's URL, with the proxy's address in it.
     pub fn url(&self) -> String {
         self.target.replace(host_and_port(&self.target), &self.address.to_string())
+    }
+
+    /// Leads to another server from now on, named as in [`start`](Self::start); drops the connections
+    /// to the one before.
+    pub fn lead_to(&self, target: &str) {
+        *self.wire.server.lock().unwrap_or_else(PoisonError::into_inner) =
+            host_and_port(target).to_owned();
+        self.cut();
     }
 
     /// Changes what happens, on open connections as well.
@@ -133,27 +143,23 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, server: String, wire: Arc<Wire>) {
+async fn accept(listener: TcpListener, wire: Arc<Wire>) {
     while let Ok((client, _)) = listener.accept().await {
         wire.connections.fetch_add(1, Ordering::SeqCst);
         // Subscribed before anything is carried: no cut is missed.
         let cut = wire.cut.subscribe();
-        tokio::spawn(carry(client, server.clone(), wire.clone(), cut));
+        tokio::spawn(carry(client, wire.clone(), cut));
     }
 }
 
-async fn carry(
-    client: TcpStream,
-    server: String,
-    wire: Arc<Wire>,
-    mut cut: broadcast::Receiver<()>,
-) {
+async fn carry(client: TcpStream, wire: Arc<Wire>, mut cut: broadcast::Receiver<()>) {
     // Without lingering, closing is a reset.
     let refuse = |client: TcpStream| client.set_zero_linger();
     if *wire.mode.borrow() == Mode::Refuse {
         wire.cuts.fetch_add(1, Ordering::SeqCst);
         return refuse(client).unwrap_or_default();
     }
+    let server = wire.server.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let Ok(server) = TcpStream::connect(server).await else {
         return refuse(client).unwrap_or_default();
     };

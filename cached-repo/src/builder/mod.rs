@@ -140,7 +140,8 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         self
     }
 
-    /// What a write does while Redis is down. Defaults to [`Outage::Available`].
+    /// What a write to the store first does while Redis is down. Defaults to [`Outage::Available`].
+    /// Under `write_behind` and `redis_only` writes go to Redis, and fail while it is down.
     pub fn outage(mut self, outage: Outage) -> Self {
         self.outage = outage;
         self
@@ -227,6 +228,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             });
         }
         checks::registry(&entries, store_id, strategy).await?;
+        self.cache.duties.own(entries.schema.prefix(), std::any::type_name::<E>())?;
         let parts = Parts {
             entries: Arc::clone(&entries),
             store,

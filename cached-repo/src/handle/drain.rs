@@ -1,9 +1,10 @@
 //! What a [`Cache`] does with the journals of its repositories: the worker, health, shutdown.
 
 use std::{
+    collections::HashMap,
     future::Future,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -32,6 +33,8 @@ pub(crate) struct Duties {
     embedded: bool,
     worker_started: AtomicBool,
     probe_started: AtomicBool,
+    /// The struct of each prefix.
+    owners: Mutex<HashMap<String, &'static str>>,
 }
 
 impl Duties {
@@ -41,6 +44,20 @@ impl Duties {
             embedded,
             worker_started: AtomicBool::new(false),
             probe_started: AtomicBool::new(false),
+            owners: Mutex::default(),
+        }
+    }
+
+    /// Refuses a second struct with the same keys: each would read what the other one wrote.
+    pub(crate) fn own(&self, prefix: &str, owner: &'static str) -> Result<()> {
+        // The map is valid whenever the lock is free.
+        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        match *owners.entry(prefix.to_owned()).or_insert(owner) {
+            first if first == owner => Ok(()),
+            first => Err(Error::configuration(format!(
+                "`{owner}` and `{first}` have the same prefix `{prefix}`, so they would read each \
+                 other's entries: give one of them another prefix, or its cache another namespace"
+            ))),
         }
     }
 }
@@ -77,7 +94,7 @@ pub enum Health {
 impl Cache {
     /// Starts to drain a journal, and to watch the server where it is written.
     pub(crate) fn enlist(&self, journal: &Arc<Journal>) {
-        let Duties { roster, embedded, worker_started, probe_started } = &*self.duties;
+        let Duties { roster, embedded, worker_started, probe_started, .. } = &*self.duties;
         roster.enlist(journal);
         if *embedded && !roster.is_stopped() && !worker_started.swap(true, Ordering::AcqRel) {
             // From now on: a shutdown may come before the worker's first step.
@@ -107,11 +124,12 @@ impl Cache {
         DeadLetters::new(Arc::clone(&self.duties.roster))
     }
 
-    /// Waits until everything that was journaled is in the stores, but no longer than `deadline`, and
-    /// stops draining in this process. Nothing is lost either way. Where this process does not drain, it
-    /// only tells what is left.
+    /// Waits until everything that was journaled before the call is in the stores, but no longer than
+    /// `deadline`, and stops draining in this process. Nothing is lost either way. Where this process does
+    /// not drain, it only tells what is left.
     ///
-    /// Stop writing before: writes are journaled still, and drained by others.
+    /// What is journaled later, here or elsewhere, is for others to drain. Where there are none, stop
+    /// writing before, and wait for no receipt and no flush afterwards: they would wait for ever.
     ///
     /// # Errors
     ///
@@ -119,9 +137,10 @@ impl Cache {
     pub async fn shutdown(&self, deadline: Duration) -> Result<Shutdown> {
         let roster = &self.duties.roster;
         let journals = roster.journals();
+        let mut goals = None;
         let drained = async {
             while roster.working.load(Ordering::Relaxed) {
-                match left(&journals).await {
+                match left(&mut goals, &journals).await {
                     Ok(0) => break,
                     Ok(_) => {}
                     Err(error) => tracing::debug!(%error, "what is left to drain is not known yet"),
@@ -131,7 +150,7 @@ impl Cache {
         };
         // Whether it was in time is seen below.
         drop(timeout(deadline, drained).await);
-        let left = left(&journals).await;
+        let left = left(&mut goals, &journals).await;
         roster.stop();
         match left.map_err(|e| e.into_error().during("shutdown", "the cache"))? {
             0 => Ok(Shutdown::Drained),
@@ -154,7 +173,7 @@ impl Cache {
         if is_written {
             reasons.extend(roster.warnings());
         }
-        if let Ok(left @ 1..) = left(&roster.journals()).await
+        if let Ok(left @ 1..) = left(&mut None, &roster.journals()).await
             && !roster.working.load(Ordering::Relaxed)
         {
             reasons.push(format!(
@@ -214,16 +233,37 @@ async fn skip(journal: &Journal, partition: u32) -> Result<()> {
     skipped.map(drop).map_err(StoreError::into_error)
 }
 
-/// How many records are not drained.
-async fn left(journals: &[Arc<Journal>]) -> Result<u64, CacheError> {
-    let mut left = 0;
+/// A partition, and the version up to which it is to be drained.
+struct Goal {
+    journal: Arc<Journal>,
+    partition: u32,
+    version: u64,
+}
+
+/// How many records are not drained where the goals are not reached. The goals are set the first time
+/// that Redis answers.
+async fn left(goals: &mut Option<Vec<Goal>>, journals: &[Arc<Journal>]) -> Result<u64, CacheError> {
+    let goals = match goals {
+        Some(goals) => goals,
+        None => goals.insert(backlog(journals).await?),
+    };
+    let metas = goals.iter().map(|goal| goal.journal.meta(goal.partition));
+    let metas = try_join_all(metas).await?;
+    let missed = metas.iter().zip(goals).filter(|(meta, goal)| meta.acked < goal.version);
+    Ok(missed.map(|(meta, _)| meta.backlog()).sum())
+}
+
+/// The partitions with something to drain.
+async fn backlog(journals: &[Arc<Journal>]) -> Result<Vec<Goal>, CacheError> {
+    let mut goals = Vec::new();
     for journal in journals {
         let entries = &journal.entries;
         let backlog = entries.backend.backlog(&entries.keys).await?;
-        let mine = backlog.into_iter().filter(|(prefix, ..)| prefix == journal.prefix());
-        let metas = mine.map(|(_, partition, _)| journal.meta(partition));
-        let metas = try_join_all(metas).await?;
-        left += metas.iter().map(|meta| meta.backlog()).sum::<u64>();
+        for (_, partition, _) in backlog.iter().filter(|(prefix, ..)| prefix == journal.prefix()) {
+            let (journal, partition) = (Arc::clone(journal), *partition);
+            let version = journal.meta(partition).await?.clock;
+            goals.push(Goal { journal, partition, version });
+        }
     }
-    Ok(left)
+    Ok(goals)
 }

@@ -266,6 +266,7 @@ fn fenced() -> Error {
         "the journal was recovered several times and still belongs to another Redis server: see whether \
          processes are connected to different servers",
     )
+    .retryable()
 }
 
 fn intended() -> Error {

@@ -88,12 +88,17 @@ impl Entries {
     /// Makes a journaled entry what the store's commit says, unless a later write is in it.
     pub(super) fn settle(&mut self, settled: &Settled<'_>, now: u64) {
         let key = settled.entry;
-        let Some(entry) = self.0.get_mut(key).filter(|entry| entry.is_journaled(now)) else {
+        let is_kept = self.is_kept(key, now);
+        let Some(entry) = self.0.get_mut(key).filter(|entry| entry.state.is_some() && !is_kept)
+        else {
             return;
         };
         match settled.fate {
             _ if entry.version > settled.version => {}
-            Fate::Clean { ttl } if entry.version == settled.version && !ttl.is_zero() => {
+            // It was made where the entry had been lost: from the row before this write.
+            _ if entry.version < settled.version => self.remove(key),
+            _ if !entry.is_journaled(now) => {}
+            Fate::Clean { ttl } if !ttl.is_zero() => {
                 entry.clean();
                 entry.deadline = Some(now + super::micros(ttl));
             }
@@ -101,9 +106,10 @@ impl Entries {
         }
     }
 
-    /// Removes an entry whose journal is thrown away.
-    pub(super) fn discard(&mut self, key: &str, now: u64) {
-        if self.0.get(key).is_some_and(|entry| entry.is_journaled(now)) {
+    /// Removes a journaled entry, unless it has a later version.
+    pub(super) fn forget(&mut self, key: &str, latest: u64, now: u64) {
+        let is_found = |entry: &Entry| entry.is_journaled(now) && entry.version <= latest;
+        if self.0.get(key).is_some_and(is_found) {
             self.remove(key);
         }
     }

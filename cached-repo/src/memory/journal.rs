@@ -9,8 +9,8 @@ use crate::{
     backend::{
         CacheError, Reply,
         journal::{
-            Acknowledged, Acknowledgement, Append, Appended, Fate, JournalBackend, JournalRecord,
-            Meta, Repair, Repaired, Settled,
+            Acknowledged, Acknowledgement, Append, Appended, JournalBackend, JournalRecord, Meta,
+            Repair, Repaired,
         },
     },
     key::Keyspace,
@@ -257,23 +257,20 @@ impl State {
         }
         let epoch = partition.meta.epoch;
         let entries: Vec<String> = partition.entries().map(str::to_owned).collect();
-        let committed = partition.committed(repair.last_id);
         let is_home = partition.meta.home == server;
         let repaired = partition.repair(repair, &server);
         if partition.meta.epoch != epoch {
             let generation = partition.meta.epoch;
             self.generations.insert(keys.generation(repair.partition).to_owned(), generation);
         }
-        if let Repaired::Replaced { .. } = repaired {
-            for entry in entries {
-                self.entries.discard(&entry, now);
-            }
-        } else if !is_home {
+        let latest = match repaired {
+            Repaired::Replaced { .. } => u64::MAX,
             // The store may have later writes of these ids, which this server never saw.
-            for entry in &committed {
-                let (version, fate) = (repair.last_id, Fate::Drop);
-                self.entries.settle(&Settled { entry, version, fate }, now);
-            }
+            _ if !is_home => repair.last_id,
+            _ => 0,
+        };
+        for entry in entries {
+            self.entries.forget(&entry, latest, now);
         }
         self.enlist(keys, repair.partition);
         repaired

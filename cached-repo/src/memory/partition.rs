@@ -82,13 +82,6 @@ impl Partition {
         self.records.values().map(|appended| appended.record.entry.as_str())
     }
 
-    /// The keys of the entries whose records are committed up to a version, and not acknowledged.
-    pub(super) fn committed(&self, last_id: u64) -> Vec<String> {
-        let above = self.meta.acked.saturating_add(1);
-        let records = self.records.iter().filter(|(v, _)| (above..=last_id).contains(*v));
-        records.map(|(_, appended)| appended.record.entry.clone()).collect()
-    }
-
     /// The version of the oldest record that is not drained.
     pub(super) fn oldest(&self) -> Option<u64> {
         let left = self.meta.backlog() > 0;

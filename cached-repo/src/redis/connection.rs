@@ -22,7 +22,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::fault::{Fault, describe, fault};
+use super::{
+    fault::{Fault, describe, fault, is_refusal},
+    link::{Cause, Link, Next},
+};
 use crate::{
     backend::CacheError,
     clock::{Clock, Random},
@@ -44,31 +47,13 @@ pub(super) struct Connection {
 /// What calls and the task that connects share.
 struct Shared {
     client: Client,
+    /// Where the server listens, for messages.
+    address: String,
     config: AsyncConnectionConfig,
     clock: Clock,
     random: Random,
     link: watch::Sender<Link>,
     timeouts: AtomicU32,
-}
-
-/// The state of the connection.
-#[derive(Clone)]
-enum Link {
-    /// There is one. The number tells it from those before and after it.
-    Open { number: u64, connection: MultiplexedConnection },
-    /// It was lost; the next call connects and waits.
-    Lost { number: u64 },
-    /// A task is connecting. `again`: an attempt failed before, so nobody waits for this one.
-    Connecting { number: u64, backoff: Backoff, again: bool },
-    /// The last attempt failed.
-    Closed { number: u64, backoff: Backoff, until: Instant, cause: String },
-}
-
-/// What a call is to do next.
-enum Next {
-    Use(u64, MultiplexedConnection),
-    Wait,
-    Fail(CacheError),
 }
 
 impl Connection {
@@ -89,6 +74,7 @@ impl Connection {
             )
         })?;
         let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
+        let address = info.addr().to_string();
         let client = Client::open(info).map_err(|e| {
             Error::configuration("the Redis URL cannot be used").caused_by(describe(&e))
         })?;
@@ -98,17 +84,22 @@ impl Connection {
             .set_response_timeout(None);
         let link = watch::Sender::new(Link::Lost { number: 0 });
         let timeouts = AtomicU32::new(0);
-        let shared = Arc::new(Shared { client, config, clock, random, link, timeouts });
+        let shared = Arc::new(Shared { client, address, config, clock, random, link, timeouts });
         Ok(Self { timeout, shared })
     }
 
     /// Connects for the first time, and waits as long as connecting may take.
-    pub(super) async fn open(&self) -> Result<(), CacheError> {
+    pub(super) async fn open(&self) -> Result<()> {
         let mut link = self.shared.link.subscribe();
         loop {
             match self.shared.next() {
                 Next::Use(..) => return Ok(()),
-                Next::Fail(error) => return Err(error),
+                Next::Fail(Cause { message, is_refusal: true }) => {
+                    return Err(Error::configuration(message));
+                }
+                Next::Fail(Cause { message, .. }) => {
+                    return Err(CacheError::unavailable(message).into_error());
+                }
                 // The sender is a field of what this method borrows.
                 Next::Wait => drop(link.changed().await),
             }
@@ -147,10 +138,10 @@ impl Connection {
         loop {
             match self.shared.next() {
                 Next::Use(number, connection) => return Ok((number, connection)),
-                Next::Fail(error) => return Err(error),
+                Next::Fail(cause) => return Err(CacheError::unavailable(cause.message)),
                 Next::Wait => {
                     if timeout_at(deadline, link.changed()).await.is_err() {
-                        return Err(CacheError::unavailable("Redis did not answer in time"));
+                        return Err(self.shared.late());
                     }
                 }
             }
@@ -164,9 +155,9 @@ impl Shared {
         match &*self.link.borrow() {
             Link::Open { number, connection } => return Next::Use(*number, connection.clone()),
             Link::Connecting { again: false, .. } => return Next::Wait,
-            Link::Connecting { again: true, .. } => return Next::Fail(unreachable_yet()),
+            Link::Connecting { again: true, .. } => return Next::Fail(self.unreachable_yet()),
             Link::Closed { until, cause, .. } if self.clock.now() < *until => {
-                return Next::Fail(CacheError::unavailable(cause));
+                return Next::Fail(cause.clone());
             }
             Link::Lost { .. } | Link::Closed { .. } => {}
         }
@@ -188,7 +179,7 @@ impl Shared {
             tokio::spawn(Arc::clone(self).connect());
         }
         match started {
-            Some(true) => Next::Fail(unreachable_yet()),
+            Some(true) => Next::Fail(self.unreachable_yet()),
             _ => Next::Wait,
         }
     }
@@ -202,13 +193,15 @@ impl Shared {
                 shared.end_attempt(|number, _| Link::Open { number: number + 1, connection });
             }
             Err(error) => {
-                let cause = format!("Redis cannot be reached: {}", describe(&error));
-                shared.close(cause);
+                let is_refusal = is_refusal(&error);
+                let verb = if is_refusal { "refuses the connection" } else { "cannot be reached" };
+                let message = format!("Redis at {} {verb}: {}", shared.address, describe(&error));
+                shared.close(Cause { message, is_refusal });
             }
         }
     }
 
-    fn close(&self, cause: String) {
+    fn close(&self, cause: Cause) {
         self.end_attempt(|number, mut backoff| {
             let until = self.clock.now() + backoff.wait(&self.random);
             Link::Closed { number, backoff, until, cause }
@@ -243,11 +236,14 @@ impl Shared {
         match fault(&error) {
             Fault::Elsewhere => {
                 self.lose(number);
-                Err(CacheError::later(format!("Redis is no master any more: {cause}")))
+                let message = format!("Redis at {} is no master any more: {cause}", self.address);
+                Err(CacheError::later(message))
             }
             Fault::Lost => {
                 self.lose(number);
-                Err(CacheError::unavailable(format!("the connection to Redis was lost: {cause}")))
+                let message =
+                    format!("the connection to Redis at {} was lost: {cause}", self.address);
+                Err(CacheError::unavailable(message))
             }
             Fault::Later => Err(CacheError::later(format!("Redis answered: {cause}"))),
             Fault::Answered => Err(CacheError::answered(format!("Redis answered: {cause}"))),
@@ -261,7 +257,19 @@ impl Shared {
         {
             self.lose(number);
         }
-        CacheError::unavailable("Redis did not answer in time")
+        self.late()
+    }
+
+    fn late(&self) -> CacheError {
+        CacheError::unavailable(format!("Redis at {} did not answer in time", self.address))
+    }
+
+    fn unreachable_yet(&self) -> Cause {
+        let message = format!(
+            "Redis at {} could not be reached a moment ago, and is tried again",
+            self.address
+        );
+        Cause { message, is_refusal: false }
     }
 
     fn is_current(&self, number: u64) -> bool {
@@ -284,7 +292,8 @@ struct Attempt(Arc<Shared>);
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        self.0.close("the attempt to connect to Redis was stopped".to_owned());
+        let message = "the attempt to connect to Redis was stopped".to_owned();
+        self.0.close(Cause { message, is_refusal: false });
     }
 }
 
@@ -293,8 +302,4 @@ impl fmt::Debug for Connection {
         // The client would show the password.
         f.write_str("Connection")
     }
-}
-
-fn unreachable_yet() -> CacheError {
-    CacheError::unavailable("Redis could not be reached a moment ago, and is tried again")
 }

@@ -32,6 +32,12 @@ fn code(error: &RedisError) -> &str {
     inner.or_else(|| error.code()).unwrap_or_default()
 }
 
+/// Whether a server that was connected to does not like the password or the database.
+pub(super) fn is_refusal(error: &RedisError) -> bool {
+    let is_heard = !error.is_io_error() && !error.is_timeout();
+    is_heard && matches!(fault(error), Fault::Answered | Fault::Lost)
+}
+
 /// The error without what may be a secret: servers do not repeat passwords, URLs do.
 pub(super) fn describe(error: &RedisError) -> String {
     match (error.code(), error.detail()) {

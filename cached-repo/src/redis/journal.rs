@@ -4,7 +4,13 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
-use super::{RedisBackend, call::Call, scripts::Step, unexpected};
+use super::{
+    RedisBackend,
+    call::Call,
+    record::{StreamEntry, record},
+    scripts::Step,
+    unexpected,
+};
 use crate::{
     backend::{
         CacheError, Reply,
@@ -189,9 +195,6 @@ impl JournalBackend for RedisBackend {
     }
 }
 
-/// A stream's entry: id, fields.
-type StreamEntry = (String, Vec<(String, Vec<u8>)>);
-
 impl RedisBackend {
     async fn page(
         &self,
@@ -205,26 +208,6 @@ impl RedisBackend {
         let entries: Vec<StreamEntry> =
             self.connection.command(command.arg("COUNT").arg(count)).await?;
         entries.into_iter().map(record).collect()
-    }
-}
-
-fn record((id, fields): StreamEntry) -> Result<JournalRecord, CacheError> {
-    let (mut op, mut data, mut schema, mut entry) = (None, None, None, None);
-    for (name, value) in fields {
-        match name.as_str() {
-            "op" => op = String::from_utf8(value).ok(),
-            "data" => data = Some(value),
-            "schema" => schema = String::from_utf8(value).ok(),
-            "entry" => entry = String::from_utf8(value).ok(),
-            _ => {}
-        }
-    }
-    let version = id.strip_suffix("-0").and_then(|version| version.parse().ok());
-    match (version, entry, op, data, schema) {
-        (Some(version), Some(entry), Some(op), Some(data), Some(schema)) => {
-            Ok(JournalRecord { version, entry, op, data, schema })
-        }
-        _ => Err(CacheError::answered(format!("the journal's record {id} is malformed"))),
     }
 }
 
@@ -276,7 +259,8 @@ fn acknowledge_call(keys: &Keyspace, acknowledgement: &Acknowledgement<'_>) -> C
     call.argument(epoch).argument(from).argument(last_id);
     call.argument(retention.as_millis()).argument(retained_bytes);
     call.argument(token).argument(hold.as_millis().max(1)).argument(keys.member(partition));
-    for settled in settled {
+    // A record that somebody else added names no entry.
+    for settled in settled.iter().filter(|settled| !settled.entry.is_empty()) {
         call.key(settled.entry).argument(settled.version);
         match settled.fate {
             Fate::Clean { ttl } if ttl.is_zero() => call.argument(0),
@@ -318,26 +302,4 @@ fn meta(answer: Vec<String>) -> Option<Meta> {
         acked_bytes: number(acked_bytes)?,
         sealed: !sealed.is_empty(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(id: &str, names: &[&str]) -> Result<JournalRecord, CacheError> {
-        let fields = names.iter().map(|name| ((*name).to_owned(), b"x".to_vec())).collect();
-        record((id.to_owned(), fields))
-    }
-
-    #[test]
-    fn a_record_that_is_none_of_ours_is_an_error() {
-        let all = ["op", "data", "schema", "entry", "write", "of a newer release"];
-        assert_eq!(read("7-0", &all).unwrap().version, 7);
-        for (id, names) in [("7-1", &all[..]), ("x", &all), ("7-0", &all[1..]), ("7-0", &all[..1])]
-        {
-            assert!(read(id, names).is_err_and(|error| !error.is_ambiguous()), "{id} {names:?}");
-        }
-        let invalid = vec![("op".to_owned(), vec![0xff]), ("data".to_owned(), vec![])];
-        assert!(record(("7-0".to_owned(), invalid)).is_err());
-    }
 }

@@ -20,8 +20,10 @@ mod connection;
 mod entries;
 mod fault;
 mod journal;
+mod link;
 #[cfg(feature = "conformance")]
 mod plant;
+mod record;
 mod scripts;
 mod server;
 
@@ -55,7 +57,7 @@ impl RedisBackend {
         (clock, random): (Clock, Random),
     ) -> Result<Self> {
         let connection = Connection::new(url, timeout, connect_timeout, clock, random)?;
-        connection.open().await.map_err(CacheError::into_error)?;
+        connection.open().await?;
         let Nature { topology, has_functions } =
             server::nature(&connection, allowed.cluster).await?;
         let scripts = Scripts::new();

@@ -49,9 +49,12 @@ pub(super) async fn facts(connection: &Connection) -> Result<Server, CacheError>
     let persistence_error = failed.map(|(_, what)| (*what).to_owned());
     let aof = facts.get("aof_enabled").is_some_and(|enabled| enabled == "1");
     let snapshots = makes_snapshots(connection).await?;
+    // The second one is there if `min-replicas-to-write` is set.
+    let has_replicas = facts.get("connected_slaves").is_some_and(|count| count != "0");
+    let writes_alone = has_replicas && !facts.contains_key("min_slaves_good_slaves");
     let mut take = |name: &str| facts.remove(name).unwrap_or_default();
     let (version, eviction_policy) = (take("redis_version"), take("maxmemory_policy"));
-    Ok(Server { version, eviction_policy, aof, snapshots, persistence_error })
+    Ok(Server { version, eviction_policy, aof, snapshots, persistence_error, writes_alone })
 }
 
 /// What is not `ok` has failed, and what that means.

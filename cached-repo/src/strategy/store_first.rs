@@ -247,7 +247,8 @@ fn explain(refusal: Refusal, ids: &[EntityId]) -> Error {
             ErrorKind::Fenced,
             "the journal of this entity belongs to another Redis server, or to this one before it was \
              restarted, and could not be recovered: try again",
-        ),
+        )
+        .retryable(),
         Refusal::Dirty(index) => named(
             index,
             "the entry holds a journaled write that is not in the store yet: let the journal drain \

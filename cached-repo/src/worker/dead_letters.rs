@@ -146,25 +146,35 @@ impl DeadLetters {
     }
 }
 
-/// One store-first write, which also decides the letter.
+/// Writes until no recovery comes in between.
 async fn write(journal: &Journal, letter: &DeadLetter, change: Change) -> Result<()> {
+    let changes = [change];
+    for _ in 0..FENCED_MAX {
+        if try_write(journal, letter, &changes).await? {
+            return Ok(());
+        }
+        journal.recover(letter.partition).await?;
+    }
+    let message = "the journal of this entity is recovered again and again: try again";
+    Err(Error::new(ErrorKind::Fenced, message).of(&letter.id).retryable())
+}
+
+/// One store-first write, which also decides the letter. False: the journal has to be recovered.
+async fn try_write(journal: &Journal, letter: &DeadLetter, changes: &[Change]) -> Result<bool> {
     let entries = &journal.entries;
-    let (ids, token) = ([change.id().clone()], entries.random.token());
+    let ids: Vec<_> = changes.iter().map(|change| change.id().clone()).collect();
+    let token = entries.random.token();
     let timeout = journal.settings.store_timeout;
     let hold = timeout + GRACE;
     let begun = match entries.begin(&ids, &token, hold).await {
         Ok(begun) => begun,
         Err(Refusal::Cache(error)) => return Err(error.into_error()),
-        Err(Refusal::Fenced) => {
-            journal.recover(letter.partition).await?;
-            entries.begin(&ids, &token, hold).await.map_err(|_| newer(letter))?
-        }
+        Err(Refusal::Fenced) => return Ok(false),
         Err(Refusal::Dirty(_) | Refusal::Kept(_)) => return Err(newer(letter)),
     };
     let fence = |b: &crate::cache::Begun| Fence::new(journal.name(), b.partition, b.epoch);
     let fences: Vec<_> = begun.iter().map(fence).collect();
-    let changes = [change];
-    let batch = Batch::new(&changes, entries.clock.now() + timeout);
+    let batch = Batch::new(changes, entries.clock.now() + timeout);
     let batch = batch.fenced(&fences).replaying(letter.key());
     let written = journal.store.apply(&entries.schema, batch).await;
     // Where nobody knows, the token stays until its deadline.
@@ -175,8 +185,15 @@ async fn write(journal: &Journal, letter: &DeadLetter, change: Change) -> Result
         }
     }
     match written {
-        Ok(_) => Ok(()),
-        Err(error) if error.class() == Class::Fenced => Err(decided(letter)),
+        Ok(_) => Ok(true),
+        // The epoch is another one, or the letter was decided.
+        Err(error) if error.class() == Class::Fenced => {
+            let found = journal.store.ledger(Ledger::Letter(letter.key())).await;
+            match letters(found)?.first() {
+                Some(found) if found.state == LetterState::Waiting => Ok(false),
+                _ => Err(decided(letter)),
+            }
+        }
         Err(error) => Err(error.into_error().of(&letter.id)),
     }
 }
@@ -214,4 +231,6 @@ fn newer(letter: &DeadLetter) -> Error {
     Error::new(ErrorKind::Dirty, message).of(&letter.id)
 }
 
+/// How often a replay begins again because the journal was recovered.
+const FENCED_MAX: usize = 3;
 const GRACE: Duration = Duration::from_secs(5);

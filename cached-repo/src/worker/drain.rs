@@ -45,6 +45,8 @@ pub(super) struct Session<'a> {
     pub(super) journal: &'a Journal,
     pub(super) partition: u32,
     pub(super) token: String,
+    /// Records of a batch.
+    pub(super) batch: usize,
     /// How batches are made and what is done with what the store refuses.
     mode: Mode,
 }
@@ -70,8 +72,8 @@ enum Step {
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(journal: &'a Journal, partition: u32, token: String) -> Self {
-        Self { journal, partition, token, mode: Mode::Plain }
+    pub(super) fn new(journal: &'a Journal, partition: u32, token: String, batch: usize) -> Self {
+        Self { journal, partition, token, batch, mode: Mode::Plain }
     }
 
     /// Drains until nothing is left, or for as long as a session may.
@@ -183,9 +185,8 @@ impl<'a> Session<'a> {
 
     pub(super) async fn read(&self, after: u64) -> Result<Vec<JournalRecord>, CacheError> {
         let entries = &self.journal.entries;
-        let count = self.journal.settings.batch;
         let backend = &entries.backend;
-        backend.records(&entries.keys, self.partition, after, count, BATCH_BYTES).await
+        backend.records(&entries.keys, self.partition, after, self.batch, BATCH_BYTES).await
     }
 
     async fn apply(

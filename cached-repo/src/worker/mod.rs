@@ -4,7 +4,7 @@
 //! time, and asks the store for nothing while there is nothing to do.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -26,6 +26,7 @@ mod acknowledge;
 mod dead_letters;
 mod drain;
 mod ending;
+mod pauses;
 mod plan;
 mod position;
 mod probe;
@@ -34,23 +35,20 @@ mod seal;
 pub use dead_letters::DeadLetters;
 use drain::Session;
 use ending::{Ending, Trouble};
+use pauses::{PASSING_FIRST, PASSING_MAX, Pauses};
 pub(crate) use probe::{Evictions, probe, watch};
 
 /// How often the key is looked at that says what is to be drained. Writes of this process are drained
 /// at once.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// So many partitions are drained at a time: more than the store writes at a time, fewer than it has
-/// connections.
+/// So many partitions are drained into a store at a time: more than it writes at a time, fewer than it
+/// has connections. One that hangs keeps the partitions of other stores from nothing.
 const SESSIONS_MAX: usize = 4;
 /// A partition that was drained is looked at again so often, for as long as its records are retained:
 /// the store may have been restored to an older state.
 const REVISIT_INTERVAL: Duration = Duration::from_secs(10);
 /// A journal that nobody has written to for so long, and that this process does not write to, is sealed.
 const SEAL_AFTER: Duration = Duration::from_secs(60);
-const PASSING_FIRST: Duration = Duration::from_millis(50);
-const PASSING_MAX: Duration = Duration::from_secs(2);
-const LASTING_FIRST: Duration = Duration::from_secs(1);
-const LASTING_MAX: Duration = Duration::from_secs(15);
 
 /// Drains the journals of a roster until it is stopped, whatever happens in between.
 pub(crate) async fn supervise(roster: Arc<Roster>, clock: Clock, random: Random) {
@@ -86,7 +84,7 @@ async fn run(roster: Arc<Roster>, clock: Clock, random: Random) {
         sessions: JoinSet::new(),
         running: HashMap::new(),
         due: VecDeque::new(),
-        waiting: HashMap::new(),
+        pauses: Pauses::default(),
         visited: HashMap::new(),
         sealing: HashMap::new(),
         known: 0,
@@ -130,8 +128,7 @@ struct Worker<'a> {
     token: String,
     /// What is to be drained next, each once.
     due: VecDeque<Target>,
-    /// What failed, and when it is tried again.
-    waiting: HashMap<Target, Wait>,
+    pauses: Pauses,
     /// What was drained: when, and when it was last looked at.
     visited: HashMap<Target, (Instant, Instant)>,
     /// What is to be sealed when nobody writes to it until then.
@@ -143,12 +140,6 @@ struct Worker<'a> {
 struct Running {
     target: Target,
     journal: Arc<Journal>,
-}
-
-struct Wait {
-    until: Instant,
-    backoff: Backoff,
-    lasting: bool,
 }
 
 impl Worker<'_> {
@@ -163,8 +154,7 @@ impl Worker<'_> {
     }
 
     fn add(&mut self, target: Target) {
-        let waits = self.waiting.get(&target).is_some_and(|wait| wait.until > self.clock.now());
-        if !waits && !self.due.contains(&target) {
+        if !self.pauses.is_waiting(&target, self.clock.now()) && !self.due.contains(&target) {
             self.due.push_back(target);
         }
     }
@@ -189,8 +179,7 @@ impl Worker<'_> {
             }
         }
         self.greet(&journals);
-        let failed: Vec<_> = self.waiting.keys().cloned().collect();
-        failed.into_iter().for_each(|target| self.add(target));
+        self.pauses.targets().into_iter().for_each(|target| self.add(target));
         self.revisit();
         self.seal(&journals);
     }
@@ -238,21 +227,25 @@ impl Worker<'_> {
     /// Starts sessions for as many partitions as may run.
     fn start(&mut self) {
         let mut later = VecDeque::new();
-        let running: HashSet<Target> = self.running.values().map(|r| r.target.clone()).collect();
-        while self.sessions.len() < SESSIONS_MAX
-            && let Some(target) = self.due.pop_front()
-        {
-            if running.contains(&target) {
-                later.push_back(target);
-            } else if let Some(journal) = self.roster.journal(&target.prefix)
-                && journal.partitions().contains(&target.partition)
-            {
-                let session = session(Arc::clone(&journal), target.partition, self.token.clone());
-                let started = self.sessions.spawn(session);
-                self.running.insert(started.id(), Running { target, journal });
+        while let Some(target) = self.due.pop_front() {
+            let Some(journal) = self.roster.journal(&target.prefix) else { continue };
+            if !journal.partitions().contains(&target.partition) {
+                continue;
             }
+            let running = || self.running.values();
+            let is_running = running().any(|running| running.target == target);
+            let at_store = running().filter(|r| Arc::ptr_eq(&r.journal.store, &journal.store));
+            if is_running || at_store.count() >= SESSIONS_MAX {
+                later.push_back(target);
+                continue;
+            }
+            let batch = self.pauses.batch(&target, journal.settings.batch);
+            let session =
+                session(Arc::clone(&journal), target.partition, self.token.clone(), batch);
+            let started = self.sessions.spawn(session);
+            self.running.insert(started.id(), Running { target, journal });
         }
-        self.due.append(&mut later);
+        self.due = later;
     }
 
     fn end(&mut self, ended: Result<(Id, Ending), JoinError>) {
@@ -286,33 +279,27 @@ impl Worker<'_> {
     /// Tries a partition again after a while.
     fn wait(&mut self, journal: &Journal, target: Target, trouble: Trouble) {
         journal.entries.counters.drain_failures.add(1);
-        let lasting = matches!(trouble, Trouble::Lasting(_));
         let reason = trouble.reason().to_owned();
         tracing::debug!(reason, partition = target.partition, "draining failed");
         let news = self.roster.trouble(&target, Some(reason.clone()));
-        if news && lasting {
+        if news && matches!(trouble, Trouble::Lasting(_)) {
             let (entity, partition) = (journal.name().to_owned(), target.partition);
             self.roster.listener.tell(&Event::Paused { entity, partition, reason });
         }
-        let mut backoff = match self.waiting.get(&target) {
-            Some(wait) if wait.lasting == lasting => wait.backoff,
-            _ if lasting => Backoff::new(LASTING_FIRST, LASTING_MAX),
-            _ => Backoff::new(PASSING_FIRST, PASSING_MAX),
-        };
-        let until = self.clock.now() + backoff.wait(&self.random);
-        self.waiting.insert(target, Wait { until, backoff, lasting });
+        let full = journal.settings.batch;
+        self.pauses.failed(target, &trouble, full, self.clock.now(), &self.random);
     }
 
     /// A partition that failed before works.
     fn recovered(&mut self, journal: &Journal, target: &Target) {
         self.roster.trouble(target, None);
-        if self.waiting.remove(target).is_some_and(|wait| wait.lasting) {
+        if self.pauses.succeeded(target, journal.settings.batch) {
             let (entity, partition) = (journal.name().to_owned(), target.partition);
             self.roster.listener.tell(&Event::Resumed { entity, partition });
         }
     }
 }
 
-async fn session(journal: Arc<Journal>, partition: u32, token: String) -> Ending {
-    Session::new(&journal, partition, token).run().await
+async fn session(journal: Arc<Journal>, partition: u32, token: String, batch: usize) -> Ending {
+    Session::new(&journal, partition, token, batch).run().await
 }

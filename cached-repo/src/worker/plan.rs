@@ -7,6 +7,7 @@ use crate::{
     cache::Entries,
     change::{Change, EntityId},
     codec::Misread,
+    column::ColumnError,
     record::Record,
 };
 
@@ -73,6 +74,9 @@ impl Plan {
 
 /// The change that a record asks for.
 fn read(entries: &Entries, record: &JournalRecord) -> Result<Change, Misread> {
+    if record.op.is_empty() {
+        return Err(Misread::Corrupt(ColumnError::new("the record is not of this library")));
+    }
     if record.op != PUT && record.op != DELETE {
         return Err(Misread::Newer(format!("a write of the kind {:?}", record.op)));
     }
@@ -85,7 +89,7 @@ fn read(entries: &Entries, record: &JournalRecord) -> Result<Change, Misread> {
 }
 
 fn no_id(_: &Record<'_>) -> Misread {
-    Misread::Corrupt(crate::column::ColumnError::new("the record has no id"))
+    Misread::Corrupt(ColumnError::new("the record has no id"))
 }
 
 /// How the journal spells what a record does.

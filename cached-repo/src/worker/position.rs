@@ -73,7 +73,7 @@ impl Session<'_> {
         records: &[JournalRecord],
     ) -> Result<(), Trouble> {
         let (found, bytes) = (records.len(), records.iter().map(|r| r.data.len()).sum::<usize>());
-        let expected = reading.left.min(self.journal.settings.batch as u64);
+        let expected = reading.left.min(self.batch as u64);
         if found as u64 >= expected || bytes >= BATCH_BYTES {
             return Ok(());
         }

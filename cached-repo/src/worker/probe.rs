@@ -70,5 +70,12 @@ fn warnings(server: &Server) -> Vec<String> {
         ),
     }
     warnings.extend(server.persistence_error.clone());
+    if server.writes_alone {
+        warnings.push(
+            "Redis has replicas and takes writes that none of them may get: a failover loses those \
+             (set min-replicas-to-write 1)"
+                .to_owned(),
+        );
+    }
     warnings
 }

@@ -22,6 +22,7 @@ mod oracles;
 
 mod aof;
 
+mod failovers;
 mod failpoints;
 mod flushes;
 mod postgres;

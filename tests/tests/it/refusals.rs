@@ -62,6 +62,42 @@ async fn a_redis_that_is_down_at_start_is_an_error_after_the_connect_timeout() {
 }
 
 #[tokio::test]
+async fn a_redis_that_refuses_the_password_or_the_database() {
+    let url = servers::redis_url();
+    let address = url.strip_prefix("redis://").unwrap();
+    for (refusable, word) in [
+        (format!("redis://nobody:hunter2@{address}"), "assword"),
+        (format!("redis://{address}/123456"), "DB index"),
+    ] {
+        let connected = Cache::connect(&refusable).await;
+        let message = connected.as_ref().unwrap_err().to_string();
+        assert!(!message.contains("hunter2"), "{message}");
+        refused(connected, ErrorKind::Configuration, &[address, "refuses", word]);
+    }
+}
+
+#[tokio::test]
+async fn two_structs_that_would_share_their_keys() {
+    #[derive(Clone, Debug, CachedEntity)]
+    #[cache(prefix = "todos")]
+    struct Other {
+        #[cache(id)]
+        id: i64,
+    }
+    let (cache, store) = (Cache::in_memory(), store::memory());
+    let one = Repository::<Todo>::builder(&cache).store(&store).build().await.unwrap();
+    let other = Repository::<Other>::builder(&cache).store(&store).build().await;
+    refused(other, ErrorKind::Configuration, &["`todos`", "Other", "Todo", "prefix"]);
+    // Twice the same struct is two ways to use one entity.
+    let builder = Repository::<Todo>::builder(&cache).store(&store);
+    let two = builder.strategy(Strategy::WriteThrough).build().await.unwrap();
+    drop((one, two));
+    // What a build has failed for is nobody's.
+    let other = Repository::<Other>::builder(&Cache::in_memory()).store(&store);
+    other.build().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_redis_that_may_evict_the_only_copy() {
     let server = PrivateRedis::start(&["--maxmemory-policy", "allkeys-lru"]).await;
     let cache = Cache::connect(&server.url()).await.unwrap();

@@ -189,6 +189,17 @@ impl<'a> Desk<'a> {
         self.backend.repair(&self.keys, repair).await.unwrap()
     }
 
+    /// Writes an entry past the library.
+    pub(super) async fn plant_entry(&self, id: &str, state: State, version: u64) {
+        let slot = self.slot(id);
+        let envelope = Envelope::compose(state, version, 1, &stamp(1, slot.hash));
+        let raw = match self.format {
+            Format::Json => Raw::Text(format!("{{\"_cr\":\"{envelope}\",\"v\":\"x\"}}").into()),
+            _ => Raw::Fields(vec![(b"_cr".to_vec(), envelope.into_bytes())]),
+        };
+        self.backend.plant(&slot.entry, raw).await.unwrap();
+    }
+
     pub(super) async fn plant(&self, meta: Meta) {
         self.backend.plant_meta(&self.keys, 0, meta).await.unwrap();
     }

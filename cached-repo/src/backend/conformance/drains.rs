@@ -14,6 +14,7 @@ pub(super) async fn run(suite: &Suite<'_>) {
     a_later_write_stays_dirty_and_an_earlier_one_goes(suite).await;
     a_dropped_entry_goes(suite).await;
     what_is_not_journaled_is_left_alone(suite).await;
+    an_older_copy_goes(suite).await;
     acknowledging_moves_forward_only(suite).await;
     without_a_home_nothing_is_acknowledged(suite).await;
     behind_a_gap_nothing_is_acknowledged(suite).await;
@@ -78,18 +79,23 @@ async fn what_is_not_journaled_is_left_alone(suite: &Suite<'_>) {
     let desk = Desk::open(suite, "others").await;
     for state in [State::Clean, State::Negative, State::Kept] {
         let id = state.letter().to_string();
-        let slot = desk.slot(&id);
-        let envelope = Envelope::compose(state, 5, 1, &stamp(1, slot.hash));
-        let raw = match desk.format {
-            Format::Json => Raw::Text(format!("{{\"_cr\":\"{envelope}\",\"v\":\"x\"}}").into()),
-            _ => Raw::Fields(vec![(b"_cr".to_vec(), envelope.into_bytes())]),
-        };
-        desk.backend.plant(&slot.entry, raw).await.unwrap();
+        desk.plant_entry(&id, state, 5).await;
         let before = desk.read(&id).await;
         for fate in [CLEAN, GONE, Fate::Drop] {
-            desk.acknowledge(7, &[(&id, 5, fate), (&id, 6, fate)]).await;
+            desk.acknowledge(7, &[(&id, 4, fate), (&id, 5, fate)]).await;
         }
         assert_eq!(desk.read(&id).await, before);
+    }
+}
+
+/// Somebody removed the entry of a write, and a reader copied the row from before it.
+async fn an_older_copy_goes(suite: &Suite<'_>) {
+    let desk = Desk::open(suite, "copied").await;
+    for (state, is_left) in [(State::Clean, false), (State::Negative, false), (State::Kept, true)] {
+        let id = state.letter().to_string();
+        desk.plant_entry(&id, state, 0).await;
+        desk.acknowledge(7, &[(&id, 6, CLEAN)]).await;
+        assert_eq!(desk.read(&id).await.is_some(), is_left, "{state:?}");
     }
 }
 

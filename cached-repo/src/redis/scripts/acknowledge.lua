@@ -24,16 +24,20 @@ end
 
 local function settle(key, version, ttl)
   local head, kind = head_of(key)
-  local state = head and head:match('^1([dt])')
+  local state = head and head:match('^1([dtcn])')
   local found = state and number(tonumber(head:sub(3, 18), 16))
   if not state or found > version then
     return
   end
-  if found < version or ttl == '' or ttl == '0' then
+  local letter = state == 'd' and 'c' or state == 't' and 'n'
+  -- An older copy was made where the entry had been lost: from the row before this write.
+  if found < version or letter and (ttl == '' or ttl == '0') then
     redis.call('UNLINK', key)
     return
   end
-  local letter = state == 'd' and 'c' or 'n'
+  if not letter then
+    return
+  end
   if kind == 'string' then
     redis.call('SETRANGE', key, 9, letter)
   else
@@ -51,7 +55,8 @@ end
 
 local acked = math.max(number(meta.acked), last_id)
 local acked_count, acked_bytes, oldest = standing_at(journal, acked, meta)
-local left = number(meta.count) - acked_count
+-- What is left is what is there: after a power loss the counts may be those of other records.
+local left = oldest and math.max(1, number(meta.count) - acked_count) or 0
 local changes = {
   'acked', text_of(acked), 'acked_count', text_of(acked_count), 'acked_bytes', text_of(acked_bytes),
 }
@@ -77,7 +82,7 @@ if acked > trimmed then
   end
 end
 redis.call('HSET', meta_key, unpack(changes))
-enlist(backlog, member, left > 0 and oldest)
+enlist(backlog, member, oldest)
 if redis.call('GET', claim) == token then
   if left > 0 then
     redis.call('PEXPIRE', claim, hold)

@@ -183,7 +183,11 @@ local function standing_at(journal, position, meta)
   if not first then
     return number(meta.count), number(meta.bytes), nil
   end
-  local count, bytes = number(field_of(first, 'count')), number(field_of(first, 'bytes'))
+  local count, bytes = tonumber(field_of(first, 'count')), tonumber(field_of(first, 'bytes'))
+  if not count or not bytes then
+    -- Somebody else added it.
+    return number(meta.acked_count), number(meta.acked_bytes), version_of(first)
+  end
   if number(version_of(first)) == position then
     return count, bytes, page[2] and version_of(page[2])
   end

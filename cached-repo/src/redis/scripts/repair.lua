@@ -45,7 +45,11 @@ end
 trim(journal, number(meta.trimmed))
 redis.call('ZSCORE', backlog, member)
 redis.call('HDEL', meta_key, 'ticket')
-redis.call('HSET', meta_key, 'clk', text_of(math.max(number(meta.clk), last_id)))
+-- A transaction whose end a power loss cut off is undone when Redis loads its file the first time, and
+-- there is a part of it the second time: records first.
+local last = redis.call('XREVRANGE', journal, '+', '-', 'COUNT', 1)[1]
+local clock = math.max(number(meta.clk), last_id, number(last and version_of(last)))
+redis.call('HSET', meta_key, 'clk', text_of(clock))
 local answer
 if is_home then
   epoch = math.max(epoch, number(meta.epoch))
@@ -53,10 +57,13 @@ if is_home then
 else
   redis.call('HDEL', meta_key, 'sealed', 'mark_id', 'mark_at', 'mark_bytes')
   local acked, trimmed = math.min(number(meta.acked), last_id), number(meta.trimmed)
-  local count, bytes, acked_count, acked_bytes, oldest = number(meta.count), number(meta.bytes)
+  local count = math.max(number(meta.count), number(last and field_of(last, 'count')))
+  local bytes = math.max(number(meta.bytes), number(last and field_of(last, 'bytes')))
+  local acked_count, acked_bytes, oldest
   if is_ours then
-    -- The store may have later writes of these ids, which this server never saw.
-    forget('(' .. text_of(acked) .. '-0', text_of(last_id) .. '-0', last_id)
+    -- The store may have later writes of these ids, which this server never saw. What was acknowledged
+    -- is dirty if it is of such a part.
+    forget('-', text_of(last_id) .. '-0', last_id)
     acked_count, acked_bytes, oldest = standing_at(journal, acked, meta)
     answer = { 'kept', text_of(count - acked_count) }
   else
@@ -67,7 +74,7 @@ else
   redis.call('HSET', meta_key, 'home', home, 'journal', identity, 'acked', text_of(acked),
     'trimmed', text_of(trimmed), 'count', text_of(count), 'bytes', text_of(bytes),
     'acked_count', text_of(acked_count), 'acked_bytes', text_of(acked_bytes))
-  enlist(backlog, member, count > acked_count and oldest)
+  enlist(backlog, member, oldest)
 end
 redis.call('HSET', meta_key, 'epoch', text_of(epoch))
 redis.call('SET', generation_key, text_of(epoch))

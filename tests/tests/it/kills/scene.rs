@@ -28,6 +28,8 @@ pub(super) struct Scene {
     pub(super) redis: PrivateRedis,
     pub(super) postgres: PrivatePostgres,
     pub(super) pool: PgPool,
+    /// What the processes are told in place of Redis' own address.
+    address: String,
     writers: Vec<Actor>,
     started: AtomicUsize,
     directory: tempfile::TempDir,
@@ -49,12 +51,23 @@ impl Actor {
 impl Scene {
     pub(super) async fn new(redis: &[&str], postgres: PrivatePostgres) -> Self {
         let redis = PrivateRedis::start(redis).await;
+        let address = redis.url();
+        Self::at(address, redis, postgres).await
+    }
+
+    /// With another address, that leads to this Redis for now.
+    pub(super) async fn at(
+        address: String,
+        redis: PrivateRedis,
+        postgres: PrivatePostgres,
+    ) -> Self {
         let pool = PgPoolOptions::new().max_connections(2).connect(&postgres.url()).await.unwrap();
         let schema: &Schema = &Item::SCHEMA;
         store::postgres(pool.clone()).ledger(store::Ledger::Install { schema }).await.unwrap();
         sqlx::raw_sql(AUDIT).execute(&pool).await.unwrap();
         let (writers, started) = (Vec::new(), AtomicUsize::new(0));
-        Self { redis, postgres, pool, writers, started, directory: tempfile::tempdir().unwrap() }
+        let directory = tempfile::tempdir().unwrap();
+        Self { redis, postgres, pool, address, writers, started, directory }
     }
 
     /// Starts two processes that write with two tasks each: at least so many writes each task.
@@ -80,7 +93,7 @@ impl Scene {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         Orders {
             role,
-            redis: self.redis.url(),
+            redis: self.address.clone(),
             postgres: self.postgres.url(),
             log: self.directory.path().join(format!("{name}-{number}.log")),
             stop: self.directory.path().join("stop"),
@@ -140,8 +153,7 @@ impl Scene {
     }
 
     pub(super) async fn redis(&self) -> redis::aio::MultiplexedConnection {
-        let client = redis::Client::open(self.redis.url()).unwrap();
-        client.get_multiplexed_async_connection().await.unwrap()
+        connection(&self.redis).await
     }
 
     /// What Redis knows of each partition.
@@ -180,6 +192,11 @@ impl Scene {
         let claims: Vec<String> = (0..PARTITIONS).map(|p| key("worker", p)).collect();
         redis::cmd("DEL").arg(claims).query_async(&mut self.redis().await).await.unwrap()
     }
+}
+
+pub(super) async fn connection(redis: &PrivateRedis) -> redis::aio::MultiplexedConnection {
+    let client = redis::Client::open(redis.url()).unwrap();
+    client.get_multiplexed_async_connection().await.unwrap()
 }
 
 pub(super) fn key(what: &str, partition: u32) -> String {

@@ -117,6 +117,52 @@ async fn errors_that_pass_are_waited_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_store_does_not_manage_in_one_batch_it_is_given_in_parts() {
+    let scene = Scene::in_process().await;
+    let writer = scene.writer().await;
+    let all: Vec<_> = (0..100).map(|id| todo(&id.to_string(), "a")).collect();
+    writer.repo.save_many(&all).await.unwrap();
+    scene.gate.manage(10);
+    let worker = scene.process(patient(), |b| b.drain_batch(64)).await;
+    worker.repo.flush().await.unwrap();
+    let sizes: Vec<_> = scene.gate.written().iter().map(Vec::len).collect();
+    assert!(sizes.iter().all(|size| (1..=10).contains(size)), "{sizes:?}");
+    assert!(sizes.contains(&8), "halved three times: {sizes:?}");
+    // And in whole ones again when it does.
+    scene.gate.manage(usize::MAX);
+    while !scene.gate.written().iter().any(|batch| batch.len() == 64) {
+        writer.repo.save_many(&all).await.unwrap();
+        worker.repo.flush().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_keeps_no_other_one_waiting() {
+    let (hangs, works) = (Scene::in_process().await, Scene::in_process().await);
+    let worker = hangs.process(patient(), |b| b.partitions(16)).await;
+    let other = works.builder::<Other>(&worker.cache).build().await.unwrap();
+    let held: Vec<_> = (0..16).map(|_| hangs.gate.hold(Point::BeforeApply, None)).collect();
+    for id in 0..200 {
+        worker.repo.save(&todo(&id.to_string(), "a")).await.unwrap();
+    }
+    held[0].arrived().await;
+    let saved = other.save(&Other { id: 1, name: "a".to_owned() }).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), saved.persisted()).await.unwrap().unwrap();
+    assert!(worker.repo.counts().drained == 0, "the other one hangs still");
+    drop(held);
+    worker.repo.flush().await.unwrap();
+}
+
+/// Another entity of the same process, in another store.
+#[derive(Clone, Debug, cached_repo::CachedEntity)]
+#[cache(prefix = "others", strategy = "write_behind")]
+struct Other {
+    #[cache(id)]
+    id: i64,
+    name: String,
+}
+
+#[tokio::test(start_paused = true)]
 async fn c9_what_a_person_must_mend_pauses_the_drain_and_it_resumes_by_itself() {
     let scene = Scene::in_process().await;
     let worker = scene.worker().await;

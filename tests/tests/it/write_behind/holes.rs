@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use cached_repo::{
-    Cache, ErrorKind, Event, Incident, Outcome, Repository, Strategy,
-    store::{self, StoreError},
+    Cache, ErrorKind, Event, Incident, Outcome, Repository, Strategy, failpoint,
+    store::{self, DeadLetter, StoreError},
 };
 use tests::{Mode, Point, Proxy, servers};
 use tokio::time::{Instant, timeout};
 
-use super::scene::{Scene, patient};
+use super::scene::{Process, Scene, patient};
 use crate::stage::{On, Over, Todo, name, save, todo};
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -172,18 +172,69 @@ async fn a_receipt_of_another_journal_says_that_nobody_knows() {
     assert_eq!(error.kind(), ErrorKind::Recovered, "{error}");
 }
 
-/// One whose process dies behind its commit leaves no copy from before it.
-#[tokio::test]
-async fn a_replay_is_announced_to_readers() {
-    let scene = Scene::new(On::Sqlite, Over::InProcess).await;
+/// A database where no two names may be equal, and one is taken.
+async fn taken(on: On) -> (Scene, Process) {
+    let scene = Scene::new(on, Over::InProcess).await;
     scene.sql("CREATE UNIQUE INDEX unique_{table} ON {table} (name)").await;
     let worker = scene.worker().await;
     worker.repo.save(&todo("0", "taken")).await.unwrap().persisted().await.unwrap();
+    (scene, worker)
+}
+
+#[tokio::test]
+async fn a_letter_is_rolled_back_with_its_batch() {
+    for on in [On::Sqlite, On::Postgres] {
+        let (scene, worker) = taken(on).await;
+        let (first, second) =
+            (scene.gate.hold(Point::BeforeApply, "1"), scene.gate.hold(Point::BeforeApply, "1"));
+        let saved = worker.repo.save(&todo("1", "taken")).await.unwrap();
+        first.arrived().await;
+        let (point, entity) = (failpoint::Point::LettersWritten, scene.entity());
+        failpoint::arm(point, &entity, failpoint::Failure::Error, 1);
+        // The first try finds out that something is refused, the second one what.
+        first.release();
+        second.arrived().await;
+        let third = scene.gate.hold(Point::BeforeApply, "1");
+        second.release();
+        third.arrived().await;
+        assert_eq!(failpoint::left(point, &entity), 0);
+        assert_eq!(worker.cache.dead_letters().list("todos").await.unwrap(), [], "{on:?}");
+        scene.sql("DELETE FROM {table} WHERE name = 'taken'").await;
+        third.release();
+        saved.persisted().await.unwrap();
+        assert_eq!((scene.row("1").await, worker.repo.counts().dead_lettered), ("taken".into(), 0));
+    }
+}
+
+/// A dead letter that the store would take now.
+async fn replayable() -> (Scene, Process, DeadLetter) {
+    let (scene, worker) = taken(On::Sqlite).await;
     let refused = worker.repo.save(&todo("1", "taken")).await.unwrap().persisted().await;
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::DeadLettered);
     worker.repo.delete("0").await.unwrap().persisted().await.unwrap();
+    let letter = worker.cache.dead_letters().list("todos").await.unwrap().remove(0);
+    (scene, worker, letter)
+}
+
+#[tokio::test]
+async fn a_replay_goes_on_after_a_recovery() {
+    let (scene, worker, letter) = replayable().await;
     let letters = worker.cache.dead_letters();
-    let letter = letters.list("todos").await.unwrap().remove(0);
+    let before = scene.gate.hold(Point::BeforeApply, "1");
+    let replaying = tokio::spawn(async move { letters.replay(&letter).await });
+    before.arrived().await;
+    scene.host.suffer(Incident::Restart).await.unwrap();
+    worker.repo.save(&todo("2", "a")).await.unwrap().persisted().await.unwrap();
+    before.release();
+    replaying.await.unwrap().unwrap();
+    assert_eq!(scene.row("1").await, "taken");
+}
+
+/// One whose process dies behind its commit leaves no copy from before it.
+#[tokio::test]
+async fn a_replay_is_announced_to_readers() {
+    let (scene, worker, letter) = replayable().await;
+    let letters = worker.cache.dead_letters();
     let before = scene.gate.hold(Point::BeforeApply, "1");
     let committed = scene.gate.hold(Point::AfterApply, "1");
     let replaying = tokio::spawn(async move { letters.replay(&letter).await });

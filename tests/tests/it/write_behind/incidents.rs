@@ -1,8 +1,11 @@
-//! Incidents that nobody wrote into the middle of: an old master that is idle, a stream that is deleted.
+//! Incidents that nobody wrote into the middle of: an old master that is idle, a stream that is deleted;
+//! and what would be one.
 
 use cached_repo::{Cache, Event, Health, Incident, Repository};
 
-use super::scene::Scene;
+use tests::servers::PrivateRedis;
+
+use super::scene::{Scene, patient};
 use crate::stage::{On, Over, Todo, todo};
 
 #[tokio::test(start_paused = true)]
@@ -46,4 +49,42 @@ async fn a_stream_that_is_deleted_is_reported_and_what_comes_later_is_drained() 
         }
         assert_eq!(scene.row("1").await, "none");
     }
+}
+
+#[tokio::test]
+async fn what_a_restart_or_a_failover_would_lose_is_said_beforehand() {
+    let server = PrivateRedis::start(&["--appendonly", "no"]).await;
+    let scene = Scene::at(On::Memory, Over::Redis, server.url()).await;
+    let worker = scene.process(patient(), |builder| builder).await;
+    let (mut raw, mut replica) = (scene.raw().await, None);
+    let mut seen = Vec::new();
+    for (name, value) in
+        [("port", ""), ("save", "3600 1"), ("appendonly", "yes"), ("min-replicas-to-write", "1")]
+    {
+        if !value.is_empty() {
+            let mut set = redis::cmd("CONFIG");
+            let _: () = set.arg("SET").arg(name).arg(value).query_async(&mut raw).await.unwrap();
+        }
+        if name == "appendonly" {
+            let url = server.url();
+            let port = url.rsplit_once(':').unwrap().1;
+            replica = Some(PrivateRedis::start(&["--replicaof", "127.0.0.1", port]).await);
+            while !info(&mut raw).await.contains("state=online") {
+                tokio::task::yield_now().await;
+            }
+        }
+        seen.push(match worker.cache.health().await {
+            Health::Degraded(why) => why.join(" "),
+            other => format!("{other:?}"),
+        });
+    }
+    let words = ["nothing to a disk", "has no append-only file", "min-replicas-to-write", "Ok"];
+    for (seen, word) in seen.iter().zip(words) {
+        assert!(seen.contains(word), "`{word}` is not in: {seen}");
+    }
+    drop(replica);
+}
+
+async fn info(server: &mut redis::aio::MultiplexedConnection) -> String {
+    redis::cmd("INFO").arg("replication").query_async(server).await.unwrap()
 }

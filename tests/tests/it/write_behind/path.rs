@@ -76,18 +76,27 @@ over_both!(b3_a_save_that_was_begun_and_dropped_happens_whole, |scene| {
 
 #[tokio::test]
 async fn b4_a_server_that_may_not_write_changes_nothing_and_says_so() {
-    let server = PrivateRedis::start(&[]).await;
+    let server = PrivateRedis::start(&["--enable-protected-configs", "yes"]).await;
     let scene = Scene::at(On::Memory, Over::Redis, server.url()).await;
     let writer = scene.writer().await;
     writer.repo.save(&todo("1", "old")).await.unwrap();
     let mut raw = scene.raw().await;
-    let faults: [(&[&str], &[&str]); 2] = [
+    // Where no snapshot can be made, a server that is to make some takes no writes.
+    let directory = server.directory().to_str().unwrap();
+    let faults: [(&[&str], &[&str]); 3] = [
         (&["REPLICAOF", "127.0.0.1", "1"], &["REPLICAOF", "NO", "ONE"]),
         (&["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"]),
+        (
+            &["CONFIG", "SET", "save", "3600 1", "dir", "/proc"],
+            &["CONFIG", "SET", "dir", directory],
+        ),
     ];
     for (round, (fault, cure)) in faults.into_iter().enumerate() {
         let before = length(&scene).await;
         command(&mut raw, fault).await;
+        if fault.contains(&"save") {
+            snapshot(&mut raw, "err").await;
+        }
         let error = writer.repo.save(&todo("1", "new")).await.unwrap_err();
         assert_eq!(error.outcome(), Outcome::NotApplied, "{fault:?}: {error}");
         let expected = [ErrorKind::CacheUnavailable, ErrorKind::Cache];
@@ -97,10 +106,54 @@ async fn b4_a_server_that_may_not_write_changes_nothing_and_says_so() {
         let found = name(writer.repo.get("1").await.unwrap());
         assert_eq!(found, if round == 0 { "old" } else { "cured" }, "{fault:?}");
         command(&mut raw, cure).await;
+        if fault.contains(&"save") {
+            snapshot(&mut raw, "ok").await;
+        }
         writer.repo.save(&todo("1", "cured")).await.unwrap();
     }
     scene.worker().await.repo.flush().await.unwrap();
     assert_eq!(scene.row("1").await, "cured");
+}
+
+/// Makes a snapshot, which must end so.
+async fn snapshot(raw: &mut redis::aio::MultiplexedConnection, status: &str) {
+    command(raw, &["BGSAVE"]).await;
+    let expected = format!("rdb_last_bgsave_status:{status}");
+    loop {
+        let info: String = redis::cmd("INFO").arg("persistence").query_async(raw).await.unwrap();
+        if info.contains("rdb_bgsave_in_progress:0") && info.contains(&expected) {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A script of somebody else runs for ever, until it is ended.
+#[tokio::test]
+async fn b4_a_server_that_is_busy_is_waited_for() {
+    let server = PrivateRedis::start(&["--busy-reply-threshold", "1"]).await;
+    let proxy = Proxy::start(server.url()).await;
+    let scene = Scene::at(On::Memory, Over::Redis, proxy.url()).await;
+    let writer = scene.writer().await;
+    writer.repo.save(&todo("1", "old")).await.unwrap();
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut raw = client.get_multiplexed_async_connection().await.unwrap();
+    let mut other = client.get_multiplexed_async_connection().await.unwrap();
+    let script = redis::cmd("EVAL").arg("while true do end").arg(0).clone();
+    let running = tokio::spawn(async move { script.query_async::<()>(&mut other).await });
+    let ping = redis::cmd("PING");
+    while ping.query_async::<String>(&mut raw).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let before = proxy.reply_bytes();
+    let repo = writer.repo.clone();
+    let saving = tokio::spawn(async move { repo.save(&todo("1", "new")).await });
+    while proxy.reply_bytes() == before {
+        tokio::task::yield_now().await;
+    }
+    command(&mut raw, &["SCRIPT", "KILL"]).await;
+    saving.await.unwrap().unwrap();
+    assert_eq!((length(&scene).await, running.await.unwrap().is_err()), (2, true));
 }
 
 /// Draining makes room, so it must not need any.

@@ -63,6 +63,9 @@ async fn a_receipt_from_before_a_recovery_says_that_nobody_knows() {
     scene.host.suffer(Incident::Restart).await.unwrap();
     assert_eq!(saved.persisted().await.unwrap_err().kind(), ErrorKind::Recovered);
     let later = writer.repo.save(&todo("1", "b")).await.unwrap();
+    // Not even for a drain.
+    let known = tokio::time::timeout(Duration::from_secs(60), saved.persisted()).await;
+    assert_eq!(known.unwrap().unwrap_err().kind(), ErrorKind::Recovered);
     let worker = scene.worker().await;
     later.persisted().await.unwrap();
     let error = saved.persisted().await.unwrap_err();

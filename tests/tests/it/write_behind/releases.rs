@@ -98,6 +98,31 @@ async fn c18_a_record_of_an_unknown_kind_waits_and_what_is_before_it_is_drained(
     assert_eq!(scene.row("3").await, "behind");
 }
 
+#[tokio::test]
+async fn a_record_that_somebody_else_added_becomes_a_dead_letter() {
+    let scene = Scene::new(On::Memory, Over::Redis).await;
+    let writer = scene.writer().await;
+    let before = writer.repo.save(&todo("1", "before")).await.unwrap().version().unwrap();
+    let mut plant = redis::cmd("XADD");
+    plant.arg(scene.own_key("journal")).arg(format!("{}-0", before + 1)).arg("what").arg("ever");
+    let _: String = plant.query_async(&mut scene.raw().await).await.unwrap();
+    writer.repo.save(&todo("3", "behind")).await.unwrap();
+    let worker = scene.worker().await;
+    worker.repo.flush().await.unwrap();
+    assert_eq!((scene.row("1").await, scene.row("3").await), ("before".into(), "behind".into()));
+    let letters = worker.cache.dead_letters().list("todos").await.unwrap();
+    assert_eq!(letters.iter().map(|letter| letter.version).collect::<Vec<_>>(), [before + 1]);
+    assert!(letters[0].error.contains("not of this library"), "{:?}", letters[0]);
+    // And it may be the first one that is not drained.
+    plant = redis::cmd("XADD");
+    let later = writer.repo.save(&todo("3", "later")).await.unwrap().version().unwrap();
+    worker.repo.flush().await.unwrap();
+    plant.arg(scene.own_key("journal")).arg(format!("{}-0", later + 1)).arg("what").arg("ever");
+    let _: String = plant.query_async(&mut scene.raw().await).await.unwrap();
+    writer.repo.save(&todo("1", "later")).await.unwrap().persisted().await.unwrap();
+    assert_eq!((scene.row("1").await, worker.repo.counts().dead_lettered), ("later".into(), 2));
+}
+
 /// A miss would show the older row.
 #[tokio::test]
 async fn c20_a_dirty_entry_that_cannot_be_decoded_is_an_error_until_it_is_drained() {

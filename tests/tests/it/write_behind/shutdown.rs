@@ -22,6 +22,27 @@ over_both!(a_shutdown_drains, |scene| {
     assert_eq!(scene.row("9").await, "a");
 });
 
+/// What others go on writing is theirs to wait for.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_for_no_later_write() {
+    let scene = Scene::in_process().await;
+    let (worker, writer) = (scene.worker().await, scene.writer().await);
+    let (first, second) =
+        (scene.gate.hold(Point::BeforeApply, "1"), scene.gate.hold(Point::BeforeApply, "2"));
+    worker.repo.save(&todo("1", "a")).await.unwrap();
+    first.arrived().await;
+    let ending = worker.cache.clone();
+    let ending = tokio::spawn(async move { ending.shutdown(Duration::from_secs(3600)).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    writer.repo.save(&todo("2", "a")).await.unwrap();
+    first.release();
+    second.arrived().await;
+    let patience = Duration::from_secs(60);
+    let ended = tokio::time::timeout(patience, ending).await.unwrap();
+    assert_eq!(ended.unwrap().unwrap(), Shutdown::Drained);
+    assert_eq!(scene.row("1").await, "a");
+}
+
 /// Also when the worker has not had time to begin.
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_right_after_the_start_drains_what_others_left() {

@@ -110,7 +110,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             from: "            Err(e) => {\n                session.rollback().await;\n                Err(e)\n",
             to: "            Err(e) => {\n                session.rollback().await;\n                if let (Some(_), true) = (buries, write.batch.journaled.is_some()) {\n                    let mut other = Session::<D>::begin(&self.pool, begin).await?;\n                    let last = write.batch.changes.len() - 1;\n                    let letter = write.batch.letter(last, \"refused\");\n                    letters::keep(&mut other, letter.into_iter()).await?;\n                    other.commit().await?;\n                }\n                Err(e)\n",
         }],
-        tests: &["failpoints::p11", SQLITE],
+        tests: &["write_behind::holes::a_letter_is_rolled_back", SQLITE],
     },
     mutant!("position-without-the-dead-letter": "a refused write is gone",
         "cached-repo/src/store/sql/write.rs",

@@ -1,0 +1,51 @@
+//! A journal's record, as its stream holds it.
+
+use crate::backend::{CacheError, journal::JournalRecord};
+
+/// A stream's entry: id, fields.
+pub(super) type StreamEntry = (String, Vec<(String, Vec<u8>)>);
+
+pub(super) fn record((id, fields): StreamEntry) -> Result<JournalRecord, CacheError> {
+    let (mut op, mut data, mut schema, mut entry) = (None, None, None, None);
+    for (name, value) in fields {
+        match name.as_str() {
+            "op" => op = String::from_utf8(value).ok(),
+            "data" => data = Some(value),
+            "schema" => schema = String::from_utf8(value).ok(),
+            "entry" => entry = String::from_utf8(value).ok(),
+            _ => {}
+        }
+    }
+    let version = id.strip_suffix("-0").and_then(|version| version.parse().ok());
+    let version = version.ok_or_else(|| {
+        CacheError::answered(format!(
+            "the journal's record {id} is not of this library: remove it (XDEL)"
+        ))
+    })?;
+    // What somebody else added has none of them, and becomes a dead letter.
+    let (entry, op) = (entry.unwrap_or_default(), op.unwrap_or_default());
+    let (data, schema) = (data.unwrap_or_default(), schema.unwrap_or_default());
+    Ok(JournalRecord { version, entry, op, data, schema })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(id: &str, names: &[&str]) -> Result<JournalRecord, CacheError> {
+        let fields = names.iter().map(|name| ((*name).to_owned(), b"x".to_vec())).collect();
+        record((id.to_owned(), fields))
+    }
+
+    #[test]
+    fn a_record_that_is_none_of_ours_says_nothing_or_is_an_error() {
+        let all = ["op", "data", "schema", "entry", "write", "of a newer release"];
+        assert_eq!(read("7-0", &all).unwrap().op, "x");
+        assert_eq!(read("7-0", &all[1..]).unwrap().op, "");
+        let invalid = vec![("op".to_owned(), vec![0xff]), ("data".to_owned(), vec![])];
+        assert_eq!(record(("7-0".to_owned(), invalid)).unwrap().op, "");
+        for id in ["7-1", "x"] {
+            assert!(read(id, &all).is_err_and(|error| !error.is_ambiguous()), "{id}");
+        }
+    }
+}
