@@ -99,6 +99,10 @@
 //! wrong, [`CacheBuilder::on_event`] calls back when a journal was recovered or lost, when a write became a
 //! dead letter, and when draining stopped or went on.
 //!
+//! When a wait does not end, nobody drains, or the store does not take writes: [`Cache::health`] tells
+//! which, [`Cache::backlog`] how much waits. The worker runs on the tokio runtime on which the first
+//! repository was built, and ends with it; what is left is drained by others, or at the next start.
+//!
 //! Redis must not evict what has no time to live (`allkeys-*` is refused), and should have an append-only
 //! file. How much it can lose is up to its settings (`appendfsync`); what it lost is noticed before the
 //! next write is accepted.

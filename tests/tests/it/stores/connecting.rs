@@ -55,7 +55,8 @@ async fn a_database_that_is_not_there_is_reported_at_once() {
     let (kind, text) = refused(&format!("postgres://u:secret@127.0.0.1:{port}/app")).await;
     assert_eq!(kind, ErrorKind::StoreUnavailable);
     assert!(text.contains(&format!("127.0.0.1:{port}")), "{text}");
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    // Not after the ten seconds that connecting may take.
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 
     let (kind, text) = refused("sqlite:/no/such/folder/app.db").await;
     assert_eq!(kind, ErrorKind::StoreUnavailable);

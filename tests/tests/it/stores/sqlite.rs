@@ -139,7 +139,8 @@ async fn another_process_that_writes_is_waited_for_until_the_deadline() {
     let start = Instant::now();
     let late = write_within(&store, &[note(1, "late")], Duration::from_millis(300)).await;
     assert_eq!(class(&late), Class::Transient, "{late:?}");
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    // Not for the five seconds that the database would wait.
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
     // A write that comes after the late one, on the same file, sees that nothing of it was written.
     write(&store, &[note(2, "in time")]).await.unwrap();

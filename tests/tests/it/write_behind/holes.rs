@@ -129,6 +129,21 @@ async fn what_is_journaled_while_a_partition_is_sealed_is_drained() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_seal_that_failed_is_tried_again() {
+    let scene = Scene::in_process().await;
+    let behind = scene.writer().await;
+    scene.gate.fail(Point::BeforeLedger, "seal", StoreError::transient("not now"));
+    let _sealing = scene.process(patient(), |b| b.strategy(Strategy::CacheAside)).await;
+    behind.repo.save(&todo("1", "a")).await.unwrap().persisted().await.unwrap();
+    let sealed = async {
+        while !scene.offset().await.sealed {
+            tokio::time::sleep(A_WHILE / 10).await;
+        }
+    };
+    timeout(LONG, sealed).await.expect("it is not sealed");
+}
+
 /// A process that dies in between leaves an epoch that is not settled, and the next one goes on.
 #[tokio::test(start_paused = true)]
 async fn a_recovery_is_settled_when_it_is_complete() {
