@@ -216,7 +216,7 @@ async fn a_commit_that_arrives_after_the_deadline_takes_no_effect() {
     let changes = [note(1, "given up")];
     let unknown = write_within(&mongo.store, &changes, Duration::from_millis(300)).await;
     assert_eq!(class(&unknown), Class::Unknown, "{unknown:?}");
-    // Waits until nothing hangs there any more.
+    // Waits until nothing hangs there any more. The server has stopped it by its `maxTimeMS`.
     failing.stop().await;
     write(&mongo.store, &[note(2, "x")]).await.unwrap();
     assert_eq!(read(&mongo.store, 1).await, None, "the commit took effect after its deadline");
