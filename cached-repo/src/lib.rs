@@ -72,6 +72,9 @@
 //! | `ttl` | `1h` | how long a copy lives; under `redis_only` only the builder's counts |
 //! | `jitter` | `10%` | by how much of itself a lifetime is spread |
 //! | `negative_ttl` | `30s` | how long "no such row" is remembered; `0` turns it off |
+//! | `partitions` | `16` | into how many parts the keys are divided; fixed once there is data |
+//! | `coalesce`, `batch` | `true`, `500` | how the journal is drained: whether of several writes of one id only the last, and how many in one transaction |
+//! | `max_backlog`, `on_full` | `100000`, `block(1s)` | how many journaled writes may wait for the drain, and what a write does when they are that many: wait so long, or `reject` |
 //! | `schema` | `1` | raise it for a change that names and types do not show |
 //! | `crate` | `::cached_repo` | where this crate is, if it is re-exported |
 //!
@@ -151,7 +154,7 @@ mod worker;
 pub use worker::DeadLetters;
 
 mod journal;
-pub use journal::{Event, OnFull};
+pub use journal::Event;
 
 mod cache;
 pub use cache::Counts;
@@ -167,7 +170,7 @@ mod backend;
 pub use backend::Incident;
 
 mod entity;
-pub use entity::{CachedEntity, Id, IntoId, Settings};
+pub use entity::{CachedEntity, Id, IntoId, OnFull, Settings};
 
 mod column;
 pub use column::{Column, ColumnError};

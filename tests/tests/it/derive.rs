@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use cached_repo::{CachedEntity, Column, ColumnSpec, Kind, Record, Schema, Settings, Value};
+use cached_repo::{
+    CachedEntity, Column, ColumnSpec, Kind, OnFull, Record, Schema, Settings, Value,
+};
 use serde::{Deserialize, Serialize};
 
 #[test]
@@ -25,7 +27,12 @@ fn seven() -> i32 {
     jitter = "5%",
     negative_ttl = "0",
     table = "app.my_todos",
-    schema = 2
+    schema = 2,
+    partitions = 4,
+    coalesce = false,
+    batch = 7,
+    max_backlog = 1000,
+    on_full = "block(250ms)"
 )]
 struct Todo {
     #[cache(id)]
@@ -110,7 +117,12 @@ fn the_settings_hold_what_the_attributes_say_and_nothing_else() {
         .format("hash")
         .ttl(Duration::from_secs(90))
         .jitter_percent(5)
-        .negative_ttl(Duration::ZERO);
+        .negative_ttl(Duration::ZERO)
+        .partitions(4)
+        .coalesce(false)
+        .batch(7)
+        .max_backlog(1000)
+        .on_full(OnFull::Block(Duration::from_millis(250)));
     assert_eq!(Todo::SETTINGS, said);
 
     #[derive(CachedEntity)]
@@ -120,6 +132,15 @@ fn the_settings_hold_what_the_attributes_say_and_nothing_else() {
         id: u64,
     }
     assert_eq!(Silent::SETTINGS, Settings::new());
+
+    #[derive(CachedEntity)]
+    #[cache(prefix = "strict", on_full = "reject", coalesce = true)]
+    struct Strict {
+        #[cache(id)]
+        id: u64,
+    }
+    assert_eq!(Strict { id: 1 }.id(), 1);
+    assert_eq!(Strict::SETTINGS, Settings::new().on_full(OnFull::Reject).coalesce(true));
     assert_eq!((Silent::SCHEMA.table(), Silent::SCHEMA.version()), ("silent", 1));
     assert_eq!(Silent { id: 3 }.id(), 3);
 }

@@ -239,7 +239,7 @@ fn repository(
         .strategy(Strategy::WriteBehind)
         .table(table)
         .partitions(1)
-        .drain_batch(BATCH)
+        .batch(BATCH)
 }
 
 /// What the unique index of the other databases does.

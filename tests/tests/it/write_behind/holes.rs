@@ -84,7 +84,7 @@ async fn a_clock_behind_the_store_is_set() {
 async fn a_restored_store_gets_all_that_it_lost() {
     let scene = Scene::new(On::Sqlite, Over::InProcess).await;
     scene.open().await;
-    let worker = scene.process(patient(), |b| b.drain_batch(2)).await;
+    let worker = scene.process(patient(), |b| b.batch(2)).await;
     let backup = scene.back_up("backup.db").await;
     let all: Vec<Todo> = (0..9).map(|id| todo(&id.to_string(), "a")).collect();
     worker.repo.save_many(&all).await.unwrap();

@@ -181,7 +181,7 @@ pub(super) fn patient() -> CacheBuilder {
 pub(super) struct Events(Arc<watch::Sender<Vec<Event>>>);
 
 impl Events {
-    fn listen(&self, cache: CacheBuilder) -> CacheBuilder {
+    pub(super) fn listen(&self, cache: CacheBuilder) -> CacheBuilder {
         let told = self.0.clone();
         cache.on_event(move |event| told.send_modify(|all| all.push(event.clone())))
     }

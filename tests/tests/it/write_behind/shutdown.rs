@@ -9,7 +9,7 @@ use super::scene::{Process, Scene, patient};
 use crate::stage::{On, Over, Todo, todo};
 
 over_both!(a_shutdown_drains, |scene| {
-    let worker = scene.process(patient(), |b| b.drain_batch(3)).await;
+    let worker = scene.process(patient(), |b| b.batch(3)).await;
     let held = scene.gate.hold(Point::BeforeApply, None);
     for id in 0..10 {
         worker.repo.save(&todo(&id.to_string(), "a")).await.unwrap();
