@@ -35,6 +35,11 @@ pub fn postgres_url() -> String {
     from_environment("CACHED_REPO_TEST_POSTGRES")
 }
 
+/// The URL of the MySQL or MariaDB database that all tests share.
+pub fn mysql_url() -> String {
+    from_environment("CACHED_REPO_TEST_MYSQL")
+}
+
 /// The URL of the MongoDB replica set that all tests share.
 pub fn mongodb_url() -> String {
     from_environment("CACHED_REPO_TEST_MONGODB")

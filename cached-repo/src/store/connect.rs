@@ -3,7 +3,7 @@
 use super::SharedStore;
 #[cfg(feature = "mongodb")]
 use super::mongo;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 use super::sql;
 use crate::error::{Error, Result};
 
@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 /// | scheme | database | feature |
 /// |---|---|---|
 /// | `postgres:`, `postgresql:` | PostgreSQL | `postgres` |
+/// | `mysql:`, `mariadb:` | MySQL or MariaDB | `mysql` |
 /// | `mongodb:` | MongoDB: a replica set, and the database that the path names | `mongodb` |
 /// | `sqlite:` | SQLite: a file, which is made if it is missing, or `sqlite::memory:` | `sqlite` |
 ///
@@ -26,6 +27,10 @@ pub async fn connect(url: &str) -> Result<SharedStore> {
         "postgres" | "postgresql" => sql::connect::connect_postgres(url).await,
         #[cfg(not(feature = "postgres"))]
         "postgres" | "postgresql" => Err(feature_is_off(scheme, "postgres")),
+        #[cfg(feature = "mysql")]
+        "mysql" | "mariadb" => sql::connect::connect_mysql(url).await,
+        #[cfg(not(feature = "mysql"))]
+        "mysql" | "mariadb" => Err(feature_is_off(scheme, "mysql")),
         #[cfg(feature = "sqlite")]
         "sqlite" => sql::connect::connect_sqlite(url).await,
         #[cfg(not(feature = "sqlite"))]
@@ -34,15 +39,12 @@ pub async fn connect(url: &str) -> Result<SharedStore> {
         "mongodb" | "mongodb+srv" => mongo::connect::connect_mongodb(url).await,
         #[cfg(not(feature = "mongodb"))]
         "mongodb" | "mongodb+srv" => Err(feature_is_off(scheme, "mongodb")),
-        "mysql" | "mariadb" => Err(Error::configuration(format!(
-            "the store for `{scheme}:` is not built yet; there are {KNOWN}"
-        ))),
         // What stands before the colon may be anything, so it is not repeated.
         _ => Err(Error::configuration(format!("the store's URL starts with none of {KNOWN}"))),
     }
 }
 
-#[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "mongodb")))]
+#[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "mongodb")))]
 fn feature_is_off(scheme: &str, feature: &str) -> Error {
     Error::configuration(format!(
         "a URL with `{scheme}:` needs the feature `{feature}` of cached-repo: \
@@ -50,4 +52,4 @@ fn feature_is_off(scheme: &str, feature: &str) -> Error {
     ))
 }
 
-const KNOWN: &str = "`postgres:`, `postgresql:`, `mongodb:`, `sqlite:`";
+const KNOWN: &str = "`postgres:`, `postgresql:`, `mysql:`, `mariadb:`, `mongodb:`, `sqlite:`";

@@ -24,7 +24,7 @@ mod ledger;
 mod memory;
 #[cfg(feature = "mongodb")]
 mod mongo;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod sql;
 
 use batch::Supersedes;
@@ -38,6 +38,8 @@ pub use ledger::{DeadLetter, Entry, Ledger, LetterState, Offset};
 pub use memory::memory;
 #[cfg(feature = "mongodb")]
 pub use mongo::connect::{mongodb, mongodb_standalone};
+#[cfg(feature = "mysql")]
+pub use sql::connect::mysql;
 #[cfg(feature = "postgres")]
 pub use sql::connect::postgres;
 #[cfg(feature = "sqlite")]

@@ -32,6 +32,9 @@ macro_rules! promises {
             promises!(@point $promise hash_sqlite_in_process $strategy Hash Sqlite InProcess);
             promises!(@point $promise json_postgres_in_process $strategy Json Postgres InProcess);
             promises!(@point $promise hash_postgres_in_process $strategy Hash Postgres InProcess);
+            // With these two every pair of the matrix occurs.
+            promises!(@point $promise json_mysql_in_process $strategy Json MySql InProcess);
+            promises!(@point $promise hash_mysql_redis $strategy Hash MySql Redis);
             promises!(@point $promise json_memory_redis $strategy Json Memory Redis);
             promises!(@point $promise hash_memory_redis $strategy Hash Memory Redis);
             promises!(@point $promise json_sqlite_redis $strategy Json Sqlite Redis);

@@ -10,11 +10,10 @@ use cached_repo::{
     failpoint::{self, Failure, Point},
     store::{Entry, Ledger, Offset, SharedStore},
 };
-use mongodb::bson::doc;
 use tests::{isolate, servers};
 use tokio::time::sleep;
 
-use crate::stage::{self, On, Todo, name, open, todo};
+use crate::stage::{On, Todo, name, one_name, open, todo};
 
 /// A test hangs if what it waits for takes longer.
 const HANG: Duration = Duration::from_secs(60);
@@ -54,12 +53,7 @@ impl Scene {
         let (namespace, table) = (isolate::unique("points"), isolate::unique("todos"));
         let schema = Todo::SCHEMA.with_table(table.clone());
         store.ledger(Ledger::Install { schema: &schema }).await.unwrap();
-        let one =
-            format!("CREATE UNIQUE INDEX one_{table} ON {table} (name) WHERE name = '{POISON}'");
-        match on {
-            On::Mongo | On::MongoStandalone => allow_one_poison(on, &table).await,
-            _ => run(&one, directory.as_ref()).await,
-        }
+        one_name(on, directory.as_ref(), &table, Some(POISON)).await;
         let builder = || Cache::builder().namespace(&*namespace).timeout(HANG);
         let connect = async |builder: CacheBuilder| {
             let cache = builder.connect(&servers::redis_url()).await.unwrap();
@@ -240,35 +234,4 @@ fn repository(
         .table(table)
         .partitions(1)
         .batch(BATCH)
-}
-
-/// What the unique index of the other databases does.
-async fn allow_one_poison(on: On, collection: &str) {
-    let url = match on {
-        On::Mongo => stage::mongo_url(),
-        _ => servers::mongodb_standalone_url(),
-    };
-    let database = mongodb::Client::with_uri_str(url).await.unwrap().database("stage");
-    let index = doc! {
-        "key": { "name": 1 }, "name": "one", "unique": true,
-        "partialFilterExpression": { "name": POISON },
-    };
-    let command = doc! { "createIndexes": collection, "indexes": [index] };
-    database.run_command(command).await.unwrap();
-}
-
-/// Runs a statement in the database, which is SQLite's if there is a directory.
-async fn run(sql: &str, directory: Option<&tempfile::TempDir>) {
-    let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()));
-    match directory {
-        Some(directory) => {
-            let file = directory.path().join("test.db");
-            let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", file.display())).await;
-            sql.execute(&pool.unwrap()).await.unwrap();
-        }
-        None => {
-            let pool = sqlx::PgPool::connect(&servers::postgres_url()).await.unwrap();
-            sql.execute(&pool).await.unwrap();
-        }
-    }
 }
