@@ -98,8 +98,10 @@ fn the_schema_holds_what_the_attributes_say() {
         ColumnSpec::new("title", "t", &["name", "caption"], Kind::Text, false, false),
         ColumnSpec::new("description", "description", &[], Kind::Text, true, false),
         ColumnSpec::new("labels", "labels", &[], Kind::Json, true, false),
-        ColumnSpec::new("done", "done", &[], Kind::Bool, false, false),
-        ColumnSpec::new("rank", "rank", &[], Kind::I32, false, false),
+        ColumnSpec::new("done", "done", &[], Kind::Bool, false, false)
+            .with_default(|| Value::Bool(false)),
+        ColumnSpec::new("rank", "rank", &[], Kind::I32, false, false)
+            .with_default(|| Value::I64(7)),
         ColumnSpec::new("due", "due", &[], Kind::Json, true, false),
         ColumnSpec::new("type", "type", &[], Kind::I64, false, false),
     ];
@@ -108,6 +110,8 @@ fn the_schema_holds_what_the_attributes_say() {
     assert_eq!(schema.table(), "app.my_todos");
     assert_eq!(schema.version(), 2);
     assert_eq!(schema.columns(), expected);
+    let defaults = |columns: &[ColumnSpec]| columns.iter().map(|c| c.default()).collect::<Vec<_>>();
+    assert_eq!(defaults(schema.columns()), defaults(&expected));
 }
 
 #[test]
