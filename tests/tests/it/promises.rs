@@ -41,6 +41,14 @@ macro_rules! promises {
             promises!(@point $promise hash_sqlite_redis $strategy Hash Sqlite Redis);
             promises!(@point $promise json_postgres_redis $strategy Json Postgres Redis);
             promises!(@point $promise hash_postgres_redis $strategy Hash Postgres Redis);
+            // Every pair, not the whole product.
+            promises!(@point $promise json_mongo_redis $strategy Json Mongo Redis);
+            promises!(@point $promise hash_mongo_in_process $strategy Hash Mongo InProcess);
+            promises!(@point $promise hash_mongo_standalone_redis $strategy Hash MongoStandalone Redis);
+            promises!(
+                @point $promise json_mongo_standalone_in_process
+                $strategy Json MongoStandalone InProcess
+            );
         }
     )*};
     (@point $promise:ident $name:ident $strategy:ident $format:ident $on:ident $over:ident) => {
