@@ -136,19 +136,29 @@ fn schema(entity: &Entity<'_>, columns: &[&Field<'_>]) -> TokenStream {
             },
         };
         let default = match &field.default {
-            _ if field.storage == Storage::Json => None,
             Default::None => None,
-            Default::Trait => Some(quote_spanned! {span=>
-                .with_default(|| #krate::derived::value::<#ty>(<#ty as ::core::default::Default>::default))
-            }),
-            Default::Function(path) => {
-                let path = at(path.span(), path);
-                Some(quote_spanned!(span=> .with_default(|| #krate::derived::value::<#ty>(#path))))
+            Default::Trait => {
+                Some(quote_spanned!(span=> <#ty as ::core::default::Default>::default))
             }
+            Default::Function(path) => Some(at(path.span(), path)),
+        };
+        let absent = match (field.storage, default) {
+            (Storage::Json, None) => Some(quote_spanned! {span=>
+                .when_absent(|| #krate::derived::json_absent::<#ty>(::core::option::Option::None))
+            }),
+            (Storage::Json, Some(make)) => Some(quote_spanned! {span=>
+                .when_absent(|| {
+                    #krate::derived::json_absent::<#ty>(::core::option::Option::Some(#make))
+                })
+            }),
+            (_, None) => None,
+            (_, Some(make)) => Some(quote_spanned! {span=>
+                .when_absent(|| #krate::derived::absent::<#ty>(#make))
+            }),
         };
         // At the field, because it refuses what cannot be an id.
         quote_spanned! {span=>
-            #krate::ColumnSpec::new(#name, #column, &[#(#aliases),*], #kind, #id) #default
+            #krate::ColumnSpec::new(#name, #column, &[#(#aliases),*], #kind, #id) #absent
         }
     });
     // The block makes the array a constant of its own, which can be borrowed for ever.

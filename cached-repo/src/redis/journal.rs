@@ -25,6 +25,8 @@ use crate::{
 
 /// So many records are asked for first.
 const PAGE_FIRST: usize = 4;
+/// So many are looked at by one step that keeps the server busy.
+const SWEPT_RECORDS: usize = 1_000;
 /// So many bytes of data are asked for at a time, as far as that can be told.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
@@ -177,6 +179,22 @@ impl JournalBackend for RedisBackend {
                 (Some("replaced"), Some(discarded)) => Ok(Repaired::Replaced { discarded }),
                 _ => Err(unexpected(Step::Repair)),
             }
+        })
+    }
+
+    fn sweep<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        partition: u32,
+        after: u64,
+        last_id: u64,
+    ) -> Reply<'a, Option<u64>> {
+        Box::pin(async move {
+            let mut call = Call::default();
+            call.key(keys.journal(partition)).argument(after).argument(last_id);
+            call.argument(SWEPT_RECORDS);
+            let answer: Option<String> = self.run(Step::Sweep, &call).await?;
+            answer.map(|text| text.parse().map_err(|_| unexpected(Step::Sweep))).transpose()
         })
     }
 
