@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use super::{
     RedisBackend,
     call::Call,
-    record::{StreamEntry, record},
+    record::{StreamEntry, meta, record},
     scripts::Step,
     unexpected,
 };
@@ -287,37 +287,4 @@ fn acknowledge_call(keys: &Keyspace, acknowledgement: &Acknowledgement<'_>) -> C
         };
     }
     call
-}
-
-/// What `shown_meta` of the prelude answers.
-fn meta(answer: Vec<String>) -> Option<Meta> {
-    let [
-        home,
-        journal,
-        epoch,
-        clock,
-        acked,
-        trimmed_to,
-        count,
-        bytes,
-        acked_count,
-        acked_bytes,
-        sealed,
-        server,
-    ]: [String; 12] = answer.try_into().ok()?;
-    let number = |text: String| if text.is_empty() { Some(0) } else { text.parse().ok() };
-    Some(Meta {
-        server,
-        home,
-        journal,
-        epoch: number(epoch)?,
-        clock: number(clock)?,
-        acked: number(acked)?,
-        trimmed_to: number(trimmed_to)?,
-        count: number(count)?,
-        bytes: number(bytes)?,
-        acked_count: number(acked_count)?,
-        acked_bytes: number(acked_bytes)?,
-        sealed: !sealed.is_empty(),
-    })
 }
