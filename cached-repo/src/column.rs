@@ -4,8 +4,31 @@ use std::{borrow::Cow, fmt};
 
 use crate::{record::Value, schema::Kind};
 
+#[cfg(feature = "chrono")]
+mod chrono;
+mod json;
+#[cfg(feature = "rust_decimal")]
+mod rust_decimal;
+#[cfg(any(feature = "chrono", feature = "time"))]
+mod spelled;
+#[cfg(feature = "time")]
+mod time;
+#[cfg(feature = "uuid")]
+mod uuid;
+
 /// A type that fits one column. Implement it for newtypes; everything else that serde can write
 /// goes through the field attribute `json`.
+///
+/// | types | feature |
+/// |---|---|
+/// | `bool`, integers up to 64 bits, `f32`, `f64`, `String`, `Vec<u8>`, `serde_json::Value`, `Option` of a type that is not null by itself | |
+/// | `uuid::Uuid` | `uuid` |
+/// | `rust_decimal::Decimal` | `rust_decimal` |
+/// | `chrono::DateTime<Utc>`, `NaiveDateTime`, `NaiveDate`, `NaiveTime` | `chrono` |
+/// | `time::UtcDateTime`, `OffsetDateTime` (which comes back in UTC), `PrimitiveDateTime`, `Date`, `Time` | `time` |
+/// | `mongodb::bson::oid::ObjectId` | `mongodb` |
+///
+/// A newtype of another decimal or another time says the [`Kind`] and spells its value as that says.
 ///
 /// ```
 /// use cached_repo::{Column, ColumnError, Kind, Value};
@@ -71,7 +94,7 @@ impl ColumnError {
         self
     }
 
-    fn unexpected(expected: &str, found: &Value<'_>) -> Self {
+    pub(crate) fn unexpected(expected: &str, found: &Value<'_>) -> Self {
         Self::new(format!("expected {expected}, found {}", found.type_name()))
     }
 }

@@ -90,8 +90,28 @@
 //! | `default`, `default = "path"` | what an entry or row without the column means |
 //! | `json` | any serde type, as JSON in one column, which may be null |
 //!
-//! Columns are `bool`, integers up to 64 bits, floats, `String`, `Vec<u8>`, `Option` of these, and types
-//! that implement [`Column`].
+//! Columns are `bool`, integers up to 64 bits, floats, `String`, `Vec<u8>`, `serde_json::Value`, behind
+//! features UUIDs, decimals, dates and times and ObjectIds, `Option` of these, and types that implement
+//! [`Column`], which has the list.
+//!
+//! # Types in databases
+//!
+//! | [`Kind`] | PostgreSQL | MySQL, MariaDB | SQLite | MongoDB |
+//! |---|---|---|---|---|
+//! | `Uuid` | `uuid` | `CHAR(36)`, `BINARY(16)`, `UUID` | text | binary of the subtype 4 |
+//! | `Decimal` | `numeric` | `DECIMAL` | text | `Decimal128` |
+//! | `Timestamp` | `timestamptz` | `DATETIME`, `TIMESTAMP` | text | date |
+//! | `DateTime` | `timestamp` | `DATETIME` | text | text |
+//! | `Date` | `date` | `DATE` | text | text |
+//! | `Time` | `time` | `TIME` | text | text |
+//! | `ObjectId` | text | `CHAR(24)` | text | ObjectId |
+//!
+//! A column of a table that exists may be one of these or text; `build` refuses other types and says what
+//! to do. Instants are in UTC everywhere, whatever zone a session is in. A `save` of what the column cannot
+//! hold exactly is refused before anything is sent, and nothing is rounded: PostgreSQL and MySQL hold
+//! microseconds (or fewer digits, if the column says so), MongoDB milliseconds; MySQL no year before 1000;
+//! a decimal has as many digits as the column, in MongoDB 34. A decimal does not keep zeros at its end.
+//! In a text column an id is found in the spelling of its kind only.
 //!
 //! # Writing behind
 //!
@@ -135,8 +155,8 @@
 //!
 //! # Features
 //!
-//! `derive` and `redis` are on by default. `sqlite`, `postgres`, `mysql` and `mongodb` add stores,
-//! `conformance` the suites that stores of other crates are tested with. A feature adds API and changes no
+//! `derive` and `redis` are on by default. `sqlite`, `postgres`, `mysql` and `mongodb` add stores, `uuid`,
+//! `chrono`, `time` and `rust_decimal` columns of the types of these crates, `conformance` the suites that stores of other crates are tested with. A feature adds API and changes no
 //! behaviour.
 
 mod repository;
@@ -211,6 +231,18 @@ mod failpoint;
 
 mod clock;
 mod retry;
+// Each store and each family of types needs a part of it.
+#[cfg_attr(
+    not(all(
+        feature = "postgres",
+        feature = "mysql",
+        feature = "mongodb",
+        feature = "uuid",
+        feature = "chrono"
+    )),
+    allow(dead_code)
+)]
+mod spelling;
 
 #[cfg(feature = "derive")]
 pub use cached_repo_derive::CachedEntity;

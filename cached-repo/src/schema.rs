@@ -6,53 +6,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::record::Value;
 
-/// The type of a column, as every store and format can hold it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Kind {
-    /// A truth value.
-    Bool,
-    /// An integer that fits 16 bits with its sign.
-    I16,
-    /// An integer that fits 32 bits with its sign.
-    I32,
-    /// An integer that fits 64 bits with its sign.
-    I64,
-    /// An unsigned integer of 64 bits. Databases hold it in a signed one and refuse what does not fit.
-    U64,
-    /// A float of 32 bits.
-    F32,
-    /// A float of 64 bits.
-    F64,
-    /// Text.
-    Text,
-    /// Bytes.
-    Bytes,
-    /// Any nested value, as JSON text.
-    Json,
-}
-
-impl Kind {
-    /// Whether a column of this kind can be an id: equal values must have one spelling.
-    pub const fn is_id(self) -> bool {
-        !matches!(self, Kind::F32 | Kind::F64 | Kind::Json)
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Kind::Bool => "bool",
-            Kind::I16 => "i16",
-            Kind::I32 => "i32",
-            Kind::I64 => "i64",
-            Kind::U64 => "u64",
-            Kind::F32 => "f32",
-            Kind::F64 => "f64",
-            Kind::Text => "text",
-            Kind::Bytes => "bytes",
-            Kind::Json => "json",
-        }
-    }
-}
+mod kind;
+pub use kind::Kind;
 
 /// One column of an entity.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Decoded, ENVELOPE_FIELD, Envelope, json::column_named, mismatch};
+use super::{Decoded, ENVELOPE_FIELD, Envelope, json::column_named, mismatch, spelled};
 use crate::{
     column::ColumnError,
     record::{Record, Value},
@@ -38,6 +38,7 @@ fn field(kind: Kind, value: &Value<'_>) -> Result<Vec<u8>, ColumnError> {
         (Kind::Text, Value::Text(v)) => v.as_bytes().to_vec(),
         (Kind::Bytes, Value::Bytes(v)) => v.to_vec(),
         (Kind::Json, Value::Json(v)) => v.as_bytes().to_vec(),
+        (kind, Value::Text(v)) if kind.is_spelled() => spelled(kind, v)?.as_bytes().to_vec(),
         (_, other) => return Err(mismatch(other)),
     })
 }
@@ -89,6 +90,10 @@ fn parse(column: &ColumnSpec, bytes: Vec<u8>) -> Result<Value<'static>, ColumnEr
         Kind::U64 => text.parse().ok().map(Value::U64),
         Kind::F32 => text.parse::<f32>().ok().map(|v| Value::F64(f64::from(v))),
         Kind::F64 => text.parse().ok().map(Value::F64),
+        // Another program may have spelled it differently.
+        kind if kind.is_spelled() => {
+            kind.canonical(&text).map(|text| Value::Text(Cow::Owned(text.into_owned())))
+        }
         _ => text.parse().ok().map(Value::I64),
     };
     parsed.ok_or_else(|| ColumnError::new(format!("the text is no {:?}", column.kind())))

@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{Decoded, ENVELOPE_FIELD, Envelope, mismatch};
+use super::{Decoded, ENVELOPE_FIELD, Envelope, mismatch, spelled};
 use crate::{
     column::ColumnError,
     record::{Record, Value},
@@ -48,6 +48,7 @@ fn member(kind: Kind, value: &Value<'_>, text: &mut Vec<u8>) -> Result<(), Colum
                 .map_err(|_| ColumnError::new("it is not JSON"))?;
             text.extend_from_slice(v.as_bytes());
         }
+        (kind, Value::Text(v)) if kind.is_spelled() => string(spelled(kind, v)?, text),
         (_, other) => return Err(mismatch(other)),
     }
     Ok(())
@@ -240,6 +241,11 @@ impl Visitor<'_> for Content {
             Kind::F32 | Kind::F64 if matches!(v.as_str(), "NaN" | "inf" | "-inf") => {
                 v.parse().map(Value::F64).map_err(E::custom)
             }
+            // Another program may have spelled it differently.
+            kind if kind.is_spelled() => match kind.canonical(&v) {
+                Some(text) => Ok(Value::Text(Cow::Owned(text.into_owned()))),
+                None => Err(E::custom(format!("expected {}", kind.spelled_as()))),
+            },
             _ => Err(E::custom(format!("expected a value of kind {:?}, found text", self.kind))),
         }
     }

@@ -6,7 +6,7 @@ use crate::{
     column::ColumnError,
     error::Error,
     record::{Record, Value},
-    schema::Schema,
+    schema::{Kind, Schema},
 };
 
 mod data;
@@ -182,6 +182,12 @@ impl Codec {
 /// The error of a value that is not of its column's kind: a broken `CachedEntity` implementation.
 fn mismatch(value: &Value<'_>) -> ColumnError {
     ColumnError::new(format!("{} does not fit the column's kind", value.type_name()))
+}
+
+/// A text of this kind, if it is in its one spelling: a date that no format and no store has is refused.
+fn spelled(kind: Kind, text: &str) -> Result<&str, ColumnError> {
+    let refused = || ColumnError::new(format!("it must be {}", kind.spelled_as()));
+    kind.is_canonical(text).then_some(text).ok_or_else(refused)
 }
 
 #[cfg(test)]

@@ -128,3 +128,52 @@ fn bytes_that_are_no_entry_are_errors_and_never_panics() {
     assert!(codec(Format::Hash).decode(field(b"\xff", b"1")).is_ok());
     assert!(codec(Format::Json).decode(Raw::WrongType).is_err());
 }
+
+/// A column of each kind that is spelled, and how another program may spell what the library spells so.
+const SPELLED: [(Kind, &str, &str); 7] = [
+    (Kind::Uuid, "67E55044-10B1-426F-9247-BB680E5FE0C8", "67e55044-10b1-426f-9247-bb680e5fe0c8"),
+    (Kind::Decimal, "-01.50", "-1.5"),
+    (Kind::Timestamp, "2026-01-02 04:34:05.60+01:30", "2026-01-02T03:04:05.6Z"),
+    (Kind::DateTime, "2026-01-02 03:04:05.600", "2026-01-02T03:04:05.6"),
+    (Kind::Date, "2026-01-02", "2026-01-02"),
+    (Kind::Time, "03:04:05.0", "03:04:05"),
+    (Kind::ObjectId, "0123456789ABCDEF01234567", "0123456789abcdef01234567"),
+];
+
+fn spelled_codec(kind: Kind, format: Format) -> Codec {
+    let columns = vec![
+        ColumnSpec::new("id", "id", &[], Kind::Text, false, true),
+        ColumnSpec::new("value", "value", &[], kind, true, false),
+    ];
+    Codec::new(Arc::new(Schema::new("t", "t", 1, columns.leak())), format)
+}
+
+#[test]
+fn other_spellings_are_read_and_only_the_one_is_written() {
+    for (kind, theirs, ours) in SPELLED {
+        let value = |text: &str| {
+            let mut record = Record::absent(2);
+            record.set(0, Value::Text(Cow::Borrowed("x")));
+            record.set(1, Value::Text(Cow::Owned(text.to_owned())));
+            record
+        };
+        let fields = |text: &str| {
+            Raw::Fields(vec![(b"id".to_vec(), b"x".to_vec()), (b"value".to_vec(), text.into())])
+        };
+        let json = |text: &str| Raw::Text(format!("{{\"id\":\"x\",\"value\":\"{text}\"}}").into());
+        for &format in Format::ALL {
+            let codec = spelled_codec(kind, format);
+            let raw = |text| if format == Format::Json { json(text) } else { fields(text) };
+            for text in [theirs, ours] {
+                let record = codec.decode(raw(text)).unwrap().record.unwrap();
+                assert_eq!(record, value(ours), "{kind:?} as {format}");
+            }
+            assert!(codec.decode(raw("something else")).is_err(), "{kind:?} as {format}");
+            assert!(codec.encode(&value(ours)).is_ok(), "{kind:?} as {format}");
+            if theirs != ours {
+                assert!(codec.encode(&value(theirs)).is_err(), "{kind:?} as {format}");
+            }
+            assert!(codec.encode(&value("something else")).is_err(), "{kind:?} as {format}");
+        }
+    }
+}

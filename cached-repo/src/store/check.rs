@@ -48,6 +48,10 @@ fn check_value(column: &ColumnSpec, value: &Value<'_>) -> Result<(), StoreError>
         (Kind::Bool, Value::Bool(_)) | (Kind::F64, Value::F64(_)) => true,
         (Kind::Text, Value::Text(_)) | (Kind::Bytes, Value::Bytes(_)) => true,
         (Kind::Json, Value::Json(_)) => true,
+        (kind, Value::Text(v)) if kind.is_spelled() && !kind.is_canonical(v) => {
+            return Err(refused(column, format!("it must be {}", kind.spelled_as())));
+        }
+        (kind, Value::Text(_)) if kind.is_spelled() => true,
         _ => {
             let found = value.type_name();
             return Err(refused(column, format!("a column of kind {kind:?} cannot hold {found}")));

@@ -40,6 +40,7 @@ mod ledger;
 mod letters;
 mod offsets;
 mod rows;
+mod spelled;
 mod writes;
 
 /// Checks that a store keeps the whole contract of [`Store`].
@@ -58,6 +59,9 @@ pub async fn run(store: &SharedStore, name: &str) {
     rows::extremes_are_held_exactly_or_refused(&suite).await;
     rows::values_of_another_kind_are_refused(&suite).await;
     rows::null_is_not_empty(&suite).await;
+    spelled::each_spelling_is_held_or_refused(&suite).await;
+    spelled::other_spellings_are_refused(&suite).await;
+    spelled::ids_find_their_own_row(&suite).await;
     rows::similar_ids_are_different_rows(&suite).await;
     rows::composite_ids_find_their_own_row(&suite).await;
     rows::a_load_finds_many_and_leaves_out_absent_ids(&suite).await;
@@ -117,6 +121,8 @@ struct Suite<'a> {
     pairs: Schema,
     /// Nothing but an id.
     numbers: Schema,
+    /// An id of two kinds that are spelled, and one column of every such kind.
+    spelled: Schema,
 }
 
 impl<'a> Suite<'a> {
@@ -128,6 +134,7 @@ impl<'a> Suite<'a> {
             things: table(THINGS, "things"),
             pairs: table(PAIRS, "pairs"),
             numbers: table(NUMBERS, "numbers"),
+            spelled: table(SPELLED, "spelled"),
         }
     }
 
@@ -238,3 +245,16 @@ const PAIRS_COLUMNS: &[ColumnSpec] = &[
 
 const NUMBERS: Schema = Schema::new("numbers", "numbers", 1, NUMBERS_COLUMNS);
 const NUMBERS_COLUMNS: &[ColumnSpec] = &[ColumnSpec::new("id", "id", &[], Kind::U64, false, true)];
+
+const SPELLED: Schema = Schema::new("spelled", "spelled", 1, SPELLED_COLUMNS);
+const SPELLED_COLUMNS: &[ColumnSpec] = &[
+    ColumnSpec::new("one", "one", &[], Kind::Uuid, false, true),
+    ColumnSpec::new("other", "other", &[], Kind::Date, false, true),
+    ColumnSpec::new("uuid", "uuid", &[], Kind::Uuid, true, false),
+    ColumnSpec::new("decimal", "decimal", &[], Kind::Decimal, true, false),
+    ColumnSpec::new("timestamp", "timestamp", &[], Kind::Timestamp, true, false),
+    ColumnSpec::new("datetime", "datetime", &[], Kind::DateTime, true, false),
+    ColumnSpec::new("date", "date", &[], Kind::Date, true, false),
+    ColumnSpec::new("time", "time", &[], Kind::Time, true, false),
+    ColumnSpec::new("object id", "object id", &[], Kind::ObjectId, true, false),
+];

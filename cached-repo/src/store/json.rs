@@ -68,5 +68,14 @@ fn value(kind: Kind, json: &Json) -> serde_json::Result<Value<'static>> {
         Kind::Text => read(json, |v| Value::Text(Cow::Owned(v))),
         Kind::Json => read(json, |v| Value::Json(Cow::Owned(v))),
         Kind::Bytes => read(json, |v| Value::Bytes(Cow::Owned(v))),
+        kind => {
+            let text: Option<String> = serde::Deserialize::deserialize(json)?;
+            let Some(text) = text else { return Ok(Value::Null) };
+            let canonical = kind.canonical(&text);
+            let canonical = canonical.ok_or_else(|| {
+                serde::de::Error::custom(format!("it must be {}", kind.spelled_as()))
+            })?;
+            Ok(Value::Text(Cow::Owned(canonical.into_owned())))
+        }
     }
 }

@@ -25,4 +25,5 @@ mod stores;
 mod swaps;
 mod tidy;
 mod tls;
+mod types;
 mod write_behind;

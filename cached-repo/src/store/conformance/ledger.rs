@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use super::*;
 
 pub(super) async fn installing_twice_leaves_nothing_missing(suite: &Suite<'_>) {
-    for schema in [&suite.things, &suite.pairs, &suite.numbers] {
+    for schema in [&suite.things, &suite.pairs, &suite.numbers, &suite.spelled] {
         // At the same time, as the processes of one deployment do.
         let installs = (0..4).map(|_| suite.store.ledger(Ledger::Install { schema }));
         for installed in join_all(installs).await {

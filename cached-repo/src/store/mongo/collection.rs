@@ -68,6 +68,11 @@ impl<'a> Collection<'a> {
         [ID].into_iter().chain(named.filter(|field| *field != ID))
     }
 
+    /// Whether the id is `_id` by itself.
+    pub(super) fn has_id(&self) -> bool {
+        self.place == Place::Whole
+    }
+
     /// Whether texts that spell an ObjectId or a UUID are held as such.
     pub(super) fn has_native_ids(&self) -> bool {
         self.schema.id_columns().all(|(_, column)| texts(column) == Texts::Native)

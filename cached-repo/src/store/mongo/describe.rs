@@ -101,8 +101,13 @@ impl MongoStore {
     /// Looks at a few only, because documents of one collection mostly have ids of one form.
     async fn texts_as_ids(&self, collection: &Collection<'_>) -> Result<Option<String>, Error> {
         let mut ids = collection.schema.id_columns();
-        let is_text = ids.next().is_some_and(|(_, column)| column.kind() == Kind::Text);
-        if !is_text || ids.next().is_some() || !collection.has_native_ids() {
+        let (Some((_, column)), None) = (ids.next(), ids.next()) else { return Ok(None) };
+        let is_held_otherwise = match column.kind() {
+            Kind::Text => collection.has_native_ids(),
+            Kind::Uuid | Kind::ObjectId => collection.has_id(),
+            _ => false,
+        };
+        if !is_held_otherwise {
             return Ok(None);
         }
         let name = collection.schema.table();
@@ -115,11 +120,14 @@ impl MongoStore {
             .max_time(CALL_TIMEOUT);
         let few: Vec<Document> = few.await?.try_collect().await?;
         let is_native = |found: &Document| found.get_str(ID).is_ok_and(|id| native(id).is_some());
+        let remedy = match column.kind() {
+            Kind::Text => "if they are to stay texts, give the id",
+            _ => "if they are to stay texts, let the id be a `String` with",
+        };
         Ok(few.iter().any(is_native).then(|| {
             format!(
                 "The collection `{name}` has texts as `_id` that spell an ObjectId or a UUID, and would \
-                 be looked for as such: if they are to stay texts, give the id the attribute \
-                 `column = \"_id\"`."
+                 be looked for as such: {remedy} the attribute `column = \"_id\"`."
             )
         }))
     }

@@ -28,6 +28,8 @@ pub(super) mod connect;
 mod collection;
 use collection::Collection;
 
+mod types;
+
 mod value;
 
 mod json;

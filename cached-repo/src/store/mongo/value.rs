@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use mongodb::bson::{Binary, Bson, Uuid, oid::ObjectId, spec::BinarySubtype};
 
-use super::json;
+use super::{json, types};
 use crate::{record::Value, schema::Kind};
 
 /// How texts of an id are held.
@@ -33,6 +33,7 @@ pub(super) fn to_bson(kind: Kind, value: &Value<'_>, texts: Texts) -> Result<Opt
             Err(_) => return Err(format!("integers above {}", i64::MAX)),
         },
         Value::F64(v) => Bson::Double(*v),
+        Value::Text(v) if kind.is_spelled() => types::to_bson(kind, v)?,
         Value::Text(v) if texts == Texts::Native => {
             native(v).unwrap_or_else(|| Bson::String(v.to_string()))
         }
@@ -79,6 +80,9 @@ pub(super) fn from_bson(
             Err(_) => return Err(unexpected(kind, &Bson::Binary(v))),
         },
         (Kind::Bytes, Bson::Binary(v)) => Value::Bytes(Cow::Owned(v.bytes)),
+        (kind, field) if kind.is_spelled() => {
+            Value::Text(Cow::Owned(types::from_bson(kind, &field)?))
+        }
         (kind, other) => return Err(unexpected(kind, &other)),
     })
 }
@@ -107,7 +111,7 @@ fn integer(number: &Bson) -> Result<i64, String> {
 }
 
 /// Names the type and never the content.
-fn unexpected(kind: Kind, found: &Bson) -> String {
+pub(super) fn unexpected(kind: Kind, found: &Bson) -> String {
     let found = found.element_type();
     format!("a column of kind {kind:?} cannot be read from a BSON {found:?}")
 }

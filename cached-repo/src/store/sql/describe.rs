@@ -29,10 +29,15 @@ impl<D: Dialect> SqlStore<D> {
         all
     }
 
+    pub(super) async fn find(&self, table: &Table<'_>) -> Result<Found, StoreError> {
+        Found::read::<D>(&self.read(|| Ok(vec![D::inspect(table)?])).await?)
+    }
+
     async fn missing(&self, schema: &Schema, is_library: bool) -> Result<Vec<String>, StoreError> {
         let table = Table::new::<D>(schema);
         let name = schema.table();
-        let found = Found::read::<D>(&self.read(|| Ok(vec![D::inspect(&table)?])).await?)?;
+        let found = self.find(&table).await?;
+        self.tables.remember(schema, &found);
         if found.columns.is_empty() {
             return Ok(vec![format!("The table `{name}` does not exist.")]);
         }
@@ -54,9 +59,9 @@ impl<D: Dialect> SqlStore<D> {
 }
 
 /// What there is of a table.
-struct Found {
-    /// Each with its declared type, where the dialect asks for it.
-    columns: Vec<(String, Option<String>)>,
+pub(super) struct Found {
+    /// Each with its declared type.
+    pub(super) columns: Vec<(String, Option<String>)>,
     unique: Vec<Index>,
     /// What else is wrong.
     sentences: Vec<String>,
@@ -65,10 +70,23 @@ struct Found {
 /// A unique index.
 #[derive(Default)]
 struct Index {
-    /// Sorted.
-    columns: Vec<String>,
-    /// The type or collation because of which it takes different texts for equal.
-    folds: Option<String>,
+    /// Sorted. Each with the type or collation because of which it takes different texts for equal.
+    columns: Vec<(String, Option<String>)>,
+}
+
+impl Index {
+    fn is_on(&self, columns: &[&str]) -> bool {
+        self.columns.iter().map(|(name, _)| name.as_str()).eq(columns.iter().copied())
+    }
+
+    /// Why two ids may be one row. Where a value has one spelling, no other is looked for.
+    fn folds(&self, schema: &Schema) -> Option<&str> {
+        let is_spelled = |name: &str| {
+            schema.id_columns().any(|(_, c)| c.column() == name && c.kind().is_spelled())
+        };
+        let free = self.columns.iter().filter(|(name, _)| !is_spelled(name));
+        free.filter_map(|(_, folds)| folds.as_deref()).next_back()
+    }
 }
 
 impl Found {
@@ -109,15 +127,15 @@ impl Found {
         let name = table.schema.table();
         let mut ids: Vec<_> = table.schema.id_columns().map(|(_, c)| c.column()).collect();
         ids.sort_unstable();
+        let keys: Vec<_> = self.unique.iter().filter(|index| index.is_on(&ids)).collect();
         let ids = ids.join(", ");
-        let keys: Vec<_> = self.unique.iter().filter(|i| i.columns.join(", ") == ids).collect();
         if keys.is_empty() {
             return Some(format!(
                 "The table `{name}` has no primary key or unique index on exactly ({ids}): a write \
                  cannot tell which row to overwrite."
             ));
         }
-        let folds = keys.iter().find_map(|index| index.folds.as_ref())?;
+        let folds = keys.iter().find_map(|index| index.folds(table.schema))?;
         let texts = table.schema.id_columns().filter(|(_, column)| column.kind() == Kind::Text);
         let retyped = texts.filter_map(|(index, column)| {
             let wanted = D::column_type(column.kind(), true);
@@ -141,8 +159,7 @@ impl Found {
             match index {
                 Value::I64(index) => {
                     let index = unique.entry(index).or_default();
-                    index.columns.push(name);
-                    index.folds = text::<D>(row, 2)?.or(index.folds.take());
+                    index.columns.push((name, text::<D>(row, 2)?));
                 }
                 _ if name.is_empty() => sentences.extend(text::<D>(row, 2)?),
                 _ => columns.push((name, text::<D>(row, 2)?)),

@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use futures_util::future::BoxFuture;
 use sqlx::{Database, error::DatabaseError};
 
-use super::{Connection, Row, StoreError, Table};
+use super::{Connection, Row, Shape, StoreError, Table};
 use crate::{
     change::EntityId,
     record::{Record, Value},
@@ -92,6 +92,16 @@ pub(in crate::store) trait Dialect: Sized + Send + Sync + 'static {
         values: impl Iterator<Item = &'v Value<'v>>,
     ) -> Result<Statement<Self>, StoreError>;
 
+    /// A value as the column wants it, where that is not as the kind says.
+    fn held<'v>(value: &'v Value<'v>, _: Shape<'_>) -> Value<'v> {
+        value.borrowed()
+    }
+
+    /// How the parameter of a value that is compared with this column is written, where it is not numbered.
+    fn place(_: Shape<'_>) -> &'static str {
+        "?"
+    }
+
     /// Inserts the rows, or overwrites the mapped columns of those that are there.
     fn upserts(table: &Table<'_>, rows: &[&Record<'_>])
     -> Result<Vec<Statement<Self>>, StoreError>;
@@ -106,8 +116,8 @@ pub(in crate::store) trait Dialect: Sized + Send + Sync + 'static {
     /// Databases that refuse such values when they are written need not say.
     fn misfit(kind: Kind, declared: &str) -> Option<&'static str>;
 
-    /// Lists the columns of a table, each between a null and its declared type if
-    /// [`misfit`](Self::misfit) wants it (`computed` if the database computes it), and then those of its unique indexes, each with a number of the index before it and, behind it, the type or collation
+    /// Lists the columns of a table, each between a null and its declared type
+    /// (`computed` if the database computes it), and then those of its unique indexes, each with a number of the index before it and, behind it, the type or collation
     /// because of which the index takes different ids for equal, if there is one.
     /// Rows without an index and a name are sentences about what else is wrong with the table.
     fn inspect(table: &Table<'_>) -> Result<Statement<Self>, StoreError>;
@@ -115,8 +125,8 @@ pub(in crate::store) trait Dialect: Sized + Send + Sync + 'static {
     /// Reads one column of a row, or says why not.
     fn value(row: &Row<Self>, index: usize, kind: Kind) -> Result<Value<'static>, String>;
 
-    /// Why the database cannot hold this value of this kind, if it cannot.
-    fn refusal(value: &Value<'_>, id: bool) -> Option<String>;
+    /// Why the column cannot hold this value exactly, if it cannot.
+    fn refusal(value: &Value<'_>, column: Shape<'_>) -> Option<String>;
 
     /// The type of a column.
     fn column_type(kind: Kind, id: bool) -> &'static str;

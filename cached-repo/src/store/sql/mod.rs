@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    Applied, Batch, Description, Entry, Ledger, Query, SharedStore, Store, StoreError,
+    Applied, Batch, Class, Description, Entry, Ledger, Query, SharedStore, Store, StoreError,
     check::{check_id, check_kinds},
 };
 use crate::{
@@ -40,6 +40,7 @@ use sqlite::Sqlite;
 
 mod bury;
 pub(super) mod connect;
+mod declared;
 mod describe;
 mod error;
 mod ledger;
@@ -53,6 +54,7 @@ mod table;
 mod tables;
 mod write;
 
+use declared::{Declared, Shape, Tables};
 use error::classify;
 use session::Session;
 use table::Table;
@@ -66,6 +68,7 @@ pub(super) struct SqlStore<D: Dialect> {
     writers: Semaphore,
     /// How many bytes a statement may have, once the server was asked.
     bytes_max: OnceCell<usize>,
+    tables: Tables,
     dialect: PhantomData<D>,
 }
 
@@ -77,17 +80,19 @@ impl<D: Dialect> SqlStore<D> {
             random: Random::new(),
             writers: Semaphore::new(D::WRITERS),
             bytes_max: OnceCell::new(),
+            tables: Tables::default(),
             dialect: PhantomData,
         })
     }
 
-    /// The table, with the limits of the server, which is asked for them once.
+    /// The table, with its types and the limits of the server, which is asked for them once.
     async fn table<'a>(
         &self,
         schema: &'a Schema,
         deadline: Instant,
     ) -> Result<Table<'a>, StoreError> {
-        let mut table = Table::new::<D>(schema);
+        let late = |_| StoreError::transient(format!("{} did not answer in time", D::NAME));
+        let mut table = timeout_at(deadline, self.declared(schema)).await.map_err(late)??;
         if let Some(sql) = D::BYTES_MAX {
             let asked = self.bytes_max.get_or_try_init(async || {
                 let rows = self.read(|| Ok(vec![ledger::bound(sql, &[])?])).await?;
@@ -95,7 +100,6 @@ impl<D: Dialect> SqlStore<D> {
                 let bytes = usize::try_from(bytes.unwrap_or(0)).unwrap_or(usize::MAX);
                 Ok(bytes.saturating_sub(HEAD_BYTES))
             });
-            let late = |_| StoreError::transient(format!("{} did not answer in time", D::NAME));
             table.bytes_max = *timeout_at(deadline, asked).await.map_err(late)??;
         }
         Ok(table)
@@ -106,7 +110,7 @@ impl<D: Dialect> SqlStore<D> {
         schema: &Schema,
         ids: &[EntityId],
     ) -> Result<Vec<Record<'static>>, StoreError> {
-        let table = Table::new::<D>(schema);
+        let table = self.declared(schema).await?;
         let mut wanted = Vec::with_capacity(ids.len());
         for id in ids {
             check_id(schema, id.values())?;
@@ -121,8 +125,16 @@ impl<D: Dialect> SqlStore<D> {
         // An id that was asked for twice might be in two statements, and its row come twice.
         wanted.sort_unstable_by_key(|id| id.text());
         wanted.dedup();
-        let rows = self.read(|| D::selects(&table, &wanted)).await?;
+        let rows = self.read(|| D::selects(&table, &wanted)).await;
+        let rows = rows.inspect_err(|error| self.distrust(schema, error))?;
         rows.iter().map(|row| table.record::<D>(row)).collect()
+    }
+
+    /// An error of this class may mean that the table is not what it was.
+    fn distrust(&self, schema: &Schema, error: &StoreError) {
+        if error.class() == Class::Systemic {
+            self.tables.forget(schema);
+        }
     }
 
     /// Runs statements that change nothing. A connection that died in the pool is found by using it,
@@ -175,7 +187,7 @@ impl<D: Dialect> Store for SqlStore<D> {
         check_kinds(schema, change)?;
         match change.record() {
             Some(record) => {
-                let mut table = Table::new::<D>(schema);
+                let mut table = self.as_known(schema);
                 table.bytes_max = self.bytes_max.get().copied().unwrap_or(usize::MAX);
                 table.check::<D>(record)
             }

@@ -9,7 +9,9 @@ use sqlx::{
     mysql::{MySqlArguments, MySqlDatabaseError, MySqlRow, MySqlValueRef},
 };
 
-use super::{Begin, Dialect, Statement, StoreError, Table, rows::Cut, table::split};
+use super::{
+    Begin, Declared, Dialect, Shape, Statement, StoreError, Table, rows::Cut, table::split,
+};
 use crate::{
     change::EntityId,
     record::{Record, Value},
@@ -19,6 +21,7 @@ use crate::{
 
 mod codes;
 mod transaction;
+mod types;
 mod words;
 
 /// See [`Dialect`].
@@ -126,6 +129,14 @@ impl Dialect for MySql {
         CUT.by_id(&head, table, ids, "")
     }
 
+    fn held<'v>(value: &'v Value<'v>, column: Shape<'_>) -> Value<'v> {
+        types::held(value, column)
+    }
+
+    fn place(column: Shape<'_>) -> &'static str {
+        types::place(column)
+    }
+
     /// CHAR drops spaces at the end, BINARY adds zeros, FLOAT and DECIMAL round, ENUM takes other
     /// spellings, and a date comes back as another text.
     fn misfit(kind: Kind, declared: &str) -> Option<&'static str> {
@@ -139,8 +150,12 @@ impl Dialect for MySql {
             Kind::Text => &["varchar", "tinytext", "text", "mediumtext", "longtext"],
             Kind::Json => &["json", "varchar", "tinytext", "text", "mediumtext", "longtext"],
             Kind::Bytes => &["varbinary", "tinyblob", "blob", "mediumblob", "longblob"],
+            kind => {
+                let fits = types::fits(kind, &Declared::parse(declared));
+                return (!fits).then(|| Self::column_type(kind, false));
+            }
         };
-        let fits = fitting.contains(&declared.to_ascii_lowercase().as_str());
+        let fits = fitting.contains(&Declared::parse(declared).word());
         (!fits).then(|| Self::column_type(kind, false))
     }
 
@@ -167,16 +182,19 @@ impl Dialect for MySql {
             Kind::F32 | Kind::F64 if found == "FLOAT" => Value::F64(decode::<f32>(raw)?.into()),
             Kind::F32 | Kind::F64 if found == "DOUBLE" => Value::F64(decode(raw)?),
             Kind::F32 | Kind::F64 => return Err(unfit()),
+            kind if kind.is_spelled() => Value::Text(types::text(raw, &found, kind)?.into()),
             _ if !is_text(&found) => return Err(unfit()),
             Kind::Text => Value::Text(utf8(raw)?.into()),
             Kind::Json => Value::Json(utf8(raw)?.into()),
-            Kind::Bytes => Value::Bytes(decode::<Vec<u8>>(raw)?.into()),
+            _ => Value::Bytes(decode::<Vec<u8>>(raw)?.into()),
         };
         Ok(value)
     }
 
-    fn refusal(value: &Value<'_>, id: bool) -> Option<String> {
+    fn refusal(value: &Value<'_>, column: Shape<'_>) -> Option<String> {
+        let id = column.is_id;
         match value {
+            Value::Text(v) if column.kind.is_spelled() => types::refusal(v, column),
             Value::F64(v) if !v.is_finite() => Some(format!("{v}: it has no such numbers")),
             Value::F64(v) if *v == 0.0 && v.is_sign_negative() => {
                 Some("-0.0: it drops the sign".to_owned())
@@ -206,6 +224,7 @@ impl Dialect for MySql {
             Kind::Bytes if id => "VARBINARY(1020)",
             Kind::Bytes => "LONGBLOB",
             Kind::Json => "JSON",
+            kind => types::column_type(kind),
         }
     }
 

@@ -9,7 +9,7 @@ use sqlx::{
     postgres::{PgArguments, PgRow},
 };
 
-use super::{Begin, Dialect, Lock, Statement, StoreError, Table};
+use super::{Begin, Declared, Dialect, Lock, Shape, Statement, StoreError, Table};
 use crate::{
     change::EntityId,
     record::{Record, Value},
@@ -18,7 +18,9 @@ use crate::{
 };
 
 mod arrays;
-use arrays::{array_type, bind_array, kind_of, signed, these, unbindable};
+use arrays::{array, bind_array, kind_of, signed, these, unbindable};
+
+mod types;
 
 /// See [`Dialect`].
 pub(in crate::store) struct Postgres;
@@ -134,7 +136,7 @@ impl Dialect for Postgres {
         for index in 0..table.columns.len() {
             let kind = kind_of(table, index);
             bind_array(&mut arguments, kind, rows.iter().map(|row| row.get(index)))?;
-            arrays.push(format!("${}::{}[]", index + 1, array_type(kind)));
+            arrays.push(array(index + 1, table.shape(index)));
             names.push(format!("c{index}"));
             let cast = if kind == Kind::Json { "::jsonb" } else { "" };
             values.push(format!("u.c{index}{cast}"));
@@ -159,23 +161,29 @@ impl Dialect for Postgres {
 
     fn selects(table: &Table<'_>, ids: &[&EntityId]) -> Result<Vec<Statement<Self>>, StoreError> {
         let (these, arguments) = these(table, ids)?;
-        // Cast, so that a table of the user's own may have narrower types.
-        let columns: Vec<_> = (0..table.columns.len())
-            .map(|i| format!("{}::{}", table.columns[i], array_type(kind_of(table, i))))
-            .collect();
+        let read_as = |index: usize| types::read_as(kind_of(table, index), &table.columns[index]);
+        let columns: Vec<_> = (0..table.columns.len()).map(read_as).collect();
         let sql = format!("SELECT {} FROM {} WHERE {these}", columns.join(", "), table.name);
         Ok(vec![Statement { sql, arguments }])
     }
 
-    fn misfit(_: Kind, _: &str) -> Option<&'static str> {
-        None
+    /// Other types of the same values are cast when they are read, and refuse what they do not hold.
+    fn misfit(kind: Kind, declared: &str) -> Option<&'static str> {
+        let fits = !kind.is_spelled() || types::fits(kind, &Declared::parse(declared));
+        (!fits).then(|| Self::column_type(kind, false))
     }
 
     fn inspect(table: &Table<'_>) -> Result<Statement<Self>, StoreError> {
         // A partial or deferrable index cannot decide which row an upsert overwrites.
-        let sql = "SELECT NULL::int8, attname::text, \
-                   CASE WHEN attgenerated <> '' THEN 'computed' END FROM pg_attribute \
-                   WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped \
+        // The type behind a domain, with the numbers of a type such as `numeric(10,2)`.
+        let sql = "SELECT NULL::int8, a.attname::text, \
+                   CASE WHEN a.attgenerated <> '' THEN 'computed' \
+                   ELSE COALESCE(b.typname, t.typname) || COALESCE(substring(format_type(\
+                   COALESCE(b.oid, t.oid), CASE WHEN b.oid IS NULL THEN a.atttypmod \
+                   ELSE t.typtypmod END) from '[(][0-9,-]*[)]'), '') END FROM pg_attribute a \
+                   JOIN pg_type t ON t.oid = a.atttypid \
+                   LEFT JOIN pg_type b ON b.oid = t.typbasetype \
+                   WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped \
                    UNION ALL \
                    SELECT i.indexrelid::int8, a.attname::text, \
                    CASE WHEN t.typname IN ('citext', 'bpchar') THEN t.typname::text \
@@ -201,12 +209,15 @@ impl Dialect for Postgres {
             Kind::Text => get::<String>(row, index)?.map(|v| Value::Text(v.into())),
             Kind::Json => get::<String>(row, index)?.map(|v| Value::Json(v.into())),
             Kind::Bytes => get::<Vec<u8>>(row, index)?.map(|v| Value::Bytes(v.into())),
+            kind => types::text(row, index, kind)?.map(|v| Value::Text(v.into())),
         };
         Ok(value.unwrap_or(Value::Null))
     }
 
-    fn refusal(value: &Value<'_>, id: bool) -> Option<String> {
+    fn refusal(value: &Value<'_>, column: Shape<'_>) -> Option<String> {
+        let id = column.is_id;
         match value {
+            Value::Text(v) if column.kind.is_spelled() => types::refusal(v, column),
             Value::Text(v) if v.contains('\0') => Some("text with a NUL character".to_owned()),
             Value::Json(v) if has_nul_escape(v) => Some("JSON with \\u0000".to_owned()),
             Value::Text(v) if id => too_long(v.len()),
@@ -228,11 +239,13 @@ impl Dialect for Postgres {
             Kind::Text => "TEXT",
             Kind::Bytes => "BYTEA",
             Kind::Json => "JSONB",
+            kind => types::column_type(kind),
         }
     }
 
     fn retype(table: &Table<'_>, column: &str, column_type: &str) -> Option<String> {
-        Some(format!("ALTER TABLE {} ALTER COLUMN {column} TYPE {column_type}", table.name))
+        let using = types::using(column_type, column);
+        Some(format!("ALTER TABLE {} ALTER COLUMN {column} TYPE {column_type}{using}", table.name))
     }
 
     fn code(error: &dyn DatabaseError) -> Option<Cow<'_, str>> {

@@ -26,8 +26,9 @@ impl Cut {
         while !rest.is_empty() {
             let (chunk, behind_chunk) = rest.split_at(self.fitting(table, rest, width));
             let sql = format!("{head} {} {behind}", tuples(chunk.len(), width));
-            let values = chunk.iter().flat_map(|row| row.iter().map(|(_, value)| value));
-            statements.push(D::bind(sql, values)?);
+            let each = |(index, value)| D::held(value, table.shape(index));
+            let values: Vec<_> = chunk.iter().flat_map(|row| row.iter().map(each)).collect();
+            statements.push(D::bind(sql, values.iter())?);
             rest = behind_chunk;
         }
         Ok(statements)
@@ -41,18 +42,27 @@ impl Cut {
         ids: &[&EntityId],
         many_head: &str,
     ) -> Result<Vec<Statement<D>>, StoreError> {
-        let (width, list) = (table.ids.len(), table.id_list());
-        let most = self.most(width);
+        let list = table.id_list();
+        let places: Vec<_> = table.ids.iter().map(|&i| D::place(table.shape(i))).collect();
+        let most = self.most(places.len());
         ids.chunks(most)
             .map(|chunk| {
                 // Filled up to a power of two with the last id: one statement, and few different ones.
                 let len = chunk.len().next_power_of_two().min(most);
-                let sql = match width {
-                    1 => format!("{head} WHERE {list} IN {}", tuples(1, len)),
-                    _ => format!("{head} WHERE ({list}) IN ({many_head}{})", tuples(len, width)),
+                let sql = match places.as_slice() {
+                    [place] => {
+                        format!("{head} WHERE {list} IN ({})", vec![*place; len].join(", "))
+                    }
+                    places => {
+                        let tuples = vec![format!("({})", places.join(", ")); len].join(", ");
+                        format!("{head} WHERE ({list}) IN ({many_head}{tuples})")
+                    }
                 };
                 let ids = chunk.iter().chain(chunk.last().into_iter().cycle()).take(len);
-                D::bind(sql, ids.flat_map(|id| id.values()))
+                let parts = ids.flat_map(|id| std::iter::zip(&table.ids, id.values()));
+                let values: Vec<_> =
+                    parts.map(|(&index, value)| D::held(value, table.shape(index))).collect();
+                D::bind(sql, values.iter())
             })
             .collect()
     }

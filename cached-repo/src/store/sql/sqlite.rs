@@ -9,7 +9,7 @@ use sqlx::{
     sqlite::{SqliteArguments, SqliteRow, SqliteValueRef},
 };
 
-use super::{Begin, Dialect, Statement, StoreError, Table, rows::Cut, table::split};
+use super::{Begin, Dialect, Shape, Statement, StoreError, Table, rows::Cut, table::split};
 use crate::{
     change::EntityId,
     record::{Record, Value},
@@ -131,6 +131,13 @@ impl Dialect for Sqlite {
             Kind::F32 | Kind::F64 => [Affinity::Real, Affinity::Number],
             // Bytes stay as they are in every column.
             Kind::Bytes => return None,
+            // Its text is no number, and stays what it is.
+            Kind::Uuid | Kind::Timestamp | Kind::DateTime | Kind::Date | Kind::Time
+                if is_named_so(declared) =>
+            {
+                return None;
+            }
+            _ => [Affinity::Text, Affinity::Text],
         };
         let fits = wanted.contains(&affinity(declared));
         (!fits).then_some(Self::column_type(kind, false))
@@ -172,12 +179,18 @@ impl Dialect for Sqlite {
             (Kind::Text, "TEXT") => Value::Text(decode::<String>(raw)?.into()),
             (Kind::Json, "TEXT") => Value::Json(decode::<String>(raw)?.into()),
             (Kind::Bytes, "BLOB") => Value::Bytes(decode::<Vec<u8>>(raw)?.into()),
+            (kind, "TEXT") if kind.is_spelled() => {
+                let text = decode::<String>(raw)?;
+                let canonical = kind.canonical(&text).map(|text| text.into_owned());
+                let unfit = || format!("it is not {}", kind.spelled_as());
+                Value::Text(canonical.ok_or_else(unfit)?.into())
+            }
             _ => return Err(format!("expected {kind:?}, found {stored}")),
         };
         Ok(value)
     }
 
-    fn refusal(value: &Value<'_>, _: bool) -> Option<String> {
+    fn refusal(value: &Value<'_>, _: Shape<'_>) -> Option<String> {
         match value {
             Value::F64(v) if v.is_nan() => Some("NaN: it makes it NULL".to_owned()),
             Value::F64(v) if *v == 0.0 && v.is_sign_negative() => {
@@ -192,8 +205,9 @@ impl Dialect for Sqlite {
             Kind::Bool => "BOOLEAN",
             Kind::I16 | Kind::I32 | Kind::I64 | Kind::U64 => "INTEGER",
             Kind::F32 | Kind::F64 => "REAL",
-            Kind::Text | Kind::Json => "TEXT",
             Kind::Bytes => "BLOB",
+            // It has no types for what the others are.
+            _ => "TEXT",
         }
     }
 
@@ -248,6 +262,12 @@ fn affinity(declared: &str) -> Affinity {
         () if has(&["REAL", "FLOA", "DOUB"]) => Affinity::Real,
         () => Affinity::Number,
     }
+}
+
+/// Whether a type that SQLite does not know is called as those of other databases.
+fn is_named_so(declared: &str) -> bool {
+    let declared = declared.to_ascii_uppercase();
+    declared.is_empty() || ["UUID", "DATE", "TIME"].iter().any(|word| declared.contains(word))
 }
 
 fn decode<'r, T: Decode<'r, sqlx::Sqlite>>(raw: SqliteValueRef<'r>) -> Result<T, String> {

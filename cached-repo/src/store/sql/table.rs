@@ -1,6 +1,8 @@
 //! An entity's table, as SQL spells it.
 
-use super::{Dialect, Row, StoreError};
+use std::collections::HashMap;
+
+use super::{Declared, Dialect, Row, Shape, StoreError};
 use crate::{
     change::EntityId,
     record::{Record, Value},
@@ -14,6 +16,8 @@ pub(in crate::store) struct Table<'a> {
     pub(super) name: String,
     /// In the schema's order.
     pub(super) columns: Vec<String>,
+    /// The type of each: as the library would declare it, until the database was asked.
+    pub(super) declared: Vec<Declared>,
     /// The indices of the id columns.
     pub(super) ids: Vec<usize>,
     /// So many bytes fit one statement.
@@ -28,7 +32,27 @@ impl<'a> Table<'a> {
         };
         let columns = schema.columns().iter().map(|c| quote::<D>(c.column())).collect();
         let ids = schema.id_columns().map(|(index, _)| index).collect();
-        Self { schema, name, columns, ids, bytes_max: usize::MAX }
+        let declared = schema.columns().iter();
+        let declared =
+            declared.map(|c| Declared::parse(D::column_type(c.kind(), c.is_id()))).collect();
+        Self { schema, name, columns, declared, ids, bytes_max: usize::MAX }
+    }
+
+    /// The table with these types, by the names of the columns.
+    pub(super) fn of(mut self, known: &HashMap<String, Declared>) -> Self {
+        for (column, declared) in self.schema.columns().iter().zip(&mut self.declared) {
+            if let Some(found) = known.get(column.column()) {
+                declared.clone_from(found);
+            }
+        }
+        self
+    }
+
+    /// A column's kind and type.
+    pub(super) fn shape(&self, index: usize) -> Shape<'_> {
+        let column = &self.schema.columns()[index];
+        let declared = &self.declared[index];
+        Shape { kind: column.kind(), is_id: column.is_id(), declared }
     }
 
     pub(super) fn id_list(&self) -> String {
@@ -52,14 +76,15 @@ impl<'a> Table<'a> {
 
     /// Why the database cannot hold this id, if it cannot.
     pub(super) fn refusal<D: Dialect>(&self, id: &EntityId) -> Option<String> {
-        id.values().iter().find_map(|value| refusal::<D>(value, true))
+        let parts = self.ids.iter().zip(id.values());
+        parts.into_iter().find_map(|(&index, value)| refusal::<D>(value, self.shape(index)))
     }
 
     /// Refuses a record with a value that the database cannot hold exactly.
     pub(super) fn check<D: Dialect>(&self, record: &Record<'_>) -> Result<(), StoreError> {
         for (index, value) in record.iter() {
             let column = &self.schema.columns()[index];
-            if let Some(why) = refusal::<D>(value, column.is_id()) {
+            if let Some(why) = refusal::<D>(value, self.shape(index)) {
                 return Err(refused(column, format!("{} cannot hold {why}", D::NAME)));
             }
         }
@@ -99,10 +124,10 @@ pub(super) fn quote<D: Dialect>(name: &str) -> String {
     format!("{quote}{inner}{quote}")
 }
 
-fn refusal<D: Dialect>(value: &Value<'_>, id: bool) -> Option<String> {
+fn refusal<D: Dialect>(value: &Value<'_>, column: Shape<'_>) -> Option<String> {
     match value {
         Value::U64(v) if *v > D::U64_MAX => Some(format!("integers above {}", D::U64_MAX)),
-        value => D::refusal(value, id),
+        value => D::refusal(value, column),
     }
 }
 

@@ -54,7 +54,8 @@ impl<D: Dialect> SqlStore<D> {
         };
         let write = Write { table: &table, batch: &batch, plan: &plan };
         let written = timeout_at(last_call, self.write_most(&write, &begin)).await;
-        let (session, answer) = written.unwrap_or_else(|_| Err(too_late::<D>()))?;
+        let written = written.unwrap_or_else(|_| Err(too_late::<D>()));
+        let (session, answer) = written.inspect_err(|error| self.distrust(schema, error))?;
         if self.clock.now() > last_call {
             session.rollback().await;
             return Err(too_late::<D>());

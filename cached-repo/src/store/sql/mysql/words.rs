@@ -50,7 +50,11 @@ pub(super) const SUPERSEDE: &str = "UPDATE cached_repo_dead_letters AS l JOIN EL
 /// Beside the columns and the unique indexes: an engine that cannot roll back, and sessions that
 /// would go on reading what they read first.
 pub(super) const INSPECT: &str = "SELECT NULL, column_name, \
-    CASE WHEN generation_expression <> '' THEN 'computed' ELSE data_type END \
+    CASE WHEN generation_expression <> '' THEN 'computed' \
+    WHEN data_type = 'timestamp' AND @@time_zone NOT IN ('+00:00', 'UTC') \
+    THEN CONCAT('timestamp in the time zone ', @@time_zone) \
+    WHEN data_type IN ('decimal', 'timestamp', 'datetime', 'time', 'char', 'varchar', 'binary') \
+    THEN column_type ELSE data_type END \
     FROM information_schema.columns \
     WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ? \
     UNION ALL \

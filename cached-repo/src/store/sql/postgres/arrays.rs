@@ -2,11 +2,15 @@
 
 use sqlx::{Arguments, postgres::PgArguments};
 
+use super::types;
 use crate::{
     change::EntityId,
     record::Value,
     schema::Kind,
-    store::{StoreError, sql::Table},
+    store::{
+        StoreError,
+        sql::{Shape, Table},
+    },
 };
 
 /// The condition that selects rows by id, whatever their number.
@@ -19,7 +23,7 @@ pub(super) fn these(
     for (part, &column) in table.ids.iter().enumerate() {
         let kind = kind_of(table, column);
         bind_array(&mut arguments, kind, ids.iter().map(|id| id.values().get(part)))?;
-        arrays.push(format!("${}::{}[]", part + 1, array_type(kind)));
+        arrays.push(array(part + 1, table.shape(column)));
     }
     let condition = match arrays.as_slice() {
         [array] => format!("{} = ANY ({array})", table.id_list()),
@@ -47,6 +51,7 @@ pub(super) fn bind_array<'v>(
         Kind::Text => array!(Value::Text(v) => &**v),
         Kind::Json => array!(Value::Json(v) => &**v),
         Kind::Bytes => array!(Value::Bytes(v) => &**v),
+        _ => array!(Value::Text(v) => &**v),
     }
     .map_err(unbindable)
 }
@@ -55,13 +60,23 @@ pub(super) fn kind_of(table: &Table<'_>, column: usize) -> Kind {
     table.schema.columns()[column].kind()
 }
 
-pub(super) fn array_type(kind: Kind) -> &'static str {
+/// The `n`th parameter (from 1) as an array of what the column holds.
+pub(super) fn array(n: usize, column: Shape<'_>) -> String {
+    let sent = element_type(column.kind);
+    match types::native(column) {
+        Some(native) => format!("${n}::{sent}[]::{native}[]"),
+        None => format!("${n}::{sent}[]"),
+    }
+}
+
+/// As what a value is sent, and read where that makes no difference.
+pub(super) fn element_type(kind: Kind) -> &'static str {
     match kind {
         Kind::Bool => "bool",
         Kind::I16 | Kind::I32 | Kind::I64 | Kind::U64 => "int8",
         Kind::F32 | Kind::F64 => "float8",
-        Kind::Text | Kind::Json => "text",
         Kind::Bytes => "bytea",
+        _ => "text",
     }
 }
 

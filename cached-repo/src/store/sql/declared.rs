@@ -1,0 +1,139 @@
+//! The types that a table declares, where a column may be of the database's own type or text.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{Dialect, SqlStore, StoreError, Table, describe::Found};
+use crate::{
+    schema::{Kind, Schema},
+    spelling::{Decimal, Time},
+};
+
+/// The type of a column, as the table declares it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::store) struct Declared {
+    word: String,
+    arguments: Vec<i32>,
+}
+
+impl Declared {
+    /// Reads `numeric(10,2)`. What stands behind a character set is left out.
+    pub(super) fn parse(text: &str) -> Self {
+        let text = text.to_ascii_lowercase();
+        let (text, _) = text.split_once(" character set").unwrap_or((&text, ""));
+        let (word, rest) = text.split_once('(').unwrap_or((text, ""));
+        let (arguments, rest) = rest.split_once(')').unwrap_or((rest, ""));
+        let arguments = arguments.split(',').filter_map(|number| number.trim().parse().ok());
+        Self { word: format!("{}{rest}", word.trim_end()), arguments: arguments.collect() }
+    }
+
+    pub(super) fn word(&self) -> &str {
+        &self.word
+    }
+
+    /// A number in the parentheses, from 0.
+    pub(super) fn argument(&self, index: usize) -> Option<i32> {
+        self.arguments.get(index).copied()
+    }
+}
+
+/// A column, as a dialect looks at values for it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct Shape<'a> {
+    pub(super) kind: Kind,
+    pub(super) is_id: bool,
+    /// What the table declares, or else what the library would.
+    pub(super) declared: &'a Declared,
+}
+
+/// What is known of the tables of this database.
+#[derive(Default)]
+pub(super) struct Tables {
+    known: Mutex<HashMap<String, Known>>,
+}
+
+/// A table's columns by name.
+type Known = Arc<HashMap<String, Declared>>;
+
+impl Tables {
+    pub(super) fn known(&self, schema: &Schema) -> Option<Known> {
+        self.lock().get(schema.table()).cloned()
+    }
+
+    /// Remembers what was found of a table, if it was found.
+    pub(super) fn remember(&self, schema: &Schema, found: &Found) -> Known {
+        let declared = |(name, declared): &(String, Option<String>)| {
+            Some((name.clone(), Declared::parse(declared.as_deref()?)))
+        };
+        let known: Known = Arc::new(found.columns.iter().filter_map(declared).collect());
+        if !known.is_empty() {
+            self.lock().insert(schema.table().to_owned(), Arc::clone(&known));
+        }
+        known
+    }
+
+    /// Somebody may have changed the table: the next to write it looks.
+    pub(super) fn forget(&self, schema: &Schema) {
+        self.lock().remove(schema.table());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        // Nothing in this file panics while it holds the lock.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<D: Dialect> SqlStore<D> {
+    /// The table with the types that it declares, which are asked for once, and only for a schema with
+    /// kinds for which they matter.
+    pub(super) async fn declared<'a>(&self, schema: &'a Schema) -> Result<Table<'a>, StoreError> {
+        let table = Table::new::<D>(schema);
+        if !schema.columns().iter().any(|column| column.kind().is_spelled()) {
+            return Ok(table);
+        }
+        let known = match self.tables.known(schema) {
+            Some(known) => known,
+            None => self.tables.remember(schema, &self.find(&table).await?),
+        };
+        Ok(table.of(&known))
+    }
+
+    /// The same, of what is known already.
+    pub(super) fn as_known<'a>(&self, schema: &'a Schema) -> Table<'a> {
+        let table = Table::new::<D>(schema);
+        match self.tables.known(schema) {
+            Some(known) => table.of(&known),
+            None => table,
+        }
+    }
+}
+
+/// Why a column with so many digits for a fraction of a second does not hold a time.
+pub(super) fn finer(time: Time, digits: i32) -> Option<String> {
+    let needed = time.fraction_digits();
+    let unit = match digits {
+        0 => "seconds".to_owned(),
+        3 => "milliseconds".to_owned(),
+        6 => "microseconds".to_owned(),
+        digits => format!("{digits} digits of a second"),
+    };
+    usize::try_from(digits)
+        .is_ok_and(|digits| needed > digits)
+        .then(|| format!("a time with {needed} digits of a second: truncate it to {unit}"))
+}
+
+/// Why a column of so many digits, of which so many stand behind the point, does not hold a decimal.
+#[cfg_attr(not(any(feature = "postgres", feature = "mysql")), allow(dead_code))]
+pub(super) fn longer(decimal: &Decimal, precision: i32, scale: i32) -> Option<String> {
+    let (whole, fraction) = (decimal.whole_digits(), decimal.fraction_digits());
+    let fits = |digits: usize, most: i32| i64::try_from(digits).is_ok_and(|d| d <= most.into());
+    let most = precision - scale;
+    (!fits(whole, most) || !fits(fraction, scale)).then(|| {
+        format!(
+            "a decimal of {whole} digits before the point and {fraction} behind it: the column has \
+             {most} and {scale}"
+        )
+    })
+}
