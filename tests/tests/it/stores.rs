@@ -23,6 +23,7 @@ mod mongo;
 mod mongo_faults;
 mod mongo_standalone;
 mod mongo_time;
+mod mongo_types;
 mod keys;
 mod mysql;
 mod mysql_database;

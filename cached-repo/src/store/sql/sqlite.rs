@@ -131,13 +131,10 @@ impl Dialect for Sqlite {
             Kind::F32 | Kind::F64 => [Affinity::Real, Affinity::Number],
             // Bytes stay as they are in every column.
             Kind::Bytes => return None,
-            // Its text is no number, and stays what it is.
-            Kind::Uuid | Kind::Timestamp | Kind::DateTime | Kind::Date | Kind::Time
-                if is_named_so(declared) =>
-            {
-                return None;
+            _ => {
+                let fits = affinity(declared) == Affinity::Text || is_named_so(kind, declared);
+                return (!fits).then_some(Self::column_type(kind, false));
             }
-            _ => [Affinity::Text, Affinity::Text],
         };
         let fits = wanted.contains(&affinity(declared));
         (!fits).then_some(Self::column_type(kind, false))
@@ -264,10 +261,13 @@ fn affinity(declared: &str) -> Affinity {
     }
 }
 
-/// Whether a type that SQLite does not know is called as those of other databases.
-fn is_named_so(declared: &str) -> bool {
+/// Whether a column is declared as those of other databases are, or not at all: a text that is no number
+/// stays what it is there.
+fn is_named_so(kind: Kind, declared: &str) -> bool {
     let declared = declared.to_ascii_uppercase();
-    declared.is_empty() || ["UUID", "DATE", "TIME"].iter().any(|word| declared.contains(word))
+    let is_number = matches!(kind, Kind::Decimal | Kind::ObjectId);
+    let names = ["UUID", "DATE", "TIME"];
+    declared.is_empty() || (!is_number && names.iter().any(|name| declared.contains(name)))
 }
 
 fn decode<'r, T: Decode<'r, sqlx::Sqlite>>(raw: SqliteValueRef<'r>) -> Result<T, String> {

@@ -32,9 +32,12 @@ impl<'a> Table<'a> {
         };
         let columns = schema.columns().iter().map(|c| quote::<D>(c.column())).collect();
         let ids = schema.id_columns().map(|(index, _)| index).collect();
-        let declared = schema.columns().iter();
-        let declared =
-            declared.map(|c| Declared::parse(D::column_type(c.kind(), c.is_id()))).collect();
+        // Of other kinds it is not looked at.
+        let declared = schema.columns().iter().map(|c| match c.kind().is_spelled() {
+            true => Declared::parse(D::column_type(c.kind(), c.is_id())),
+            false => Declared::default(),
+        });
+        let declared = declared.collect();
         Self { schema, name, columns, declared, ids, bytes_max: usize::MAX }
     }
 

@@ -46,7 +46,7 @@ impl Mongo {
         mongo
     }
 
-    async fn install(&self, schema: &Schema) {
+    pub(super) async fn install(&self, schema: &Schema) {
         self.store.ledger(Ledger::Install { schema }).await.unwrap();
     }
 
@@ -54,11 +54,15 @@ impl Mongo {
         self.database.collection(collection)
     }
 
-    async fn found(&self, collection: &str, filter: Document) -> Option<Document> {
+    pub(super) async fn found(&self, collection: &str, filter: Document) -> Option<Document> {
         self.documents(collection).find_one(filter).await.unwrap()
     }
 
-    async fn put(&self, schema: &Schema, record: Record<'static>) -> Result<(), StoreError> {
+    pub(super) async fn put(
+        &self,
+        schema: &Schema,
+        record: Record<'static>,
+    ) -> Result<(), StoreError> {
         let ids = schema.id_columns().map(|(index, _)| record.get(index).cloned().unwrap());
         let id = conformance::id(ids.collect());
         let changes = [Change::Put { id, record }];
@@ -66,12 +70,16 @@ impl Mongo {
         self.store.apply(schema, batch).await.map(drop)
     }
 
-    async fn load(&self, schema: &Schema, id: Vec<Value<'static>>) -> Option<Record<'static>> {
+    pub(super) async fn load(
+        &self,
+        schema: &Schema,
+        id: Vec<Value<'static>>,
+    ) -> Option<Record<'static>> {
         let ids = [conformance::id(id)];
         self.store.load(schema, Query::Ids(&ids)).await.unwrap().pop()
     }
 
-    async fn missing(&self, schema: &Schema) -> String {
+    pub(super) async fn missing(&self, schema: &Schema) -> String {
         self.store.describe(schema).await.unwrap().missing.join("\n")
     }
 }

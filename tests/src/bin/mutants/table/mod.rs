@@ -12,10 +12,18 @@ mod in_process;
 
 mod stores;
 
+mod types;
+
 mod writing;
 
-pub(crate) const TABLE: &[&[Mutant]] =
-    &[drain::MUTANTS, writing::MUTANTS, stores::MUTANTS, scripts::MUTANTS, in_process::MUTANTS];
+pub(crate) const TABLE: &[&[Mutant]] = &[
+    drain::MUTANTS,
+    writing::MUTANTS,
+    stores::MUTANTS,
+    types::MUTANTS,
+    scripts::MUTANTS,
+    in_process::MUTANTS,
+];
 
 /// What every backend passes.
 const REDIS: &str = "backends::redis_conforms";
