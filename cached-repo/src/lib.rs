@@ -190,6 +190,9 @@ pub use codec::Format;
 
 mod key;
 
+mod credentials;
+pub use credentials::{Credentials, Login, LoginError};
+
 #[cfg_attr(not(feature = "tls"), allow(dead_code, unreachable_pub))]
 mod tls;
 #[cfg(feature = "tls")]

@@ -9,6 +9,8 @@ pub mod certificates;
 
 pub mod servers;
 
+pub mod secured;
+
 pub mod process;
 pub use process::Process;
 

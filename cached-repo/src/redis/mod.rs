@@ -11,6 +11,7 @@ use crate::{
     },
     clock::{Clock, Random},
     codec::Format,
+    credentials::Provider,
     error::Result,
     key::{Keyspace, Slot, Topology},
     tls::Tls,
@@ -30,6 +31,7 @@ mod scripts;
 mod server;
 
 use call::Call;
+use client::Dial;
 use connection::Connection;
 use scripts::{Scripts, Step};
 use server::Nature;
@@ -52,14 +54,14 @@ pub(crate) struct Allowed {
 impl RedisBackend {
     /// Connects, and looks whether the server is one that this crate can use.
     pub(crate) async fn connect(
-        (url, tls): (&str, Option<&Tls>),
+        (url, tls, credentials): (&str, Option<&Tls>, Option<Provider>),
         timeout: Duration,
         connect_timeout: Duration,
         allowed: Allowed,
         (clock, random): (Clock, Random),
     ) -> Result<Self> {
-        let client = client::client(url, tls)?;
-        let connection = Connection::new(client, timeout, connect_timeout, clock, random);
+        let dial = Dial::new(url, tls, credentials)?;
+        let connection = Connection::new(dial, timeout, connect_timeout, clock, random);
         connection.open().await?;
         let Nature { topology, has_functions } =
             server::nature(&connection, allowed.cluster).await?;

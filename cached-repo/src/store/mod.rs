@@ -26,11 +26,13 @@ mod memory;
 mod mongo;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod sql;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "mongodb"))]
+mod security;
 
 use batch::Supersedes;
 pub use batch::{Applied, Batch, Fence};
 pub use check::check_kinds;
-pub use connect::connect;
+pub use connect::{StoreBuilder, builder, connect};
 pub use error::{Class, StoreError};
 pub use journaled::{Journaled, LetterKey, Position, Refused, Source, Unreadable};
 pub use json::{from_json, to_json};

@@ -9,6 +9,7 @@ mod stage;
 
 mod backends;
 mod bad_entries;
+mod credentials;
 mod derive;
 mod failpoints;
 mod faults;
