@@ -44,6 +44,8 @@ where
 
 /// A user and a password.
 #[derive(Clone)]
+// Without a server that takes them, nothing reads these.
+#[cfg_attr(not(any(feature = "redis", feature = "postgres", feature = "mysql")), allow(dead_code))]
 pub struct Login {
     pub(crate) user: String,
     pub(crate) password: String,

@@ -22,6 +22,9 @@ pub use proxy::{Mode, Proxy};
 pub mod gate;
 pub use gate::{Gated, Held, Point};
 
+pub mod privileged;
+pub use privileged::Privileged;
+
 /// The README's programs, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

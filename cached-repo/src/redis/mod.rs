@@ -17,6 +17,7 @@ use crate::{
     tls::Tls,
 };
 
+mod acl;
 mod call;
 mod client;
 mod connection;
@@ -42,6 +43,7 @@ pub(crate) struct RedisBackend {
     connection: Connection,
     scripts: Scripts,
     topology: Topology,
+    has_functions: bool,
 }
 
 /// What is done only where a test says so, and what is not.
@@ -69,7 +71,7 @@ impl RedisBackend {
         if has_functions && allowed.functions {
             scripts.use_functions();
         }
-        Ok(Self { connection, scripts, topology })
+        Ok(Self { connection, scripts, topology, has_functions })
     }
 
     async fn run<T: FromRedisValue>(&self, step: Step, call: &Call) -> Result<T, CacheError> {
@@ -259,6 +261,10 @@ impl Backend for RedisBackend {
 
     fn topology(&self) -> Topology {
         self.topology
+    }
+
+    fn commands(&self) -> Vec<&'static str> {
+        acl::commands(self.has_functions)
     }
 
     #[cfg(feature = "conformance")]

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod databases;
+mod users;
 #[macro_use]
 mod stage;
 
@@ -19,6 +20,7 @@ mod interleavings;
 mod kills;
 mod nothing_older;
 mod promises;
+mod privileges;
 mod refusals;
 mod send;
 mod state_machine;

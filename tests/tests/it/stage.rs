@@ -9,8 +9,8 @@ use cached_repo::{
 use tests::{Gated, isolate, servers};
 use tokio::task::JoinHandle;
 
-use crate::databases::run;
 pub(crate) use crate::databases::{DATABASES, On, one_name, open, unique_names};
+use crate::{databases::run, users};
 
 /// The entity of most tests: one column of each sort.
 #[derive(Clone, Debug, PartialEq, CachedEntity)]
@@ -205,13 +205,18 @@ async fn connect(over: Over, namespace: &str, url: Option<&str>) -> Cache {
     match over {
         Over::InProcess => builder.in_memory(),
         Over::Redis => {
-            let url = url.map_or_else(servers::redis_url, str::to_owned);
             // A busy machine is no reason for a test to see Redis as down.
-            let patient = if url == servers::redis_url() { 30_000 } else { 250 };
+            let patient = if url.is_none() { 30_000 } else { 250 };
+            let server = servers::redis_url();
+            let user = users::redis(&server, namespace, &[Todo::SCHEMA.prefix()], PLANT).await;
+            let url = url.map_or(user, |url| users::log_in(url, namespace));
             builder.timeout(Duration::from_millis(patient)).connect(&url).await.unwrap()
         }
     }
 }
+
+/// What tests do to a server through a cache, which the library never does.
+pub(crate) const PLANT: &[&str] = &["scan", "del", "lpush"];
 
 /// A read in a task of its own.
 pub(crate) fn get(repo: &Repository<Todo>, id: &'static str) -> JoinHandle<Option<Todo>> {

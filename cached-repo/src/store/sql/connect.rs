@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
+use super::Logins;
+#[cfg(feature = "sqlite")]
+use super::trial::unreachable;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 use super::url;
-use super::{
-    Logins, SharedStore, SqlStore,
-    trial::{try_out, unreachable},
-};
+use super::{SharedStore, SqlStore, trial::try_out};
 use crate::error::{Error, Result};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::{

@@ -61,6 +61,7 @@ impl<D: Dialect> Source<D> {
 }
 
 impl<D: Dialect> Logins<D> {
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(super) fn new(
         provider: Provider,
         options: Options<D>,
