@@ -135,8 +135,8 @@
 //!
 //! # Features
 //!
-//! `derive` and `redis` are on by default. `sqlite`, `postgres`, `mysql` and `mongodb` add stores,
-//! `conformance` the suites that stores of other crates are tested with. A feature adds API and changes no
+//! `derive` and `redis` are on by default. `sqlite`, `postgres`, `mysql` and `mongodb` add stores, `tls` adds
+//! TLS to Redis, PostgreSQL and MySQL, `conformance` the suites that stores of other crates are tested with. A feature adds API and changes no
 //! behaviour.
 
 mod repository;

@@ -20,7 +20,8 @@ use crate::{
 /// | `mongodb:` | MongoDB: a replica set, and the database that the path names | `mongodb` |
 /// | `sqlite:` | SQLite: a file, which is made if it is missing, or `sqlite::memory:` | `sqlite` |
 ///
-/// In user and password `@ : / ? # %` are percent-encoded.
+/// In user and password `@ : / ? # %` are percent-encoded. A unix socket is named as in
+/// `postgres://app@localhost/app?host=/directory` and `mysql://app@localhost/app?socket=/path`.
 ///
 /// # TLS
 ///
