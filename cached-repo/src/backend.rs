@@ -82,6 +82,9 @@ pub(crate) trait Backend: JournalBackend + fmt::Debug + Send + Sync + 'static {
 
     fn topology(&self) -> Topology;
 
+    /// What a user of the server must be allowed to send; nothing where there are no users.
+    fn commands(&self) -> Vec<&'static str>;
+
     /// Puts bytes where an entry should be, as another program could.
     #[cfg(feature = "conformance")]
     fn plant<'a>(&'a self, key: &'a str, raw: Raw) -> Reply<'a, ()>;

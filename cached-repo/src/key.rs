@@ -91,7 +91,6 @@ impl Keyspace {
     }
 
     /// Matches all keys of this entity, and no other's, but for a standalone server's backlog.
-    #[cfg(all(feature = "conformance", feature = "redis"))]
     pub(crate) fn pattern(&self) -> String {
         format!("{}*", self.head)
     }

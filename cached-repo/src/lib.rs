@@ -156,8 +156,9 @@
 //!
 //! # Features
 //!
-//! `derive` and `redis` are on by default. `sqlite`, `postgres`, `mysql` and `mongodb` add stores, `uuid`,
-//! `chrono`, `time` and `rust_decimal` columns of the types of these crates, `conformance` the suites that stores of other crates are tested with. A feature adds API and changes no
+//! `derive` and `redis` are on by default. `sqlite`, `postgres`, `mysql` and `mongodb` add stores, `tls` adds
+//! TLS to Redis, PostgreSQL and MySQL, `uuid`, `chrono`, `time` and `rust_decimal` add columns of the types
+//! of these crates, `conformance` the suites that stores of other crates are tested with. A feature adds API and changes no
 //! behaviour.
 
 mod repository;
@@ -210,6 +211,9 @@ mod codec;
 pub use codec::Format;
 
 mod key;
+
+mod credentials;
+pub use credentials::{Credentials, Login, LoginError};
 
 #[cfg_attr(not(feature = "tls"), allow(dead_code, unreachable_pub))]
 mod tls;

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 
 /// An authority, and what it has signed for 127.0.0.1 and for a client. PEM.
 #[derive(Debug)]
@@ -26,6 +26,15 @@ pub struct Pair {
 impl Certificates {
     /// Makes all of them. The server's names these hosts.
     pub fn new(hosts: &[&str]) -> Self {
+        Self::until(hosts, 4000)
+    }
+
+    /// The same with certificates that were valid once.
+    pub fn expired(hosts: &[&str]) -> Self {
+        Self::until(hosts, 2001)
+    }
+
+    fn until(hosts: &[&str], year: i32) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, "the authority of a test");
@@ -36,6 +45,8 @@ impl Certificates {
             let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
             let mut params = CertificateParams::new(hosts).unwrap();
             params.distinguished_name.push(DnType::CommonName, name);
+            params.not_before = date_time_ymd(2000, 1, 1);
+            params.not_after = date_time_ymd(year, 1, 1);
             let key = KeyPair::generate().unwrap();
             let certificate = params.signed_by(&key, &issuer).unwrap().pem();
             Pair { certificate, key: key.serialize_pem() }

@@ -9,6 +9,8 @@ pub mod certificates;
 
 pub mod servers;
 
+pub mod secured;
+
 pub mod process;
 pub use process::Process;
 
@@ -19,6 +21,9 @@ pub use proxy::{Mode, Proxy};
 
 pub mod gate;
 pub use gate::{Gated, Held, Point};
+
+pub mod privileged;
+pub use privileged::Privileged;
 
 /// The README's programs, compiled.
 #[cfg(doctest)]

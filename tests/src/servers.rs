@@ -21,7 +21,7 @@ use crate::{
 /// How long a server may take to start.
 const START_MAX: Duration = Duration::from_secs(30);
 /// Between a look for a free port and its use somebody else may take it.
-const START_ATTEMPTS: u32 = 5;
+pub(crate) const START_ATTEMPTS: u32 = 5;
 
 /// The URL of the Redis server that all tests share.
 pub fn redis_url() -> String {
@@ -276,7 +276,7 @@ fn postgres(directory: &Path, port: u16, fsync: &str) -> Process {
 }
 
 /// Whether a session can be opened; while the server starts or recovers the answer is an error.
-async fn postgres_answers(port: u16) -> bool {
+pub(crate) async fn postgres_answers(port: u16) -> bool {
     // Its length (itself included), the version 3.0 of the protocol, the parameters.
     const STARTUP: &[u8; 23] = b"\0\0\0\x17\0\x03\0\0user\0postgres\0\0";
     const AUTHENTICATION: u8 = b'R';
@@ -284,7 +284,7 @@ async fn postgres_answers(port: u16) -> bool {
 }
 
 /// In the path, or where Debian puts it: the highest version.
-fn postgres_program(name: &str) -> PathBuf {
+pub(crate) fn postgres_program(name: &str) -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut places: Vec<PathBuf> = env::split_paths(&path).collect();
     let mut versions: Vec<(u32, PathBuf)> = Vec::new();
@@ -299,7 +299,7 @@ fn postgres_program(name: &str) -> PathBuf {
 }
 
 /// Asks until the answer is yes; no if the process ended before that.
-async fn until_ready<F: Future<Output = bool>>(
+pub(crate) async fn until_ready<F: Future<Output = bool>>(
     process: &mut Process,
     mut answers: impl FnMut() -> F,
 ) -> bool {
@@ -317,7 +317,7 @@ async fn until_ready<F: Future<Output = bool>>(
     false
 }
 
-async fn talk(port: u16, message: &[u8]) -> Option<Vec<u8>> {
+pub(crate) async fn talk(port: u16, message: &[u8]) -> Option<Vec<u8>> {
     let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
     connection.write_all(message).await.ok()?;
     let mut reply = vec![0; 64];

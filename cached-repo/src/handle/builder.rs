@@ -8,6 +8,7 @@ use super::{Cache, drain::Duties};
 use crate::{
     backend::Backend,
     clock::{Clock, Random},
+    credentials::{Credentials, Provider},
     journal::{Event, Listener},
     memory::MemoryBackend,
     tls::Tls,
@@ -22,6 +23,7 @@ pub struct CacheBuilder {
     timeout: Duration,
     connect_timeout: Duration,
     tls: Option<Tls>,
+    credentials: Option<Provider>,
     outage_loads_max: usize,
     accept_cluster: bool,
     refuse_functions: bool,
@@ -36,6 +38,7 @@ impl Default for CacheBuilder {
             timeout: Duration::from_millis(250),
             connect_timeout: Duration::from_secs(2),
             tls: None,
+            credentials: None,
             outage_loads_max: OUTAGE_LOADS_MAX,
             accept_cluster: false,
             refuse_functions: false,
@@ -73,6 +76,14 @@ impl CacheBuilder {
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
+        self
+    }
+
+    /// Where user and password come from, where they change while the process runs. The URL has no
+    /// password then. Defaults to those of the URL.
+    #[must_use]
+    pub fn credentials(mut self, credentials: impl Credentials) -> Self {
+        self.credentials = Some(Provider::new(credentials));
         self
     }
 
@@ -146,7 +157,7 @@ impl CacheBuilder {
         let (clock, random) = (Clock::new(), Random::new());
         let passed = (clock, random.clone());
         let connecting = RedisBackend::connect(
-            (url, self.tls.as_ref()),
+            (url, self.tls.as_ref(), self.credentials.clone()),
             self.timeout,
             self.connect_timeout,
             Allowed { cluster: self.accept_cluster, functions: !self.refuse_functions },

@@ -149,6 +149,10 @@ impl Backend for MemoryBackend {
         self.topology
     }
 
+    fn commands(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     #[cfg(feature = "conformance")]
     fn plant<'a>(&'a self, key: &'a str, raw: crate::codec::Raw) -> Reply<'a, ()> {
         let (mut state, _) = self.enter();

@@ -14,8 +14,7 @@ use std::{
 };
 
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisResult,
-    aio::MultiplexedConnection,
+    AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisResult, aio::MultiplexedConnection,
 };
 use tokio::{
     sync::watch,
@@ -23,7 +22,8 @@ use tokio::{
 };
 
 use super::{
-    fault::{Fault, describe, fault, is_refusal},
+    client::Dial,
+    fault::{Fault, describe, fault},
     link::{Cause, Link, Next},
 };
 use crate::{
@@ -46,9 +46,7 @@ pub(super) struct Connection {
 
 /// What calls and the task that connects share.
 struct Shared {
-    client: Client,
-    /// Where the server listens, for messages.
-    address: String,
+    dial: Dial,
     config: AsyncConnectionConfig,
     clock: Clock,
     random: Random,
@@ -59,7 +57,7 @@ struct Shared {
 impl Connection {
     /// Prepares a connection; nothing is sent yet.
     pub(super) fn new(
-        (client, address): (Client, String),
+        dial: Dial,
         timeout: Duration,
         connect_timeout: Duration,
         clock: Clock,
@@ -71,7 +69,7 @@ impl Connection {
             .set_response_timeout(None);
         let link = watch::Sender::new(Link::Lost { number: 0 });
         let timeouts = AtomicU32::new(0);
-        let shared = Arc::new(Shared { client, address, config, clock, random, link, timeouts });
+        let shared = Arc::new(Shared { dial, config, clock, random, link, timeouts });
         Self { timeout, shared }
     }
 
@@ -174,17 +172,12 @@ impl Shared {
     async fn connect(self: Arc<Self>) {
         let attempt = Attempt(self);
         let shared = &attempt.0;
-        match shared.client.get_multiplexed_async_connection_with_config(&shared.config).await {
+        match shared.dial.connect(&shared.config).await {
             Ok(connection) => {
                 shared.timeouts.store(0, Ordering::Relaxed);
                 shared.end_attempt(|number, _| Link::Open { number: number + 1, connection });
             }
-            Err(error) => {
-                let is_refusal = is_refusal(&error);
-                let verb = if is_refusal { "refuses the connection" } else { "cannot be reached" };
-                let message = format!("Redis at {} {verb}: {}", shared.address, describe(&error));
-                shared.close(Cause { message, is_refusal });
-            }
+            Err(cause) => shared.close(cause),
         }
     }
 
@@ -223,13 +216,14 @@ impl Shared {
         match fault(&error) {
             Fault::Elsewhere => {
                 self.lose(number);
-                let message = format!("Redis at {} is no master any more: {cause}", self.address);
+                let message =
+                    format!("Redis at {} is no master any more: {cause}", self.dial.address);
                 Err(CacheError::later(message))
             }
             Fault::Lost => {
                 self.lose(number);
                 let message =
-                    format!("the connection to Redis at {} was lost: {cause}", self.address);
+                    format!("the connection to Redis at {} was lost: {cause}", self.dial.address);
                 Err(CacheError::unavailable(message))
             }
             Fault::Later => Err(CacheError::later(format!("Redis answered: {cause}"))),
@@ -248,13 +242,13 @@ impl Shared {
     }
 
     fn late(&self) -> CacheError {
-        CacheError::unavailable(format!("Redis at {} did not answer in time", self.address))
+        CacheError::unavailable(format!("Redis at {} did not answer in time", self.dial.address))
     }
 
     fn unreachable_yet(&self) -> Cause {
         let message = format!(
             "Redis at {} could not be reached a moment ago, and is tried again",
-            self.address
+            self.dial.address
         );
         Cause { message, is_refusal: false }
     }

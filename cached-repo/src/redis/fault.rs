@@ -1,6 +1,6 @@
 //! What an answer that is an error says about the server and about the command.
 
-use redis::RedisError;
+use redis::{ErrorKind, RedisError};
 
 /// What an error says about the server and about the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,12 @@ fn code(error: &RedisError) -> &str {
 pub(super) fn is_refusal(error: &RedisError) -> bool {
     let is_heard = !error.is_io_error() && !error.is_timeout();
     is_heard && matches!(fault(error), Fault::Answered | Fault::Lost)
+}
+
+/// Whether a server does not take the user and the password.
+pub(super) fn is_refused_login(error: &RedisError) -> bool {
+    let is_code = matches!(error.code(), Some("WRONGPASS" | "NOAUTH"));
+    is_code || error.kind() == ErrorKind::AuthenticationFailed
 }
 
 /// The error without what may be a secret: servers do not repeat passwords, URLs do.

@@ -11,11 +11,13 @@ use crate::{
     },
     clock::{Clock, Random},
     codec::Format,
+    credentials::Provider,
     error::Result,
     key::{Keyspace, Slot, Topology},
     tls::Tls,
 };
 
+mod acl;
 mod call;
 mod client;
 mod connection;
@@ -30,6 +32,7 @@ mod scripts;
 mod server;
 
 use call::Call;
+use client::Dial;
 use connection::Connection;
 use scripts::{Scripts, Step};
 use server::Nature;
@@ -40,6 +43,7 @@ pub(crate) struct RedisBackend {
     connection: Connection,
     scripts: Scripts,
     topology: Topology,
+    has_functions: bool,
 }
 
 /// What is done only where a test says so, and what is not.
@@ -52,14 +56,14 @@ pub(crate) struct Allowed {
 impl RedisBackend {
     /// Connects, and looks whether the server is one that this crate can use.
     pub(crate) async fn connect(
-        (url, tls): (&str, Option<&Tls>),
+        (url, tls, credentials): (&str, Option<&Tls>, Option<Provider>),
         timeout: Duration,
         connect_timeout: Duration,
         allowed: Allowed,
         (clock, random): (Clock, Random),
     ) -> Result<Self> {
-        let client = client::client(url, tls)?;
-        let connection = Connection::new(client, timeout, connect_timeout, clock, random);
+        let dial = Dial::new(url, tls, credentials)?;
+        let connection = Connection::new(dial, timeout, connect_timeout, clock, random);
         connection.open().await?;
         let Nature { topology, has_functions } =
             server::nature(&connection, allowed.cluster).await?;
@@ -67,7 +71,7 @@ impl RedisBackend {
         if has_functions && allowed.functions {
             scripts.use_functions();
         }
-        Ok(Self { connection, scripts, topology })
+        Ok(Self { connection, scripts, topology, has_functions })
     }
 
     async fn run<T: FromRedisValue>(&self, step: Step, call: &Call) -> Result<T, CacheError> {
@@ -257,6 +261,10 @@ impl Backend for RedisBackend {
 
     fn topology(&self) -> Topology {
         self.topology
+    }
+
+    fn commands(&self) -> Vec<&'static str> {
+        acl::commands(self.has_functions)
     }
 
     #[cfg(feature = "conformance")]

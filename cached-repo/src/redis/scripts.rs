@@ -237,13 +237,26 @@ impl fmt::Debug for Scripts {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeSet;
+
+    use super::{super::acl, *};
 
     #[test]
     fn steps_stand_where_they_are_looked_up() {
         for (i, step) in Step::ALL.into_iter().enumerate() {
             assert_eq!(step as usize, i, "{}", step.name());
         }
+    }
+
+    #[test]
+    fn a_user_is_allowed_what_the_scripts_call_and_nothing_else() {
+        let library = Scripts::new().library;
+        let calls = library.split("call(").skip(1);
+        let called = calls.map(|rest| rest.strip_prefix('\'').and_then(|r| r.split('\'').next()));
+        let called: Option<BTreeSet<String>> =
+            called.map(|name| name.map(str::to_lowercase)).collect();
+        let allowed = acl::CALLED.iter().map(|&name| name.to_owned()).collect();
+        assert_eq!(called, Some(allowed), "every call names its command");
     }
 
     #[test]

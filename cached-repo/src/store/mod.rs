@@ -7,7 +7,7 @@ pub use futures_util::future::BoxFuture;
 use crate::{
     change::{Change, EntityId},
     entity::CachedEntity,
-    error::Result,
+    error::{Error, Result},
     record::Record,
     schema::Schema,
 };
@@ -26,11 +26,13 @@ mod memory;
 mod mongo;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod sql;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "mongodb"))]
+mod security;
 
 use batch::Supersedes;
 pub use batch::{Applied, Batch, Fence};
 pub use check::check_kinds;
-pub use connect::connect;
+pub use connect::{StoreBuilder, builder, connect};
 pub use error::{Class, StoreError};
 pub use journaled::{Journaled, LetterKey, Position, Refused, Source, Unreadable};
 pub use json::{from_json, to_json};
@@ -128,6 +130,27 @@ impl dyn Store {
         Ok(description.map_err(|e| e.into_error().during("schema_sql", schema.prefix()))?.ddl)
     }
 
+    /// The GRANT statements for a role that runs repositories of this entity and makes no tables, for a
+    /// person to read and run. The role stands in them as it is given, with the quotes that the database
+    /// wants. On PostgreSQL it needs USAGE of the tables' schema as well, where that is not `public`.
+    ///
+    /// # Errors
+    ///
+    /// When the store does not answer, or has no GRANT (SQLite, MongoDB, where the role `readWrite` of its
+    /// database is needed).
+    pub async fn grant_sql<E: CachedEntity>(&self, role: &str) -> Result<String> {
+        let schema = E::SCHEMA;
+        let described = self.describe(&schema).await;
+        let described =
+            described.map_err(|e| e.into_error().during("grant_sql", schema.prefix()))?;
+        if described.privileges.is_empty() {
+            return Err(Error::configuration("this store has no GRANT")
+                .during("grant_sql", schema.prefix()));
+        }
+        let grant = |privilege: &String| format!("GRANT {privilege} TO {role};\n");
+        Ok(described.privileges.iter().map(grant).collect())
+    }
+
     /// Runs [`schema_sql`](#method.schema_sql): creates the tables that are missing, changes none.
     ///
     /// # Errors
@@ -158,6 +181,8 @@ pub enum Query<'a> {
 pub struct Description {
     /// The DDL that makes everything that is needed.
     pub ddl: String,
+    /// What a role must be allowed, each as it stands between GRANT and TO.
+    pub privileges: Vec<String>,
     /// What is missing, one sentence each; empty when a repository can be built.
     pub missing: Vec<String>,
     /// Whether the store keeps offsets and dead letters, so that it can drain a journal.
@@ -167,12 +192,18 @@ pub struct Description {
 impl Description {
     /// A description.
     pub fn new(ddl: impl Into<String>, missing: Vec<String>) -> Self {
-        Self { ddl: ddl.into(), missing, journals: false }
+        Self { ddl: ddl.into(), privileges: Vec::new(), missing, journals: false }
     }
 
     /// The same, of a store that can drain a journal.
     #[must_use]
     pub fn journaling(self) -> Self {
         Self { journals: true, ..self }
+    }
+
+    /// The same, of a database whose roles must be allowed this.
+    #[must_use]
+    pub fn demanding(self, privileges: Vec<String>) -> Self {
+        Self { privileges, ..self }
     }
 }

@@ -6,6 +6,8 @@ use sqlx::{AssertSqlSafe, raw_sql};
 use tempfile::TempDir;
 use tests::servers;
 
+use crate::users;
+
 /// Which store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum On {
@@ -29,8 +31,8 @@ pub(crate) async fn open(on: On) -> (SharedStore, Option<TempDir>) {
             let url = format!("{}?mode=rwc", sqlite_url(&directory));
             (store::connect(&url).await.unwrap(), Some(directory))
         }
-        On::Postgres => (store::connect(&servers::postgres_url()).await.unwrap(), None),
-        On::MySql => (store::connect(&servers::mysql_url()).await.unwrap(), None),
+        On::Postgres => (users::postgres(&servers::postgres_url()).await, None),
+        On::MySql => (users::mysql(&servers::mysql_url()).await, None),
         On::Mongo => (store::connect(&mongo_url(on)).await.unwrap(), None),
         On::MongoStandalone => {
             let client = mongodb::Client::with_uri_str(mongo_url(on)).await.unwrap();

@@ -213,7 +213,7 @@ async fn a_slow_redis_costs_a_read_its_timeout_and_no_more_than_a_few_reads() {
 async fn a_redis_that_was_restarted_is_found_again() {
     let mut server = PrivateRedis::start(&[]).await;
     let stage = Stage::new(Strategy::WriteThrough, Format::Json, On::Memory, Over::InProcess).await;
-    let process = stage.process_at(&server.url(), Outage::Available).await;
+    let process = stage.process_over(&server.url(), Outage::Available).await;
     let _ = process.save(&todo("1", "a")).await.unwrap();
     server.kill();
     assert_eq!(name(process.get("1").await.unwrap()), "a");

@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod databases;
+mod users;
 #[macro_use]
 mod stage;
 
 mod backends;
 mod bad_entries;
+mod credentials;
 mod derive;
 mod failpoints;
 mod faults;
@@ -18,6 +20,7 @@ mod interleavings;
 mod kills;
 mod nothing_older;
 mod promises;
+mod privileges;
 mod refusals;
 mod send;
 mod state_machine;

@@ -9,8 +9,8 @@ use cached_repo::{
 use tests::{Gated, isolate, servers};
 use tokio::task::JoinHandle;
 
-use crate::databases::run;
 pub(crate) use crate::databases::{DATABASES, On, one_name, open, unique_names};
+use crate::{databases::run, users};
 
 /// The entity of most tests: one column of each sort.
 #[derive(Clone, Debug, PartialEq, CachedEntity)]
@@ -95,7 +95,7 @@ impl Stage {
         let schema = Todo::SCHEMA.with_table(table.clone());
         store.ledger(store::Ledger::Install { schema: &schema }).await.unwrap();
         let gate = Gated::new(store);
-        let cache = connect(over, &namespace, None).await;
+        let cache = connect(over, &namespace, At::Shared).await;
         let settings = Settings { strategy, format, table, store: gate.clone() };
         let repo = settings.builder(&cache).build().await.unwrap();
         Self { strategy, on, over, gate, repo, cache, namespace, settings, directory }
@@ -127,14 +127,23 @@ impl Stage {
     pub(crate) async fn process(&self) -> Repository<Todo> {
         let cache = match self.over {
             Over::InProcess => self.cache.clone(),
-            Over::Redis => connect(self.over, &self.namespace, None).await,
+            Over::Redis => connect(self.over, &self.namespace, At::Shared).await,
         };
         self.builder(&cache).build().await.unwrap()
     }
 
     /// Another process that reaches Redis at another address, such as a proxy's.
     pub(crate) async fn process_at(&self, url: &str, outage: Outage) -> Repository<Todo> {
-        let cache = connect(Over::Redis, &self.namespace, Some(url)).await;
+        self.process_elsewhere(At::Proxy(url), outage).await
+    }
+
+    /// Another process over a Redis of the test's own, which forgets its users when it is killed.
+    pub(crate) async fn process_over(&self, url: &str, outage: Outage) -> Repository<Todo> {
+        self.process_elsewhere(At::Private(url), outage).await
+    }
+
+    async fn process_elsewhere(&self, at: At<'_>, outage: Outage) -> Repository<Todo> {
+        let cache = connect(Over::Redis, &self.namespace, at).await;
         self.builder(&cache).outage(outage).build().await.unwrap()
     }
 
@@ -200,18 +209,36 @@ impl Settings {
     }
 }
 
-async fn connect(over: Over, namespace: &str, url: Option<&str>) -> Cache {
-    let builder = Cache::builder().namespace(namespace);
-    match over {
-        Over::InProcess => builder.in_memory(),
-        Over::Redis => {
-            let url = url.map_or_else(servers::redis_url, str::to_owned);
-            // A busy machine is no reason for a test to see Redis as down.
-            let patient = if url == servers::redis_url() { 30_000 } else { 250 };
-            builder.timeout(Duration::from_millis(patient)).connect(&url).await.unwrap()
-        }
-    }
+/// Which Redis, and how it is reached.
+#[derive(Clone, Copy)]
+enum At<'a> {
+    Shared,
+    Proxy(&'a str),
+    Private(&'a str),
 }
+
+async fn connect(over: Over, namespace: &str, at: At<'_>) -> Cache {
+    let builder = Cache::builder().namespace(namespace);
+    if over == Over::InProcess {
+        return builder.in_memory();
+    }
+    // A busy machine is no reason for a test to see Redis as down.
+    let patient = if matches!(at, At::Shared) { 30_000 } else { 250 };
+    let builder = builder.timeout(Duration::from_millis(patient));
+    if let At::Private(url) = at {
+        return builder.connect(url).await.unwrap();
+    }
+    let schema = Todo::SCHEMA;
+    let user = users::redis(&servers::redis_url(), namespace, &[schema.prefix()], PLANT).await;
+    let url = match at {
+        At::Proxy(url) => users::log_in(url, namespace),
+        _ => user,
+    };
+    builder.connect(&url).await.unwrap()
+}
+
+/// What tests do to a server through a cache, which the library never does.
+pub(crate) const PLANT: &[&str] = &["scan", "del", "lpush"];
 
 /// A read in a task of its own.
 pub(crate) fn get(repo: &Repository<Todo>, id: &'static str) -> JoinHandle<Option<Todo>> {

@@ -5,6 +5,9 @@ use tests::{certificates::Certificates, isolate, servers::PrivateRedis};
 
 use crate::stage::{Todo, todo};
 
+mod mongo;
+mod stores;
+
 fn secured(port: u16) -> String {
     format!("rediss://127.0.0.1:{port}")
 }

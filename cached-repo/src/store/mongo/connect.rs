@@ -5,12 +5,18 @@ use std::time::Duration;
 use mongodb::{
     Client, Database,
     bson::{Document, doc},
-    options::{ClientOptions, ServerAddress},
+    options::{ClientOptions, ServerAddress, Tls, TlsOptions},
 };
 use tokio::time::timeout;
 
 use super::{Mode, MongoStore, SharedStore, error::is_refused_login, primary};
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    store::{
+        StoreBuilder,
+        security::{Said, Way, is_secured},
+    },
+};
 
 /// A store over a MongoDB client of your own, and the database of this name. The client must lead to a
 /// replica set, which may have a single node: writes are transactions, confirmed by the majority's disks.
@@ -40,8 +46,11 @@ pub fn mongodb_standalone(client: Client, database: &str) -> SharedStore {
     MongoStore::shared(client, database, Mode::Standalone)
 }
 
-pub(in crate::store) async fn connect_mongodb(url: &str) -> Result<SharedStore> {
-    let (client, database) = open(url).await?;
+pub(in crate::store) async fn connect_mongodb(
+    url: &str,
+    settings: &StoreBuilder,
+) -> Result<SharedStore> {
+    let (client, database) = open(url, settings).await?;
     let hello = greet(&client.database(&database)).await;
     let hello = hello.map_err(|why| why.at(&client, url))?;
     if !has_transactions(&hello) {
@@ -51,7 +60,7 @@ pub(in crate::store) async fn connect_mongodb(url: &str) -> Result<SharedStore> 
 }
 
 /// A client for a URL, and the database that it names. Connects nowhere.
-async fn open(url: &str) -> Result<(Client, String)> {
+async fn open(url: &str, settings: &StoreBuilder) -> Result<(Client, String)> {
     if url.starts_with("mongodb+srv:") {
         return Err(Error::configuration(
             "the store's `mongodb+srv:` URL needs a lookup in the DNS, which is not built in: name the \
@@ -73,6 +82,7 @@ async fn open(url: &str) -> Result<(Client, String)> {
              mongodb://host/database",
         ));
     };
+    secure(&mut options, settings)?;
     options.server_selection_timeout.get_or_insert(CONNECT_TIMEOUT);
     options.connect_timeout.get_or_insert(CONNECT_TIMEOUT);
     options.max_pool_size.get_or_insert(CONNECTIONS_MAX);
@@ -82,6 +92,45 @@ async fn open(url: &str) -> Result<(Client, String)> {
         Error::configuration("the options in the store's `mongodb:` URL contradict each other")
     })?;
     Ok((client, database))
+}
+
+/// Decides about TLS.
+fn secure(options: &mut ClientOptions, settings: &StoreBuilder) -> Result<()> {
+    if settings.tls.is_some() {
+        return Err(Error::configuration(
+            "MongoDB's driver reads certificates from files only: name them in the store's URL by \
+             `tlsCAFile` and `tlsCertificateKeyFile`, in place of `StoreBuilder::tls`",
+        ));
+    }
+    if settings.credentials.is_some() {
+        return Err(Error::configuration(
+            "MongoDB's driver reads user and password once: name them in the store's URL, in place of \
+             `StoreBuilder::credentials`; a new password needs a new store",
+        ));
+    }
+    let said = match &options.tls {
+        None => Said::Nothing,
+        Some(Tls::Disabled) => Said::Never,
+        Some(Tls::Enabled(TlsOptions { allow_invalid_certificates: Some(true), .. })) => {
+            return Err(Error::configuration(
+                "the store's `mongodb:` URL accepts invalid certificates, and servers are always \
+                 verified: trust the server's own certificate by `tlsCAFile`",
+            ));
+        }
+        Some(_) => Said::Always,
+    };
+    let ways = options.hosts.iter().map(|server| match server {
+        ServerAddress::Tcp { host, .. } => Way::to(host),
+        ServerAddress::Unix { .. } => Way::Socket,
+        // What is not known yet is not this machine.
+        _ => Way::Network,
+    });
+    // The farthest decides for all.
+    let way = ways.max().unwrap_or(Way::Network);
+    if is_secured(said, way, None)? {
+        options.tls.get_or_insert_with(|| Tls::Enabled(TlsOptions::default()));
+    }
+    Ok(())
 }
 
 /// What a server says about itself, or why it does not.

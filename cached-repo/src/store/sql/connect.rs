@@ -2,16 +2,28 @@
 
 use std::time::Duration;
 
-use sqlx::Connection;
-use tokio::time::timeout;
-
-use super::{SharedStore, SqlStore};
-use crate::error::{Error, ErrorKind, Result};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use super::Logins;
+#[cfg(feature = "sqlite")]
+use super::trial::unreachable;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use super::url;
+use super::{SharedStore, SqlStore, trial::try_out};
+use crate::error::{Error, Result};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use crate::{
+    credentials::Provider,
+    store::{
+        StoreBuilder,
+        security::{Said, Way, is_secured},
+    },
+    tls::Tls,
+};
 
 /// A store over a PostgreSQL pool of your own, which must lead to the primary.
 #[cfg(feature = "postgres")]
 pub fn postgres(pool: sqlx::PgPool) -> SharedStore {
-    SqlStore::<super::Postgres>::shared(pool)
+    SqlStore::<super::Postgres>::shared(pool, None)
 }
 
 /// A store over an SQLite pool of your own.
@@ -19,7 +31,7 @@ pub fn postgres(pool: sqlx::PgPool) -> SharedStore {
 /// For durability it should use `synchronous = FULL`, for concurrency the WAL, and a busy timeout.
 #[cfg(feature = "sqlite")]
 pub fn sqlite(pool: sqlx::SqlitePool) -> SharedStore {
-    SqlStore::<super::Sqlite>::shared(pool)
+    SqlStore::<super::Sqlite>::shared(pool, None)
 }
 
 /// A store over a MySQL or MariaDB pool of your own, which must lead to the primary, with `autocommit`.
@@ -28,24 +40,51 @@ pub fn sqlite(pool: sqlx::SqlitePool) -> SharedStore {
 /// as it was.
 #[cfg(feature = "mysql")]
 pub fn mysql(pool: sqlx::MySqlPool) -> SharedStore {
-    SqlStore::<super::MySql>::shared(pool)
+    SqlStore::<super::MySql>::shared(pool, None)
 }
 
 #[cfg(feature = "postgres")]
-pub(in crate::store) async fn connect_postgres(url: &str) -> Result<SharedStore> {
+pub(in crate::store) async fn connect_postgres(
+    url: &str,
+    settings: &StoreBuilder,
+) -> Result<SharedStore> {
     use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 
-    check_authority(url)?;
-    let options: PgConnectOptions = url.parse().map_err(|e| unreadable("postgres", e))?;
-    if !matches!(options.get_ssl_mode(), PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer)
-    {
-        return Err(Error::configuration(
-            "the store's URL (or PGSSLMODE) asks for TLS, which is not built yet: leave `sslmode` \
-             out, or pass a pool of your own to `store::postgres`",
-        ));
-    }
-    let place = format!("PostgreSQL at {}:{}", options.get_host(), options.get_port());
-    try_out::<sqlx::PgConnection>(&place, &options).await?;
+    url::check(url, url::POSTGRES)?;
+    let mut options: PgConnectOptions = url.parse().map_err(|_| unreadable("postgres"))?;
+    let host = options.get_host().to_owned();
+    let socket = options.get_socket().map(|path| path.display().to_string());
+    // So may the environment, and so does sqlx where it finds one.
+    let socket = socket.or_else(|| host.starts_with('/').then(|| host.clone()));
+    let said = match options.get_ssl_mode() {
+        PgSslMode::Disable => Said::Never,
+        PgSslMode::Allow | PgSslMode::Prefer => Said::Nothing,
+        PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull => Said::Always,
+    };
+    let way = if socket.is_some() { Way::Socket } else { Way::to(&host) };
+    options = match certificates(said, way, settings)? {
+        None => options.ssl_mode(PgSslMode::Disable),
+        Some(Tls { root, client }) => {
+            // The brackets of an address are no part of a certificate's name.
+            options = options.host(host.trim_start_matches('[').trim_end_matches(']'));
+            if let Some(root) = root {
+                options = options.ssl_root_cert_from_pem(root);
+            }
+            if let Some((chain, key)) = client {
+                options = options.ssl_client_cert_from_pem(chain).ssl_client_key_from_pem(key);
+            }
+            options.ssl_mode(PgSslMode::VerifyFull)
+        }
+    };
+    let port = options.get_port();
+    let place = socket.unwrap_or_else(|| format!("{host}:{port}"));
+    let place = format!("PostgreSQL at {place}");
+    let logins = logins(settings, url)?.map(|provider| {
+        Logins::new(provider, options.clone(), |options: PgConnectOptions, login| {
+            options.username(&login.user).password(&login.password)
+        })
+    });
+    try_out::<super::Postgres>(&place, &options, logins.as_ref()).await?;
     let pool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -53,24 +92,21 @@ pub(in crate::store) async fn connect_postgres(url: &str) -> Result<SharedStore>
         // found by using it, and passed over.
         .test_before_acquire(false)
         .connect_lazy_with(options);
-    Ok(postgres(pool))
+    Ok(SqlStore::shared(pool, logins))
 }
 
 #[cfg(feature = "mysql")]
-pub(in crate::store) async fn connect_mysql(url: &str) -> Result<SharedStore> {
+pub(in crate::store) async fn connect_mysql(
+    url: &str,
+    settings: &StoreBuilder,
+) -> Result<SharedStore> {
     use sqlx::{
         Executor,
         mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlSslMode},
     };
 
-    check_authority(url)?;
-    let options: MySqlConnectOptions = url.parse().map_err(|e| unreadable("mysql", e))?;
-    if !matches!(options.get_ssl_mode(), MySqlSslMode::Disabled | MySqlSslMode::Preferred) {
-        return Err(Error::configuration(
-            "the store's URL asks for TLS, which is not built yet: leave `ssl-mode` out, or pass a \
-             pool of your own to `store::mysql`",
-        ));
-    }
+    url::check(url, url::MYSQL)?;
+    let mut options: MySqlConnectOptions = url.parse().map_err(|_| unreadable("mysql"))?;
     if options.get_database().is_none() {
         return Err(Error::configuration(
             "the store's URL names no database: write it behind the host, as in mysql://host/app",
@@ -82,9 +118,39 @@ pub(in crate::store) async fn connect_mysql(url: &str) -> Result<SharedStore> {
              it out",
         ));
     }
+    let host = options.get_host().to_owned();
+    let socket = options.get_socket().map(|path| path.display().to_string());
+    let said = match options.get_ssl_mode() {
+        MySqlSslMode::Disabled => Said::Never,
+        MySqlSslMode::Preferred => Said::Nothing,
+        MySqlSslMode::Required | MySqlSslMode::VerifyCa | MySqlSslMode::VerifyIdentity => {
+            Said::Always
+        }
+    };
+    let way = if socket.is_some() { Way::Socket } else { Way::to(&host) };
+    options = match certificates(said, way, settings)? {
+        None => options.ssl_mode(MySqlSslMode::Disabled),
+        Some(Tls { root, client }) => {
+            options = options.host(host.trim_start_matches('[').trim_end_matches(']'));
+            if let Some(root) = root {
+                options = options.ssl_ca_from_pem(root);
+            }
+            if let Some((chain, key)) = client {
+                options = options.ssl_client_cert_from_pem(chain).ssl_client_key_from_pem(key);
+            }
+            options.ssl_mode(MySqlSslMode::VerifyIdentity)
+        }
+    };
     let options = options.statement_cache_capacity(STATEMENTS_MAX);
-    let place = format!("MySQL at {}:{}", options.get_host(), options.get_port());
-    try_out::<sqlx::MySqlConnection>(&place, &options).await?;
+    let port = options.get_port();
+    let place = socket.unwrap_or_else(|| format!("{host}:{port}"));
+    let place = format!("MySQL at {place}");
+    let logins = logins(settings, url)?.map(|provider| {
+        Logins::new(provider, options.clone(), |options: MySqlConnectOptions, login| {
+            options.username(&login.user).password(&login.password)
+        })
+    });
+    try_out::<super::MySql>(&place, &options, logins.as_ref()).await?;
     let pool = MySqlPoolOptions::new()
         .max_connections(MYSQL_CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -94,7 +160,7 @@ pub(in crate::store) async fn connect_mysql(url: &str) -> Result<SharedStore> {
             Box::pin(async { connection.execute("SET SESSION autocommit = 1").await.map(drop) })
         })
         .connect_lazy_with(options);
-    Ok(mysql(pool))
+    Ok(SqlStore::shared(pool, logins))
 }
 
 #[cfg(feature = "sqlite")]
@@ -103,7 +169,9 @@ pub(in crate::store) async fn connect_sqlite(url: &str) -> Result<SharedStore> {
         SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
     };
 
-    let mut options: SqliteConnectOptions = url.parse().map_err(|e| unreadable("sqlite", e))?;
+    let mut options: SqliteConnectOptions = url.parse().map_err(|e: sqlx::Error| {
+        Error::configuration("the store's `sqlite:` URL cannot be read").caused_by(e)
+    })?;
     options = options.busy_timeout(SQLITE_BUSY_TIMEOUT).synchronous(SqliteSynchronous::Full);
     let pool = SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false);
     if url.contains(":memory:") || url.contains("mode=memory") {
@@ -124,58 +192,51 @@ pub(in crate::store) async fn connect_sqlite(url: &str) -> Result<SharedStore> {
         options = options.journal_mode(SqliteJournalMode::Wal);
     }
     let place = format!("SQLite in {}", options.get_filename().display());
-    try_out::<sqlx::SqliteConnection>(&place, &options).await?;
+    try_out::<super::Sqlite>(&place, &options, None).await?;
     let pool = pool.max_connections(SQLITE_CONNECTIONS_MAX).connect_lazy_with(options);
     Ok(sqlite(pool))
 }
 
+/// The certificates to connect with; none if it is to be without TLS.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-fn check_authority(url: &str) -> Result<()> {
-    let authority = url.find("//").map_or(0, |at| at + 2);
-    let behind = url[authority..].find(['/', '?', '#']).map_or("", |at| &url[authority + at..]);
-    if behind.contains(['@', '#']) {
-        // Parts of a password would be taken for host, port or database, and shown.
+fn certificates(said: Said, way: Way, settings: &StoreBuilder) -> Result<Option<Tls>> {
+    let tls = settings.tls.as_ref();
+    if !is_secured(said, way, tls)? {
+        return Ok(None);
+    }
+    if cfg!(not(feature = "tls")) {
         return Err(Error::configuration(
-            "the store's URL has an `@` or `#` behind the host: percent-encode these and `/`, `?` \
-             where they belong to the password",
+            "this database is connected to with TLS, because it is on another machine or its URL says \
+             so, and that needs the feature `tls` of cached-repo: add it to the dependency in Cargo.toml, \
+             or write `sslmode=disable` (MySQL: `ssl-mode=DISABLED`) into the URL where the network is safe",
         ));
     }
-    Ok(())
+    let tls = tls.cloned().unwrap_or_default();
+    tls.check()?;
+    Ok(Some(tls))
 }
 
-/// Connects once without the pool, which would try for as long as its timeout what is refused at once.
-async fn try_out<C: Connection>(place: &str, options: &C::Options) -> Result<()> {
-    let connected = timeout(CONNECT_TIMEOUT, C::connect_with(options)).await.map_err(|_| {
-        let seconds = CONNECT_TIMEOUT.as_secs();
-        Error::new(
-            ErrorKind::StoreUnavailable,
-            format!("{place} did not answer within {seconds} s"),
-        )
-    })?;
-    // What a server says at a failed login names the user and never the password.
-    let connection = connected.map_err(|e| unreachable(place, e))?;
-    // It has served its purpose, whether or not it says goodbye.
-    let _ = timeout(CONNECT_TIMEOUT, connection.close()).await;
-    Ok(())
+/// Who is asked for logins. A password in the URL as well would be one of which nobody knows whether it
+/// counts.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+fn logins(settings: &StoreBuilder, url: &str) -> Result<Option<Provider>> {
+    if settings.credentials.is_some() && url::has_password(url) {
+        return Err(Error::configuration(
+            "there are `credentials`, and the store's URL has a password: take one of them out",
+        ));
+    }
+    Ok(settings.credentials.clone())
 }
 
-fn unreachable(place: &str, error: sqlx::Error) -> Error {
-    let code = error.as_database_error().and_then(|e| e.code()).unwrap_or_default().into_owned();
-    let kind = match code.as_str() {
-        // A wrong user, password or database stays wrong.
-        code if ["28", "3D", "42"].iter().any(|class| code.starts_with(class)) => {
-            ErrorKind::Configuration
-        }
-        _ => ErrorKind::StoreUnavailable,
-    };
-    Error::new(kind, format!("cannot connect to {place}")).caused_by(error)
+/// What the driver says is left out: it repeats parts of the URL.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+fn unreadable(scheme: &str) -> Error {
+    Error::configuration(format!(
+        "the store's `{scheme}:` URL cannot be read: it is {scheme}://user:password@host:port/database, \
+         and `@`, `:`, `/`, `?`, `#` and `%` in user and password are percent-encoded"
+    ))
 }
 
-fn unreadable(scheme: &str, error: sqlx::Error) -> Error {
-    Error::configuration(format!("the store's `{scheme}:` URL cannot be read")).caused_by(error)
-}
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a call waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A server of PostgreSQL has 100 by default, for all processes together.

@@ -12,14 +12,16 @@ use crate::{
 impl<D: Dialect> SqlStore<D> {
     pub(super) async fn description(&self, schema: &Schema) -> Result<Description, StoreError> {
         let mut ddl = String::new();
-        let mut missing = Vec::new();
+        let (mut missing, mut privileges) = (Vec::new(), Vec::new());
         for (index, (schema, create)) in
             self.tables(&Table::new::<D>(schema)).into_iter().enumerate()
         {
             ddl.push_str(&create);
+            let (table, is_library) = (Table::new::<D>(&schema).name, index > 0);
+            privileges.extend(D::HAS_ROLES.then(|| privilege(&table, is_library)));
             missing.append(&mut self.missing(&schema, index > 0).await?);
         }
-        Ok(Description::new(ddl, missing).journaling())
+        Ok(Description::new(ddl, missing).journaling().demanding(privileges))
     }
 
     /// Every table that a repository needs, with the DDL that creates it.
@@ -56,6 +58,12 @@ impl<D: Dialect> SqlStore<D> {
         }
         Ok(missing)
     }
+}
+
+/// What is done with a table. Rows of the library stay.
+fn privilege(table: &str, is_library: bool) -> String {
+    let delete = if is_library { "" } else { ", DELETE" };
+    format!("SELECT, INSERT, UPDATE{delete} ON {table}")
 }
 
 /// What there is of a table.

@@ -38,6 +38,8 @@ pub(in crate::store) trait Dialect: Sized + Send + Sync + 'static {
     const RETURNS: bool;
     /// Whether an index may be on some of the rows.
     const PARTIAL_INDEXES: bool;
+    /// Whether roles are granted what they may do.
+    const HAS_ROLES: bool;
     /// Whether tables are made in transactions.
     const TRANSACTIONAL_DDL: bool;
     /// Whether locks are rows of a table of the library, and not taken by [`begin`](Self::begin).

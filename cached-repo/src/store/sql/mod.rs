@@ -50,18 +50,23 @@ mod offsets;
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 mod rows;
 mod session;
+mod source;
 mod table;
 mod tables;
+mod trial;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod url;
 mod write;
 
 use declared::{Declared, Shape, Tables};
 use error::classify;
 use session::Session;
+use source::{Logins, Source};
 use table::Table;
 
 /// The tables of one SQL database.
 pub(super) struct SqlStore<D: Dialect> {
-    pool: Pool<D::Database>,
+    pool: Source<D>,
     clock: Clock,
     random: Random,
     /// As many write transactions as the database runs side by side.
@@ -73,9 +78,9 @@ pub(super) struct SqlStore<D: Dialect> {
 }
 
 impl<D: Dialect> SqlStore<D> {
-    pub(super) fn shared(pool: Pool<D::Database>) -> SharedStore {
+    fn shared(pool: Pool<D::Database>, logins: Option<Logins<D>>) -> SharedStore {
         Arc::new(Self {
-            pool,
+            pool: Source::new(pool, logins),
             clock: Clock::new(),
             random: Random::new(),
             writers: Semaphore::new(D::WRITERS),

@@ -43,6 +43,7 @@ impl Dialect for MySql {
         " ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin";
     const RETURNS: bool = false;
     const PARTIAL_INDEXES: bool = false;
+    const HAS_ROLES: bool = true;
     const TRANSACTIONAL_DDL: bool = false;
     const LOCKS_ARE_ROWS: bool = true;
     const ELEMENTS: &'static str = "JSON_TABLE(?, '$[*]' COLUMNS \

@@ -38,6 +38,7 @@ impl Dialect for Postgres {
     const TABLE_OPTIONS: &'static str = "";
     const RETURNS: bool = true;
     const PARTIAL_INDEXES: bool = true;
+    const HAS_ROLES: bool = true;
     const TRANSACTIONAL_DDL: bool = true;
     const LOCKS_ARE_ROWS: bool = false;
     const ELEMENTS: &'static str = "jsonb_array_elements(?::jsonb) AS e (value)";

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use sqlx::{Error, Pool, pool::PoolConnection};
+use sqlx::{Error, pool::PoolConnection};
 use tokio::{
     runtime::Handle,
     time::{Instant, timeout},
 };
 
 use super::{
-    Begin, Dialect, Lock, Row, Statement, StoreError, classify, error, ledger::bound, locks,
+    Begin, Dialect, Lock, Row, Source, Statement, StoreError, classify, error, ledger::bound, locks,
 };
 use crate::{clock::Clock, record::Value};
 
@@ -32,15 +32,15 @@ pub(super) struct Session<D: Dialect> {
 }
 
 impl<D: Dialect> Session<D> {
-    pub(super) async fn acquire(pool: &Pool<D::Database>) -> Result<Self, StoreError> {
-        let connection = pool.acquire().await.map_err(|e| classify::<D>(e, "be reached"))?;
+    pub(super) async fn acquire(pool: &Source<D>) -> Result<Self, StoreError> {
+        let connection = pool.acquire().await?;
         let began = Clock::new().now();
         Ok(Self { connection: Some(connection), open: false, busy: false, lost: false, began })
     }
 
     /// A connection with an open transaction. Connections that died in the pool are passed over:
     /// nothing was written yet, so there is no harm in trying the next.
-    pub(super) async fn begin(pool: &Pool<D::Database>, begin: &Begin) -> Result<Self, StoreError> {
+    pub(super) async fn begin(pool: &Source<D>, begin: &Begin) -> Result<Self, StoreError> {
         let sql = D::begin(begin);
         let mut dead = 0;
         loop {

@@ -35,6 +35,7 @@ impl Dialect for Sqlite {
     const TABLE_OPTIONS: &'static str = "";
     const RETURNS: bool = true;
     const PARTIAL_INDEXES: bool = true;
+    const HAS_ROLES: bool = false;
     const TRANSACTIONAL_DDL: bool = true;
     const LOCKS_ARE_ROWS: bool = false;
     const ELEMENTS: &'static str = "json_each(?) AS e";

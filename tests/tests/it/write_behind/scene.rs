@@ -12,7 +12,8 @@ use tokio::sync::watch;
 
 use crate::{
     databases::run,
-    stage::{On, Over, Todo, name, open, todo, unique_names},
+    stage::{On, Over, PLANT, Todo, name, open, todo, unique_names},
+    users,
 };
 
 /// The servers that processes share, and the names that they use there.
@@ -85,7 +86,15 @@ impl Scene {
     pub(super) async fn cache(&self, cache: CacheBuilder) -> Cache {
         match self.over {
             Over::InProcess => cache.beside(&self.host),
-            Over::Redis => cache.namespace(&*self.namespace).connect(&self.url).await.unwrap(),
+            Over::Redis => {
+                let mut url = self.url.clone();
+                // One of a test's own forgets its users when it is killed.
+                if url == servers::redis_url() {
+                    let schema = Todo::SCHEMA;
+                    url = users::redis(&url, &self.namespace, &[schema.prefix()], PLANT).await;
+                }
+                cache.namespace(&*self.namespace).connect(&url).await.unwrap()
+            }
         }
     }
 
