@@ -34,6 +34,7 @@ const OF_STRUCT: &[(&str, Form)] = &[
     ("collection", Text("todos")),
     ("strategy", Text("write_through")),
     ("format", Text("json")),
+    ("compress", Text("zstd")),
     ("ttl", Text("1h")),
     ("jitter", Text("10%")),
     ("negative_ttl", Text("30s")),
@@ -50,7 +51,6 @@ const OF_STRUCT: &[(&str, Form)] = &[
     ("max_backlog", ON_THE_BUILDER),
     ("on_full", ON_THE_BUILDER),
     ("snapshot", LATER),
-    ("compress", LATER),
     ("partitions", ON_THE_BUILDER),
     ("namespace", Refused("is no attribute of an entity: set it on the cache")),
 ];

@@ -156,11 +156,12 @@ fn settings(entity: &Entity<'_>) -> TokenStream {
     };
     let strategy = settings.strategy.as_ref().map(|word| name("Strategy", word));
     let format = settings.format.as_ref().map(|word| name("Format", word));
+    let compress = settings.compress.as_ref().map(|word| name("Compress", word));
     let ttl = settings.ttl.as_ref().map(duration).map(|ttl| quote!(.ttl(#ttl)));
     let jitter = settings.jitter_percent.map(|percent| quote!(.jitter_percent(#percent)));
     let negative_ttl =
         settings.negative_ttl.as_ref().map(duration).map(|ttl| quote!(.negative_ttl(#ttl)));
-    quote!(#krate::Settings::new() #strategy #format #ttl #jitter #negative_ttl)
+    quote!(#krate::Settings::new() #strategy #format #compress #ttl #jitter #negative_ttl)
 }
 
 fn write(entity: &Entity<'_>, index: usize, field: &Field<'_>) -> TokenStream {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use serde::de::IgnoredAny;
 
-use super::json;
+use super::{json, member::column_named};
 use crate::{
     column::ColumnError,
     record::{Record, Value},
@@ -49,7 +49,7 @@ pub(super) fn decode(schema: &Schema, data: &[u8], same: bool) -> Result<Record<
 fn check_names(schema: &Schema, data: &[u8]) -> Result<(), Misread> {
     let members: HashMap<String, IgnoredAny> = serde_json::from_slice(data)
         .map_err(|_| Misread::Corrupt(ColumnError::new("the data is no JSON object")))?;
-    match members.into_keys().find(|name| json::column_named(schema.columns(), name).is_none()) {
+    match members.into_keys().find(|name| column_named(schema.columns(), name).is_none()) {
         Some(name) => Err(Misread::Newer(name)),
         None => Ok(()),
     }

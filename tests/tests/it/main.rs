@@ -11,6 +11,7 @@ mod bad_entries;
 mod derive;
 mod failpoints;
 mod faults;
+mod formats;
 mod ids;
 mod interleaved_writes;
 mod interleavings;

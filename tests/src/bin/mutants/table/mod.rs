@@ -10,12 +10,20 @@ mod scripts;
 
 mod in_process;
 
+mod formats;
+
 mod stores;
 
 mod writing;
 
-pub(crate) const TABLE: &[&[Mutant]] =
-    &[drain::MUTANTS, writing::MUTANTS, stores::MUTANTS, scripts::MUTANTS, in_process::MUTANTS];
+pub(crate) const TABLE: &[&[Mutant]] = &[
+    drain::MUTANTS,
+    writing::MUTANTS,
+    stores::MUTANTS,
+    scripts::MUTANTS,
+    in_process::MUTANTS,
+    formats::MUTANTS,
+];
 
 /// What every backend passes.
 const REDIS: &str = "backends::redis_conforms";
