@@ -20,13 +20,13 @@ enum Form {
     Texts(&'static str),
     WordOrText(&'static str),
     Number(&'static str),
+    YesOrNo,
     /// Known, and refused for this reason.
     Refused(&'static str),
 }
 use Form::*;
 
 const LATER: Form = Refused("is not built yet");
-const ON_THE_BUILDER: Form = Refused("is not built yet as an attribute: set it on the builder");
 
 const OF_STRUCT: &[(&str, Form)] = &[
     ("prefix", Text("todos")),
@@ -45,13 +45,13 @@ const OF_STRUCT: &[(&str, Form)] = &[
     ("refresh_ahead", LATER),
     ("stale_if_error", LATER),
     ("durability", LATER),
-    ("coalesce", ON_THE_BUILDER),
-    ("batch", Refused("is not built yet as an attribute: set `drain_batch` on the builder")),
+    ("coalesce", YesOrNo),
+    ("batch", Number("500")),
     ("max_delay", LATER),
-    ("max_backlog", ON_THE_BUILDER),
-    ("on_full", ON_THE_BUILDER),
+    ("max_backlog", Number("100000")),
+    ("on_full", Text("block(1s)")),
     ("snapshot", LATER),
-    ("partitions", ON_THE_BUILDER),
+    ("partitions", Number("16")),
     ("namespace", Refused("is no attribute of an entity: set it on the cache")),
 ];
 
@@ -100,6 +100,7 @@ enum Value {
     None,
     Text(LitStr),
     Number(LitInt),
+    YesOrNo(bool),
 }
 
 impl Said {
@@ -123,6 +124,13 @@ impl Said {
                 Value::Text(text) => Some(text),
                 _ => None,
             }
+        })
+    }
+
+    pub(crate) fn yes_or_no(&self, name: &str) -> Option<bool> {
+        self.items.iter().filter(|item| item.name == name).find_map(|item| match item.value {
+            Value::YesOrNo(yes) => Some(yes),
+            _ => None,
         })
     }
 
@@ -210,6 +218,7 @@ fn value(name: &str, span: Span, form: Form, rest: &[TokenTree]) -> Result<Value
         (Word | WordOrText(_), None) if rest.is_empty() => Ok(Value::None),
         (Text(_) | Texts(_) | WordOrText(_), Some(Lit::Str(text))) => Ok(Value::Text(text)),
         (Number(_), Some(Lit::Int(number))) => Ok(Value::Number(number)),
+        (YesOrNo, Some(Lit::Bool(yes))) => Ok(Value::YesOrNo(yes.value)),
         (Word, _) => expected(format!("`{name}` takes no value")),
         (WordOrText(example), _) => {
             expected(format!("expected `{name}`, or a text as in `{name} = {example:?}`"))
@@ -218,6 +227,7 @@ fn value(name: &str, span: Span, form: Form, rest: &[TokenTree]) -> Result<Value
             expected(format!("expected a text, as in `{name} = {example:?}`"))
         }
         (Number(example), _) => expected(format!("expected a number, as in `{name} = {example}`")),
+        (YesOrNo, _) => expected(format!("expected `{name} = true` or `{name} = false`")),
         (Refused(why), _) => expected(format!("`{name}` {why}")),
     }
 }

@@ -6,7 +6,7 @@ use syn::{Ident, LitStr, Result};
 
 use crate::{
     errors::Errors,
-    model::{Field, Name, Storage},
+    model::{Field, Name, OnFull, Storage},
 };
 
 /// `500ms`, `30s`, `5m`, `1h`, `7d`; `0` needs no unit.
@@ -38,6 +38,19 @@ pub(crate) fn lifetime(literal: &LitStr) -> Result<Duration> {
         return Err(syn::Error::new(literal.span(), message));
     }
     Ok(duration)
+}
+
+/// `block(1s)` or `reject`.
+pub(crate) fn on_full(literal: &LitStr) -> Result<OnFull> {
+    let text = literal.value();
+    if text == "reject" {
+        return Ok(OnFull::Reject);
+    }
+    let Some(time) = text.strip_prefix("block(").and_then(|rest| rest.strip_suffix(')')) else {
+        let message = "`on_full` is \"block(1s)\", with the time that a write waits, or \"reject\"";
+        return Err(syn::Error::new(literal.span(), message));
+    };
+    duration(&LitStr::new(time, literal.span())).map(OnFull::Block)
 }
 
 /// `0%` to `100%`.

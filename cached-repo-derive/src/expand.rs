@@ -9,7 +9,7 @@ use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{GenericParam, Ident, spanned::Spanned};
 
-use crate::model::{Default, Entity, Field, Storage};
+use crate::model::{Default, Entity, Field, OnFull, Storage};
 
 /// The implementation of an entity without mistakes.
 pub(crate) fn implementation(entity: &Entity<'_>) -> TokenStream {
@@ -135,8 +135,21 @@ fn schema(entity: &Entity<'_>, columns: &[&Field<'_>]) -> TokenStream {
                 <#ty as #krate::Column>::KIND, <#ty as #krate::Column>::NULLABLE
             },
         };
+        let default = match &field.default {
+            _ if field.storage == Storage::Json => None,
+            Default::None => None,
+            Default::Trait => Some(quote_spanned! {span=>
+                .with_default(|| #krate::derived::value::<#ty>(<#ty as ::core::default::Default>::default))
+            }),
+            Default::Function(path) => {
+                let path = at(path.span(), path);
+                Some(quote_spanned!(span=> .with_default(|| #krate::derived::value::<#ty>(#path))))
+            }
+        };
         // At the field, because it refuses what cannot be an id.
-        quote_spanned!(span=> #krate::ColumnSpec::new(#name, #column, &[#(#aliases),*], #kind, #id))
+        quote_spanned! {span=>
+            #krate::ColumnSpec::new(#name, #column, &[#(#aliases),*], #kind, #id) #default
+        }
     });
     // The block makes the array a constant of its own, which can be borrowed for ever.
     quote!(#krate::Schema::new(#prefix, #table, #version, const { &[#(#specs),*] }))
@@ -161,7 +174,22 @@ fn settings(entity: &Entity<'_>) -> TokenStream {
     let jitter = settings.jitter_percent.map(|percent| quote!(.jitter_percent(#percent)));
     let negative_ttl =
         settings.negative_ttl.as_ref().map(duration).map(|ttl| quote!(.negative_ttl(#ttl)));
-    quote!(#krate::Settings::new() #strategy #format #compress #ttl #jitter #negative_ttl)
+    let partitions = settings.partitions.map(|count| quote!(.partitions(#count)));
+    let coalesce = settings.coalesce.map(|coalesce| quote!(.coalesce(#coalesce)));
+    let batch = settings.batch.map(|writes| quote!(.batch(#writes)));
+    let max_backlog = settings.max_backlog.map(|writes| quote!(.max_backlog(#writes)));
+    let on_full = settings.on_full.map(|on_full| match on_full {
+        OnFull::Reject => quote!(.on_full(#krate::OnFull::Reject)),
+        OnFull::Block(time) => {
+            let time = duration(&time);
+            quote!(.on_full(#krate::OnFull::Block(#time)))
+        }
+    });
+    quote! {
+        #krate::Settings::new()
+            #strategy #format #compress #ttl #jitter #negative_ttl
+            #partitions #coalesce #batch #max_backlog #on_full
+    }
 }
 
 fn write(entity: &Entity<'_>, index: usize, field: &Field<'_>) -> TokenStream {

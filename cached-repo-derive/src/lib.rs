@@ -38,6 +38,11 @@ mod errors;
 /// | `ttl = "1h"` | `1h` | how long a clean entry lives: `500ms`, `30s`, `5m`, `1h`, `7d` |
 /// | `jitter = "10%"` | `10%` | by how much of itself a time to live is spread |
 /// | `negative_ttl = "30s"` | `30s` | how long "no such row" is remembered; `0` turns it off |
+/// | `partitions = 16` | `16` | into how many parts the entity's keys are divided; fixed once there is data |
+/// | `coalesce = false` | `true` | whether of several journaled writes of one id only the last is drained |
+/// | `batch = 500` | `500` | how many journaled writes are drained in one transaction |
+/// | `max_backlog = 100000` | `100000` | how many journaled writes may wait for the drain |
+/// | `on_full = "block(1s)"` | `block(1s)` | what a write does when they are that many: wait so long, or `reject` |
 /// | `schema = 2` | `1` | raise it for a change that field names and types do not show |
 /// | `crate = "my::reexport"` | `::cached_repo` | where this library is |
 ///

@@ -1,6 +1,6 @@
 //! What the attributes mean: an entity, its settings, its fields.
 
-use std::time::Duration;
+use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use proc_macro2::Span;
 use syn::{
@@ -35,6 +35,18 @@ pub(crate) struct Settings {
     pub(crate) ttl: Option<Duration>,
     pub(crate) jitter_percent: Option<u8>,
     pub(crate) negative_ttl: Option<Duration>,
+    pub(crate) partitions: Option<u32>,
+    pub(crate) coalesce: Option<bool>,
+    pub(crate) batch: Option<usize>,
+    pub(crate) max_backlog: Option<u64>,
+    pub(crate) on_full: Option<OnFull>,
+}
+
+/// What a write does when the backlog is as large as it may be.
+#[derive(Clone, Copy)]
+pub(crate) enum OnFull {
+    Block(Duration),
+    Reject,
 }
 
 pub(crate) struct Field<'a> {
@@ -85,16 +97,12 @@ pub(crate) fn read<'a>(input: &'a DeriveInput, errors: &mut Errors) -> Entity<'a
         let message = "`crate` is a path: \"my::reexport\"";
         errors.keep(literal.parse_with(Path::parse_mod_style).map_err(|_| at(literal, message)))
     });
-    let version = said.number("schema").and_then(|number| {
-        let message = "`schema` is a whole number that fits `u32`";
-        errors.keep(number.base10_parse().map_err(|_| syn::Error::new(number.span(), message)))
-    });
     Entity {
         input,
         krate: krate.unwrap_or_else(|| parse_quote!(::cached_repo)),
         prefix,
         table,
-        version: version.unwrap_or(1),
+        version: number(&said, "schema", 0..=u32::MAX, errors).unwrap_or(1),
         settings: Settings {
             strategy: word(&said, "strategy", "strategy", errors),
             format: word(&said, "format", "format", errors),
@@ -102,6 +110,11 @@ pub(crate) fn read<'a>(input: &'a DeriveInput, errors: &mut Errors) -> Entity<'a
             ttl: parsed(&said, "ttl", check::lifetime, errors),
             jitter_percent: parsed(&said, "jitter", check::percent, errors),
             negative_ttl: parsed(&said, "negative_ttl", check::duration, errors),
+            partitions: number(&said, "partitions", 1..=PARTITIONS_MAX, errors),
+            coalesce: said.yes_or_no("coalesce"),
+            batch: number(&said, "batch", 1..=BATCH_MAX, errors),
+            max_backlog: number(&said, "max_backlog", 1..=u64::MAX, errors),
+            on_full: parsed(&said, "on_full", check::on_full, errors),
         },
         fields: fields(input, errors),
     }
@@ -148,6 +161,16 @@ fn compression(said: &Said, errors: &mut Errors) -> Option<Ident> {
         return None;
     }
     word(said, "compress", "compression", errors)
+}
+
+fn number<T>(said: &Said, name: &str, range: RangeInclusive<T>, errors: &mut Errors) -> Option<T>
+where
+    T: FromStr<Err: Display> + PartialOrd + Display,
+{
+    let literal = said.number(name)?;
+    let number = literal.base10_parse::<T>().ok().filter(|number| range.contains(number));
+    let message = format!("`{name}` is a whole number from {} to {}", range.start(), range.end());
+    errors.keep(number.ok_or_else(|| syn::Error::new(literal.span(), message)))
 }
 
 fn parsed<T>(
@@ -247,5 +270,8 @@ const CONFLICTS: &[(&str, &[&str], &str)] = &[
     ("skip", &["rename", "column", "alias", "json"], "a skipped field is stored nowhere"),
 ];
 
+/// The bounds that the builder has.
+const PARTITIONS_MAX: u32 = 4096;
+const BATCH_MAX: usize = 10_000;
 /// As many as `cached_repo::Id` has tuples for.
 pub(crate) const ID_COLUMNS_MAX: usize = 4;

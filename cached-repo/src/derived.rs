@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    column::ColumnError,
+    column::{Column, ColumnError},
     record::{Record, Value},
 };
 
@@ -32,6 +32,11 @@ pub fn read<T>(
         (Some(value), _) => from_value(value),
     };
     field.map_err(|error| error.in_column(name))
+}
+
+/// The value of a field that is made.
+pub fn value<T: Column>(make: fn() -> T) -> Value<'static> {
+    make().to_value().into_owned()
 }
 
 /// A type that the field attribute `json` can keep. It is a trait so that its message says what to do.

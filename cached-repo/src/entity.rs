@@ -57,6 +57,32 @@ pub struct Settings {
     pub jitter_percent: Option<u8>,
     /// How long "no such row" is remembered; zero turns it off.
     pub negative_ttl: Option<Duration>,
+    /// Into how many partitions the entity's keys are divided.
+    pub partitions: Option<u32>,
+    /// Whether of several journaled writes of one id only the last is drained.
+    pub coalesce: Option<bool>,
+    /// How many journaled writes are drained in one transaction.
+    pub batch: Option<usize>,
+    /// How many journaled writes may wait for the drain.
+    pub max_backlog: Option<u64>,
+    /// What a write does when they are that many.
+    pub on_full: Option<OnFull>,
+}
+
+/// What a write does when the journal holds as many writes that are not drained as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OnFull {
+    /// It waits so long for the drain, and then fails.
+    Block(Duration),
+    /// It fails at once.
+    Reject,
+}
+
+impl Default for OnFull {
+    fn default() -> Self {
+        Self::Block(Duration::from_secs(1))
+    }
 }
 
 impl Settings {
@@ -69,6 +95,11 @@ impl Settings {
             ttl: None,
             jitter_percent: None,
             negative_ttl: None,
+            partitions: None,
+            coalesce: None,
+            batch: None,
+            max_backlog: None,
+            on_full: None,
         }
     }
 
@@ -106,6 +137,36 @@ impl Settings {
     #[must_use]
     pub const fn negative_ttl(self, ttl: Duration) -> Self {
         Self { negative_ttl: Some(ttl), ..self }
+    }
+
+    /// Says the partitions.
+    #[must_use]
+    pub const fn partitions(self, partitions: u32) -> Self {
+        Self { partitions: Some(partitions), ..self }
+    }
+
+    /// Says whether writes are coalesced.
+    #[must_use]
+    pub const fn coalesce(self, coalesce: bool) -> Self {
+        Self { coalesce: Some(coalesce), ..self }
+    }
+
+    /// Says the batch.
+    #[must_use]
+    pub const fn batch(self, writes: usize) -> Self {
+        Self { batch: Some(writes), ..self }
+    }
+
+    /// Says the bound of the backlog.
+    #[must_use]
+    pub const fn max_backlog(self, writes: u64) -> Self {
+        Self { max_backlog: Some(writes), ..self }
+    }
+
+    /// Says what a write does at the bound.
+    #[must_use]
+    pub const fn on_full(self, on_full: OnFull) -> Self {
+        Self { on_full: Some(on_full), ..self }
     }
 }
 

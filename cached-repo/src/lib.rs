@@ -73,6 +73,9 @@
 //! | `ttl` | `1h` | how long a copy lives; under `redis_only` only the builder's counts |
 //! | `jitter` | `10%` | by how much of itself a lifetime is spread |
 //! | `negative_ttl` | `30s` | how long "no such row" is remembered; `0` turns it off |
+//! | `partitions` | `16` | into how many parts the keys are divided; fixed once there is data |
+//! | `coalesce`, `batch` | `true`, `500` | how the journal is drained: whether of several writes of one id only the last, and how many in one transaction |
+//! | `max_backlog`, `on_full` | `100000`, `block(1s)` | how many journaled writes may wait for the drain, and what a write does when they are that many: wait so long, or `reject` |
 //! | `schema` | `1` | raise it for a change that names and types do not show |
 //! | `crate` | `::cached_repo` | where this crate is, if it is re-exported |
 //!
@@ -99,6 +102,10 @@
 //! all of an entity, [`Cache::shutdown`] for everything, and then stops. [`Cache::health`] says what is
 //! wrong, [`CacheBuilder::on_event`] calls back when a journal was recovered or lost, when a write became a
 //! dead letter, and when draining stopped or went on.
+//!
+//! When a wait does not end, nobody drains, or the store does not take writes: [`Cache::health`] tells
+//! which, [`Cache::backlog`] how much waits. The worker runs on the tokio runtime on which the first
+//! repository was built, and ends with it; what is left is drained by others, or at the next start.
 //!
 //! Redis must not evict what has no time to live (`allkeys-*` is refused), and should have an append-only
 //! file. How much it can lose is up to its settings (`appendfsync`); what it lost is noticed before the
@@ -129,7 +136,7 @@
 //!
 //! # Features
 //!
-//! `derive` and `redis` are on by default. `sqlite` and `postgres` add stores, `conformance` the suites
+//! `derive` and `redis` are on by default. `sqlite`, `postgres` and `mysql` add stores, `conformance` the suites
 //! that stores of other crates are tested with. A feature adds API and changes no behaviour.
 
 mod repository;
@@ -148,7 +155,7 @@ mod worker;
 pub use worker::DeadLetters;
 
 mod journal;
-pub use journal::{Event, OnFull};
+pub use journal::Event;
 
 mod cache;
 pub use cache::Counts;
@@ -164,7 +171,7 @@ mod backend;
 pub use backend::Incident;
 
 mod entity;
-pub use entity::{CachedEntity, Id, IntoId, Settings};
+pub use entity::{CachedEntity, Id, IntoId, OnFull, Settings};
 
 mod column;
 pub use column::{Column, ColumnError};
@@ -182,6 +189,11 @@ mod codec;
 pub use codec::{Compression, Format};
 
 mod key;
+
+#[cfg_attr(not(feature = "tls"), allow(dead_code, unreachable_pub))]
+mod tls;
+#[cfg(feature = "tls")]
+pub use tls::Tls;
 
 mod error;
 pub use error::{Error, ErrorKind, Outcome, Result};

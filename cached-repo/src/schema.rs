@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::record::Value;
+
 /// The type of a column, as every store and format can hold it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -61,7 +63,21 @@ pub struct ColumnSpec {
     kind: Kind,
     nullable: bool,
     id: bool,
+    default: Option<Absent>,
 }
+
+/// Makes the value of a column that an older version of the struct did not have.
+#[derive(Clone, Copy, Debug)]
+struct Absent(fn() -> Value<'static>);
+
+/// Functions are not compared: the same one may have two addresses.
+impl PartialEq for Absent {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Absent {}
 
 impl ColumnSpec {
     /// A column. `name` is what entries call it, `column` what the store calls it, `aliases` are
@@ -83,7 +99,15 @@ impl ColumnSpec {
             kind,
             nullable,
             id,
+            default: None,
         }
+    }
+
+    /// With a value for journaled writes of an older version of the struct, which did not have the column.
+    #[must_use]
+    pub const fn with_default(mut self, default: fn() -> Value<'static>) -> Self {
+        self.default = Some(Absent(default));
+        self
     }
 
     /// The name in an entry (JSON field, hash field).
@@ -109,6 +133,11 @@ impl ColumnSpec {
     /// Whether the column may be null.
     pub fn is_nullable(&self) -> bool {
         self.nullable
+    }
+
+    /// What it is in a journaled write of a version of the struct that did not have it.
+    pub fn default(&self) -> Option<Value<'static>> {
+        self.default.map(|Absent(default)| default())
     }
 
     /// Whether the column is the id, or a part of it.

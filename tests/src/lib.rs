@@ -5,6 +5,8 @@
 
 pub mod isolate;
 
+pub mod certificates;
+
 pub mod servers;
 
 pub mod process;

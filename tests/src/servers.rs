@@ -12,7 +12,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::process::{Directory, Process, free_port, unprivileged};
+use crate::{
+    certificates::Certificates,
+    process::{Directory, Process, free_port, unprivileged},
+};
 
 /// How long a server may take to start.
 const START_MAX: Duration = Duration::from_secs(30);
@@ -32,6 +35,11 @@ pub fn redis_cluster_url() -> String {
 /// The URL of the PostgreSQL database that all tests share.
 pub fn postgres_url() -> String {
     from_environment("CACHED_REPO_TEST_POSTGRES")
+}
+
+/// The URL of the MySQL or MariaDB database that all tests share.
+pub fn mysql_url() -> String {
+    from_environment("CACHED_REPO_TEST_MYSQL")
 }
 
 fn from_environment(name: &str) -> String {
@@ -63,6 +71,29 @@ impl PrivateRedis {
             }
         }
         panic!("redis-server does not start with {arguments:?}");
+    }
+
+    /// Starts one that listens with TLS on another port as well; answers that port. `clients` says
+    /// whether they must show a certificate.
+    pub async fn start_secured(certificates: &Certificates, clients: bool) -> (Self, u16) {
+        let file = |name| certificates.file(name).to_str().unwrap().to_owned();
+        for _ in 0..START_ATTEMPTS {
+            let port = free_port();
+            let arguments = [
+                ("--tls-port", port.to_string()),
+                ("--tls-ca-cert-file", file("root.pem")),
+                ("--tls-cert-file", file("server.pem")),
+                ("--tls-key-file", file("server.key")),
+                ("--tls-auth-clients", if clients { "yes" } else { "no" }.to_owned()),
+            ];
+            let arguments: Vec<&str> =
+                arguments.iter().flat_map(|(name, value)| [*name, value]).collect();
+            let server = Self::start(&arguments).await;
+            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok() {
+                return (server, port);
+            }
+        }
+        panic!("redis-server does not listen with TLS");
     }
 
     /// Where it listens.

@@ -18,7 +18,7 @@ use crate::{
 const PARTITIONS_MAX: u32 = 4096;
 /// Eight times as much, which escapes may make of it, is what Redis can hold in one value.
 const VALUE_MAX_BYTES_MAX: usize = 64 * 1024 * 1024;
-const DRAIN_BATCH_MAX: usize = 10_000;
+const BATCH_MAX: usize = 10_000;
 const STORE_TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
 /// What the processes of an entity must agree on is written in this version of the rules.
 const PROTOCOL: &str = "1";
@@ -41,15 +41,15 @@ pub(super) fn numbers(
     Ok(())
 }
 
-pub(super) fn journal(backlog: Bound, partitions: u32, drain_batch: usize) -> Result<()> {
+pub(super) fn journal(backlog: Bound, partitions: u32, batch: usize) -> Result<()> {
     if backlog.records < u64::from(partitions) || backlog.bytes < u64::from(partitions) {
         return Err(Error::configuration(format!(
             "`max_backlog` and `max_backlog_bytes` must be at least 1 for each of the {partitions} \
              partitions"
         )));
     }
-    if !(1..=DRAIN_BATCH_MAX).contains(&drain_batch) {
-        let message = format!("`drain_batch` is {drain_batch}: use 1 to {DRAIN_BATCH_MAX}");
+    if !(1..=BATCH_MAX).contains(&batch) {
+        let message = format!("`batch` is {batch}: use 1 to {BATCH_MAX}");
         return Err(Error::configuration(message));
     }
     Ok(())

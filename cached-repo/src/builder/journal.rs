@@ -3,68 +3,63 @@
 use super::{RepositoryBuilder, checks};
 use crate::{
     backend::journal::Bound,
-    entity::CachedEntity,
+    entity::{CachedEntity, OnFull, Settings},
     error::Result,
-    journal::{JournalSettings, OnFull},
+    journal::JournalSettings,
     strategy::Strategy,
 };
 
 const BACKLOG_MAX: u64 = 100_000;
 const BACKLOG_MAX_BYTES: u64 = 1024 * 1024 * 1024;
-const DRAIN_BATCH: usize = 500;
+const BATCH: usize = 500;
 
-/// What only `write_behind` looks at.
+/// What only `write_behind` looks at, and what no attribute says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WriteBehindSettings {
-    backlog: Bound,
-    on_full: OnFull,
-    drain_batch: usize,
-    coalesce: bool,
+    backlog_max_bytes: u64,
     pub(super) allow_stale_reads: bool,
 }
 
 impl Default for WriteBehindSettings {
     fn default() -> Self {
-        Self {
-            backlog: Bound { records: BACKLOG_MAX, bytes: BACKLOG_MAX_BYTES },
-            on_full: OnFull::default(),
-            drain_batch: DRAIN_BATCH,
-            coalesce: true,
-            allow_stale_reads: false,
-        }
+        Self { backlog_max_bytes: BACKLOG_MAX_BYTES, allow_stale_reads: false }
     }
 }
 
 impl<E: CachedEntity> RepositoryBuilder<E> {
     /// How many journaled writes of the entity may wait for the drain under `write_behind`; each
-    /// partition has an equal share. At least one per partition. Defaults to 100,000.
+    /// partition has an equal share. At least one per partition. Defaults to the attribute, and without one
+    /// to 100,000.
     pub fn max_backlog(mut self, writes: u64) -> Self {
-        self.behind.backlog.records = writes;
+        self.settings.max_backlog = Some(writes);
         self
     }
 
     /// How many bytes these writes may have together. Defaults to 1 GiB.
     pub fn max_backlog_bytes(mut self, bytes: u64) -> Self {
-        self.behind.backlog.bytes = bytes;
+        self.behind.backlog_max_bytes = bytes;
         self
     }
 
-    /// What a write does when the backlog is that large. Defaults to waiting for 1 s.
+    /// What a write does when the backlog is that large. Defaults to the attribute, and
+    /// without one to waiting for 1 s.
     pub fn on_full(mut self, on_full: OnFull) -> Self {
-        self.behind.on_full = on_full;
+        self.settings.on_full = Some(on_full);
         self
     }
 
-    /// How many journaled writes are drained in one transaction at most, 1 to 10,000. Defaults to 500.
-    pub fn drain_batch(mut self, writes: usize) -> Self {
-        self.behind.drain_batch = writes;
+    /// How many journaled writes are drained in one transaction at most, 1 to 10,000. Defaults to the
+    /// attribute, and without one to 500.
+    pub fn batch(mut self, writes: usize) -> Self {
+        self.settings.batch = Some(writes);
         self
     }
 
     /// Whether of several journaled writes of one id only the last is written to the store, when they
-    /// are drained together. Without, the store sees every one of them. Defaults to true.
+    /// are drained together. Without, the store sees every one of them. Defaults to the attribute, and
+    /// without one to true.
     pub fn coalesce(mut self, coalesce: bool) -> Self {
-        self.behind.coalesce = coalesce;
+        self.settings.coalesce = Some(coalesce);
         self
     }
 
@@ -75,14 +70,23 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         self
     }
 
-    pub(super) fn journal_settings(&self, strategy: Strategy) -> Result<JournalSettings> {
-        let WriteBehindSettings { backlog, on_full, drain_batch, coalesce, .. } = self.behind;
-        checks::journal(backlog, self.partitions, drain_batch)?;
+    pub(super) fn journal_settings(
+        &self,
+        strategy: Strategy,
+        partitions: u32,
+    ) -> Result<JournalSettings> {
+        let Settings { max_backlog, on_full, batch, coalesce, .. } = self.settings;
+        let bound = Bound {
+            records: max_backlog.unwrap_or(BACKLOG_MAX),
+            bytes: self.behind.backlog_max_bytes,
+        };
+        let batch = batch.unwrap_or(BATCH);
+        checks::journal(bound, partitions, batch)?;
         Ok(JournalSettings {
-            bound: backlog,
-            on_full,
-            batch: drain_batch,
-            coalesce,
+            bound,
+            on_full: on_full.unwrap_or_default(),
+            batch,
+            coalesce: coalesce.unwrap_or(true),
             store_timeout: self.store_timeout,
             patience: self.store_timeout + self.intent_grace,
             written: strategy == Strategy::WriteBehind,

@@ -47,7 +47,6 @@ pub struct RepositoryBuilder<E> {
     compression: Option<Compression>,
     compress_min_bytes: usize,
     store: Option<SharedStore>,
-    partitions: u32,
     outage: Outage,
     store_timeout: Duration,
     intent_grace: Duration,
@@ -68,7 +67,6 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             compression: None,
             compress_min_bytes: COMPRESS_MIN_BYTES,
             store: None,
-            partitions: PARTITIONS,
             outage: Outage::default(),
             store_timeout: STORE_TIMEOUT,
             intent_grace: INTENT_GRACE,
@@ -153,9 +151,10 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
     }
 
     /// Into how many partitions the entity's keys are divided, 1 to 4096. Every process must say the
-    /// same, and it cannot be changed while there is data. Defaults to 16.
+    /// same, and it cannot be changed while there is data. Defaults to the attribute, and without one to
+    /// 16.
     pub fn partitions(mut self, partitions: u32) -> Self {
-        self.partitions = partitions;
+        self.settings.partitions = Some(partitions);
         self
     }
 
@@ -214,13 +213,14 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         };
         let packing = self.packing(format)?;
         let lifetimes = self.lifetimes()?;
-        checks::numbers(self.partitions, self.store_timeout, self.intent_grace)?;
+        let partitions = self.settings.partitions.unwrap_or(PARTITIONS);
+        checks::numbers(partitions, self.store_timeout, self.intent_grace)?;
         checks::value_max(self.value_max_bytes)?;
-        let settings = self.journal_settings(strategy)?;
+        let settings = self.journal_settings(strategy, partitions)?;
         let schema = Arc::new(self.schema);
         let Cache { backend, namespace, clock, random, outage_loads, duties } = self.cache.clone();
         let topology = backend.topology();
-        let keys = Keyspace::new(&namespace, schema.prefix(), topology, self.partitions)?;
+        let keys = Keyspace::new(&namespace, schema.prefix(), topology, partitions)?;
         key::check_table(schema.table())?;
         let store = if strategy.needs_store() { self.store } else { None };
         let entries = Arc::new(Entries {

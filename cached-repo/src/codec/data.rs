@@ -21,6 +21,8 @@ pub(crate) enum Misread {
     /// A newer version of the struct wrote it, with columns that this one does not have. Writing it
     /// without them would lose them.
     Newer(String),
+    /// An older version of the struct wrote it, without a column that has no default here.
+    Older(String),
     /// No version of the struct wrote this.
     Corrupt(ColumnError),
 }
@@ -39,8 +41,13 @@ pub(super) fn decode(schema: &Schema, data: &[u8], same: bool) -> Result<Record<
     let mut record = decoded.record.unwrap_or_else(|| Record::absent(schema.columns().len()));
     for (index, column) in schema.columns().iter().enumerate() {
         // An older version of the struct did not have the column yet.
-        if !same && column.is_nullable() && record.get(index).is_none() {
-            record.set(index, Value::Null);
+        if same || record.get(index).is_some() {
+            continue;
+        }
+        match column.default() {
+            Some(default) => record.set(index, default),
+            None if column.is_nullable() => record.set(index, Value::Null),
+            None => {}
         }
     }
     Ok(record)

@@ -10,6 +10,7 @@ use crate::{
     clock::{Clock, Random},
     journal::{Event, Listener},
     memory::MemoryBackend,
+    tls::Tls,
 };
 
 /// Settings of a [`Cache`].
@@ -20,6 +21,7 @@ pub struct CacheBuilder {
     namespace: String,
     timeout: Duration,
     connect_timeout: Duration,
+    tls: Option<Tls>,
     outage_loads_max: usize,
     accept_cluster: bool,
     refuse_functions: bool,
@@ -33,6 +35,7 @@ impl Default for CacheBuilder {
             namespace: String::new(),
             timeout: Duration::from_millis(250),
             connect_timeout: Duration::from_secs(2),
+            tls: None,
             outage_loads_max: OUTAGE_LOADS_MAX,
             accept_cluster: false,
             refuse_functions: false,
@@ -62,6 +65,14 @@ impl CacheBuilder {
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
+        self
+    }
+
+    /// Certificates for a `rediss://` URL, where those that are known everywhere are not the right ones.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -125,20 +136,17 @@ impl CacheBuilder {
             key::check_name("namespace", &self.namespace)?;
         }
         match url.split_once("://").map(|(scheme, _)| scheme) {
-            Some("redis" | "redis+unix" | "unix") => {}
-            Some("rediss") => {
-                return Err(Error::configuration("TLS to Redis (rediss://) is not built yet"));
-            }
+            Some("redis" | "rediss" | "redis+unix" | "unix") => {}
             _ => {
                 return Err(Error::configuration(
-                    "the URL of a Redis starts with redis:// or redis+unix://",
+                    "the URL of a Redis starts with redis://, rediss:// or redis+unix://",
                 ));
             }
         }
         let (clock, random) = (Clock::new(), Random::new());
         let passed = (clock, random.clone());
         let connecting = RedisBackend::connect(
-            url,
+            (url, self.tls.as_ref()),
             self.timeout,
             self.connect_timeout,
             Allowed { cluster: self.accept_cluster, functions: !self.refuse_functions },

@@ -158,6 +158,17 @@ impl Cache {
         }
     }
 
+    /// How many journaled writes of this cache's entities are not in their stores yet, whoever journaled
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// `CacheUnavailable` if Redis does not answer.
+    pub async fn backlog(&self) -> Result<u64> {
+        let left = left(&mut None, &self.duties.roster.journals()).await;
+        left.map_err(|e| e.into_error().during("backlog", "the cache"))
+    }
+
     /// Whether what is written is safe and on its way: asks Redis, and tells what the worker of this
     /// process has met.
     pub async fn health(&self) -> Health {

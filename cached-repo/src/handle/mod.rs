@@ -32,8 +32,8 @@ pub struct Cache {
 
 impl Cache {
     /// Connects to a standalone Redis of version 6.2 or newer with the default settings; see
-    /// [`CacheBuilder`] for others. The URL is `redis://[user[:password]@]host[:port][/database]` or
-    /// `redis+unix:///path`.
+    /// [`CacheBuilder`] for others. The URL is `redis://[user[:password]@]host[:port][/database]`, the
+    /// same with `rediss://` for TLS (feature `tls`), or `redis+unix:///path`.
     ///
     /// # Errors
     ///

@@ -13,6 +13,7 @@ use crate::{
     },
     change::Change,
     codec::{Body, State},
+    entity::OnFull,
     error::{Error, ErrorKind, Outcome, Result},
     key::Slot,
     record::Record,
@@ -27,22 +28,6 @@ const BACKOFF_MAX: Duration = Duration::from_millis(100);
 /// How often in a row a journal is recovered for one write. More means that two processes take turns in
 /// saying where it belongs.
 const RECOVERIES_MAX: usize = 20;
-
-/// What a write does when the journal holds as many writes that are not drained as it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum OnFull {
-    /// It waits so long for the drain, and then fails.
-    Block(Duration),
-    /// It fails at once.
-    Reject,
-}
-
-impl Default for OnFull {
-    fn default() -> Self {
-        Self::Block(Duration::from_secs(1))
-    }
-}
 
 /// A change, encoded.
 struct Prepared {

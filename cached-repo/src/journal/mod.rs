@@ -21,6 +21,7 @@ use crate::{
         journal::{Bound, Meta},
     },
     cache::Entries,
+    entity::OnFull,
     error::{Error, ErrorKind, Result},
     store::{Entry, Ledger, Offset, SharedStore, StoreError},
 };
@@ -32,7 +33,6 @@ mod recover;
 mod roster;
 mod wait;
 
-pub use append::OnFull;
 pub use events::Event;
 pub(crate) use events::Listener;
 pub(crate) use receipt::Receipt;

@@ -14,8 +14,8 @@ use std::{
 };
 
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, RedisResult,
-    aio::MultiplexedConnection, io::tcp::TcpSettings,
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisResult,
+    aio::MultiplexedConnection,
 };
 use tokio::{
     sync::watch,
@@ -57,27 +57,14 @@ struct Shared {
 }
 
 impl Connection {
-    /// Prepares a connection; nothing is sent yet. Refuses URLs that are not for plain TCP or a unix
-    /// socket.
+    /// Prepares a connection; nothing is sent yet.
     pub(super) fn new(
-        url: &str,
+        (client, address): (Client, String),
         timeout: Duration,
         connect_timeout: Duration,
         clock: Clock,
         random: Random,
-    ) -> Result<Self> {
-        // The parser's own message is left out: it may quote the password.
-        let info = url.into_connection_info().map_err(|_| {
-            Error::configuration(
-                "the Redis URL cannot be read; it looks like redis://user:password@host:6379/0, \
-                 with special characters in the password percent-encoded",
-            )
-        })?;
-        let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        let address = info.addr().to_string();
-        let client = Client::open(info).map_err(|e| {
-            Error::configuration("the Redis URL cannot be used").caused_by(describe(&e))
-        })?;
+    ) -> Self {
         // Answers are waited for in `call`, which bounds the whole of it: one timer, not two.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(connect_timeout))
@@ -85,7 +72,7 @@ impl Connection {
         let link = watch::Sender::new(Link::Lost { number: 0 });
         let timeouts = AtomicU32::new(0);
         let shared = Arc::new(Shared { client, address, config, clock, random, link, timeouts });
-        Ok(Self { timeout, shared })
+        Self { timeout, shared }
     }
 
     /// Connects for the first time, and waits as long as connecting may take.

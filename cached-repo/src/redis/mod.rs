@@ -13,9 +13,11 @@ use crate::{
     codec::Format,
     error::Result,
     key::{Keyspace, Slot, Topology},
+    tls::Tls,
 };
 
 mod call;
+mod client;
 mod connection;
 mod entries;
 mod fault;
@@ -50,13 +52,14 @@ pub(crate) struct Allowed {
 impl RedisBackend {
     /// Connects, and looks whether the server is one that this crate can use.
     pub(crate) async fn connect(
-        url: &str,
+        (url, tls): (&str, Option<&Tls>),
         timeout: Duration,
         connect_timeout: Duration,
         allowed: Allowed,
         (clock, random): (Clock, Random),
     ) -> Result<Self> {
-        let connection = Connection::new(url, timeout, connect_timeout, clock, random)?;
+        let client = client::client(url, tls)?;
+        let connection = Connection::new(client, timeout, connect_timeout, clock, random);
         connection.open().await?;
         let Nature { topology, has_functions } =
             server::nature(&connection, allowed.cluster).await?;

@@ -133,7 +133,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Indices of changes in the order of their records in the journal.
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     pub(super) fn in_journal_order(&self, indices: &[usize]) -> Vec<usize> {
         let mut ordered = indices.to_vec();
         if let Some(Journaled { sources, .. }) = self.journaled {
@@ -143,7 +143,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Whether changes that refer to a row that is not there may become dead letters.
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     pub(super) fn buries_references(&self) -> bool {
         let refused = self.journaled.map(|journaled| journaled.refused);
         matches!(refused, Some(Refused::Bury { references: true, .. }))

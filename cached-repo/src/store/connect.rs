@@ -1,7 +1,7 @@
 //! Opens a store by the scheme of its URL.
 
 use super::SharedStore;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 use super::sql;
 use crate::error::{Error, Result};
 
@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 /// | scheme | database | feature |
 /// |---|---|---|
 /// | `postgres:`, `postgresql:` | PostgreSQL | `postgres` |
+/// | `mysql:`, `mariadb:` | MySQL or MariaDB | `mysql` |
 /// | `sqlite:` | SQLite: a file, which is made if it is missing, or `sqlite::memory:` | `sqlite` |
 ///
 /// # Errors
@@ -23,11 +24,15 @@ pub async fn connect(url: &str) -> Result<SharedStore> {
         "postgres" | "postgresql" => sql::connect::connect_postgres(url).await,
         #[cfg(not(feature = "postgres"))]
         "postgres" | "postgresql" => Err(feature_is_off(scheme, "postgres")),
+        #[cfg(feature = "mysql")]
+        "mysql" | "mariadb" => sql::connect::connect_mysql(url).await,
+        #[cfg(not(feature = "mysql"))]
+        "mysql" | "mariadb" => Err(feature_is_off(scheme, "mysql")),
         #[cfg(feature = "sqlite")]
         "sqlite" => sql::connect::connect_sqlite(url).await,
         #[cfg(not(feature = "sqlite"))]
         "sqlite" => Err(feature_is_off(scheme, "sqlite")),
-        "mysql" | "mariadb" | "mongodb" | "mongodb+srv" => Err(Error::configuration(format!(
+        "mongodb" | "mongodb+srv" => Err(Error::configuration(format!(
             "the store for `{scheme}:` is not built yet; there are {KNOWN}"
         ))),
         // What stands before the colon may be anything, so it is not repeated.
@@ -35,7 +40,7 @@ pub async fn connect(url: &str) -> Result<SharedStore> {
     }
 }
 
-#[cfg(not(all(feature = "sqlite", feature = "postgres")))]
+#[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "mysql")))]
 fn feature_is_off(scheme: &str, feature: &str) -> Error {
     Error::configuration(format!(
         "a URL with `{scheme}:` needs the feature `{feature}` of cached-repo: \
@@ -43,4 +48,4 @@ fn feature_is_off(scheme: &str, feature: &str) -> Error {
     ))
 }
 
-const KNOWN: &str = "`postgres:`, `postgresql:`, `sqlite:`";
+const KNOWN: &str = "`postgres:`, `postgresql:`, `mysql:`, `mariadb:`, `sqlite:`";

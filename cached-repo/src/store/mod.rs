@@ -22,7 +22,7 @@ mod journaled;
 mod json;
 mod ledger;
 mod memory;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod sql;
 
 use batch::Supersedes;
@@ -34,6 +34,8 @@ pub use journaled::{Journaled, LetterKey, Position, Refused, Source, Unreadable}
 pub use json::{from_json, to_json};
 pub use ledger::{DeadLetter, Entry, Ledger, LetterState, Offset};
 pub use memory::memory;
+#[cfg(feature = "mysql")]
+pub use sql::connect::mysql;
 #[cfg(feature = "postgres")]
 pub use sql::connect::postgres;
 #[cfg(feature = "sqlite")]

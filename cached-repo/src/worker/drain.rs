@@ -146,7 +146,7 @@ impl<'a> Session<'a> {
             let coalesce = self.journal.settings.coalesce && self.mode == Mode::Plain;
             let plan = Plan::new(&self.journal.entries, &records, coalesce);
             if plan.to == 0 {
-                return Err(needs_upgrade(plan.needs_upgrade));
+                return Err(Trouble::Lasting(plan.waits_for.unwrap_or_default()));
             }
             let (applied, next) =
                 tokio::join!(self.apply(reading, &plan, &records, tries), self.read(plan.to));
@@ -168,8 +168,8 @@ impl<'a> Session<'a> {
                     let left = self.acknowledge(place, &plan, &records, &applied).await?;
                     let Some(left) = left else { return Ok(None) };
                     self.reach(Point::Acknowledged).await?;
-                    if plan.needs_upgrade.is_some() {
-                        return Err(needs_upgrade(plan.needs_upgrade));
+                    if let Some(reason) = plan.waits_for {
+                        return Err(Trouble::Lasting(reason));
                     }
                     if left == 0 && reading.at >= reading.acked {
                         return Ok(Some(Ending::Drained));
@@ -251,14 +251,6 @@ impl<'a> Session<'a> {
             _ => Err(error.into()),
         }
     }
-}
-
-fn needs_upgrade(what: Option<String>) -> Trouble {
-    let what = what.unwrap_or_default();
-    Trouble::Lasting(format!(
-        "another version of this struct journaled something that this one has no place for ({what}): it \
-         waits for a process that has that version"
-    ))
 }
 
 const REFERENCE_WAIT: Duration = Duration::from_millis(50);

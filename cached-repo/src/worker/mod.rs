@@ -83,6 +83,7 @@ async fn run(roster: Arc<Roster>, clock: Clock, random: Random) {
         random,
         sessions: JoinSet::new(),
         running: HashMap::new(),
+        seals: HashMap::new(),
         due: VecDeque::new(),
         pauses: Pauses::default(),
         visited: HashMap::new(),
@@ -124,6 +125,8 @@ struct Worker<'a> {
     random: Random,
     sessions: JoinSet<Ending>,
     running: HashMap<Id, Running>,
+    /// Tasks that seal a partition.
+    seals: HashMap<Id, Target>,
     /// That of all its claims: it has one session at a partition at a time.
     token: String,
     /// What is to be drained next, each once.
@@ -219,7 +222,8 @@ impl Worker<'_> {
         for (target, _) in due {
             let journal = journals.iter().find(|journal| journal.prefix() == target.prefix);
             if let Some(journal) = journal.filter(|journal| !journal.settings.written) {
-                self.sessions.spawn(seal::seal(Arc::clone(journal), target.partition));
+                let sealing = seal::seal(Arc::clone(journal), target.partition);
+                self.seals.insert(self.sessions.spawn(sealing).id(), target);
             }
         }
     }
@@ -250,6 +254,12 @@ impl Worker<'_> {
 
     fn end(&mut self, ended: Result<(Id, Ending), JoinError>) {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        if let Some(target) = self.seals.remove(&id) {
+            if !matches!(ended, Ok((_, Ending::Idle))) {
+                self.sealing.insert(target, self.clock.now() + SEAL_AFTER);
+            }
+            return;
+        }
         let Some(Running { target, journal }) = self.running.remove(&id) else { return };
         let ending =
             ended.map_or_else(|error| self.panicked(&journal, &target, &error), |(_, e)| e);

@@ -21,8 +21,9 @@ pub(super) struct Plan {
     pub(super) coalesced: u64,
     /// The version of the last record.
     pub(super) to: u64,
-    /// Why the batch ends before a record that this release cannot write, if it does.
-    pub(super) needs_upgrade: Option<String>,
+    /// Why the batch ends before a record that this version of the struct cannot write, if it does, and
+    /// who can.
+    pub(super) waits_for: Option<String>,
 }
 
 /// A record that no release could have written.
@@ -43,7 +44,18 @@ impl Plan {
             let change = match read(entries, record) {
                 Ok(change) => change,
                 Err(Misread::Newer(what)) => {
-                    plan.needs_upgrade = Some(what);
+                    plan.waits_for = Some(format!(
+                        "a newer version of this struct journaled something that this one has no place \
+                         for ({what}): it waits for a process that has that version"
+                    ));
+                    break;
+                }
+                Err(Misread::Older(column)) => {
+                    plan.waits_for = Some(format!(
+                        "an older version of this struct journaled a write without `{column}`, which \
+                         has no default here: it waits for a process that has that version, or for \
+                         `#[cache(default)]`"
+                    ));
                     break;
                 }
                 Err(Misread::Corrupt(error)) => {
@@ -84,8 +96,21 @@ fn read(entries: &Entries, record: &JournalRecord) -> Result<Change, Misread> {
     let id = entries.id_of(&columns).ok_or_else(|| no_id(&columns))?;
     Ok(match record.op.as_str() {
         DELETE => Change::Delete { id },
+        _ if record.schema != entries.codec.fingerprint_text() => {
+            match missing(entries, &columns) {
+                Some(column) => return Err(Misread::Older(column)),
+                None => Change::Put { id, record: columns },
+            }
+        }
         _ => Change::Put { id, record: columns },
     })
+}
+
+/// The column that a put must have and has not.
+fn missing(entries: &Entries, record: &Record<'_>) -> Option<String> {
+    let mut columns = entries.schema.columns().iter().enumerate();
+    let missing = columns.find(|(i, c)| !c.is_nullable() && record.get(*i).is_none());
+    missing.map(|(_, column)| column.name().to_owned())
 }
 
 fn no_id(_: &Record<'_>) -> Misread {

@@ -5,28 +5,36 @@
 
 use std::sync::Arc;
 
-use super::ending::Ending;
+use super::ending::{Ending, Trouble};
 use crate::{
     journal::Journal,
     store::{Entry, Ledger},
 };
 
-/// Seals a partition, if it is drained. If not, or if that fails, nothing is lost but the sealing.
+/// Seals a partition, if it is drained. If not, or if that fails, nothing is lost but the sealing, which
+/// is tried again.
 pub(super) async fn seal(journal: Arc<Journal>, partition: u32) -> Ending {
-    if let Err(reason) = try_seal(&journal, partition).await {
-        tracing::debug!(reason, partition, "the journal was not sealed");
+    match try_seal(&journal, partition).await {
+        Ok(()) => Ending::Idle,
+        Err(reason) => {
+            tracing::debug!(reason, partition, "the journal was not sealed");
+            Ending::Failed(Trouble::Passing(reason))
+        }
     }
-    Ending::Idle
 }
 
 async fn try_seal(journal: &Journal, partition: u32) -> Result<(), String> {
     let meta = journal.meta(partition).await.map_err(|e| e.to_string())?;
-    if !meta.exists() || !meta.is_at_home() || meta.backlog() > 0 {
+    if !meta.exists() {
         return Ok(());
+    }
+    if !meta.is_at_home() || meta.backlog() > 0 {
+        return Err("it is not drained".to_owned());
     }
     let entries = &journal.entries;
     let sealed = entries.backend.seal(&entries.keys, partition, meta.epoch).await;
-    let Some(last_id) = sealed.map_err(|e| e.to_string())? else { return Ok(()) };
+    let sealed = sealed.map_err(|e| e.to_string())?;
+    let last_id = sealed.ok_or_else(|| "somebody wrote to it".to_owned())?;
     let (entity, epoch) = (journal.name(), meta.epoch);
     let sealed = journal.store.ledger(Ledger::Seal { entity, partition, epoch, last_id }).await;
     match sealed.map_err(|e| e.to_string())? {

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use cached_repo::{CachedEntity, Column, ColumnSpec, Kind, Record, Schema, Settings, Value};
+use cached_repo::{
+    CachedEntity, Column, ColumnSpec, Kind, OnFull, Record, Schema, Settings, Value,
+};
 use serde::{Deserialize, Serialize};
 
 #[test]
@@ -25,7 +27,12 @@ fn seven() -> i32 {
     jitter = "5%",
     negative_ttl = "0",
     table = "app.my_todos",
-    schema = 2
+    schema = 2,
+    partitions = 4,
+    coalesce = false,
+    batch = 7,
+    max_backlog = 1000,
+    on_full = "block(250ms)"
 )]
 struct Todo {
     #[cache(id)]
@@ -91,8 +98,10 @@ fn the_schema_holds_what_the_attributes_say() {
         ColumnSpec::new("title", "t", &["name", "caption"], Kind::Text, false, false),
         ColumnSpec::new("description", "description", &[], Kind::Text, true, false),
         ColumnSpec::new("labels", "labels", &[], Kind::Json, true, false),
-        ColumnSpec::new("done", "done", &[], Kind::Bool, false, false),
-        ColumnSpec::new("rank", "rank", &[], Kind::I32, false, false),
+        ColumnSpec::new("done", "done", &[], Kind::Bool, false, false)
+            .with_default(|| Value::Bool(false)),
+        ColumnSpec::new("rank", "rank", &[], Kind::I32, false, false)
+            .with_default(|| Value::I64(7)),
         ColumnSpec::new("due", "due", &[], Kind::Json, true, false),
         ColumnSpec::new("type", "type", &[], Kind::I64, false, false),
     ];
@@ -101,6 +110,8 @@ fn the_schema_holds_what_the_attributes_say() {
     assert_eq!(schema.table(), "app.my_todos");
     assert_eq!(schema.version(), 2);
     assert_eq!(schema.columns(), expected);
+    let defaults = |columns: &[ColumnSpec]| columns.iter().map(|c| c.default()).collect::<Vec<_>>();
+    assert_eq!(defaults(schema.columns()), defaults(&expected));
 }
 
 #[test]
@@ -110,7 +121,12 @@ fn the_settings_hold_what_the_attributes_say_and_nothing_else() {
         .format("hash")
         .ttl(Duration::from_secs(90))
         .jitter_percent(5)
-        .negative_ttl(Duration::ZERO);
+        .negative_ttl(Duration::ZERO)
+        .partitions(4)
+        .coalesce(false)
+        .batch(7)
+        .max_backlog(1000)
+        .on_full(OnFull::Block(Duration::from_millis(250)));
     assert_eq!(Todo::SETTINGS, said);
 
     #[derive(CachedEntity)]
@@ -120,6 +136,15 @@ fn the_settings_hold_what_the_attributes_say_and_nothing_else() {
         id: u64,
     }
     assert_eq!(Silent::SETTINGS, Settings::new());
+
+    #[derive(CachedEntity)]
+    #[cache(prefix = "strict", on_full = "reject", coalesce = true)]
+    struct Strict {
+        #[cache(id)]
+        id: u64,
+    }
+    assert_eq!(Strict { id: 1 }.id(), 1);
+    assert_eq!(Strict::SETTINGS, Settings::new().on_full(OnFull::Reject).coalesce(true));
     assert_eq!((Silent::SCHEMA.table(), Silent::SCHEMA.version()), ("silent", 1));
     assert_eq!(Silent { id: 3 }.id(), 3);
 }

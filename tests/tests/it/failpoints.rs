@@ -5,7 +5,7 @@
 use cached_repo::failpoint::{Failure, Point};
 use futures_util::future::join_all;
 
-use crate::stage::On;
+use crate::stage::{DATABASES, On};
 
 mod scene;
 use scene::Scene;
@@ -20,7 +20,7 @@ macro_rules! at_each_point {
         #[tokio::test]
         async fn $name() {
             let delay = Failure::Delay(std::time::Duration::from_millis(DELAY_MS));
-            for on in [On::Sqlite, On::Postgres] {
+            for on in DATABASES {
                 let failures = [Failure::Error, delay, Failure::Panic];
                 join_all(failures.map(|failure| nothing_is_lost(Point::$point, failure, on))).await;
             }

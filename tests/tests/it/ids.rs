@@ -20,8 +20,9 @@ fn line(order: u32, article: &str) -> Line {
 #[tokio::test]
 async fn composite_ids_are_taken_as_they_come() {
     let postgres = store::connect(&servers::postgres_url()).await.unwrap();
+    let mysql = store::connect(&servers::mysql_url()).await.unwrap();
     let sqlite = store::connect("sqlite::memory:").await.unwrap();
-    for db in [store::memory(), sqlite, postgres] {
+    for db in [store::memory(), sqlite, postgres, mysql] {
         db.create_tables::<Line>().await.unwrap();
         for strategy in [Strategy::CacheAside, Strategy::WriteThrough] {
             let cache = Cache::in_memory();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cached_repo::{ErrorKind, Format, Outcome, Strategy, store::StoreError};
 use tests::Point;
 
-use crate::stage::{On, Over, STORE_FIRST, Stage, name, save, todo};
+use crate::stage::{DATABASES, On, Over, STORE_FIRST, Stage, name, save, todo};
 
 each_store_first!(t2_nothing_is_in_the_cache_before_the_store_has_committed, |stage| {
     let held = stage.gate.hold(Point::BeforeApply, "1");
@@ -63,7 +63,7 @@ each_store_first!(a_fenced_store_is_asked_again_and_then_refused, |stage| {
 
 #[tokio::test]
 async fn t4_what_the_database_made_of_a_row_is_what_is_cached() {
-    for on in [On::Sqlite, On::Postgres] {
+    for on in DATABASES {
         for strategy in STORE_FIRST {
             let stage = Stage::new(strategy, Format::Json, on, Over::Redis).await;
             stage.let_a_trigger_shout().await;
@@ -98,7 +98,7 @@ async fn a_write_that_is_refused_in_one_partition_leaves_no_token_in_the_others(
 /// What recovery of a journal does to store-first writers that did not see it.
 #[tokio::test]
 async fn a_write_that_does_not_know_of_the_journals_epoch_begins_again_after_a_recovery() {
-    for on in [On::Memory, On::Sqlite, On::Postgres] {
+    for on in [On::Memory, On::Sqlite, On::Postgres, On::MySql] {
         let stage = Stage::new(Strategy::WriteThrough, Format::Json, on, Over::InProcess).await;
         stage.repo.save(&todo("1", "before")).await.unwrap();
         for partition in 0..16 {

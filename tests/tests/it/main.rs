@@ -3,6 +3,7 @@
 // A failed test panics: that is how it says so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod databases;
 #[macro_use]
 mod stage;
 
@@ -24,4 +25,5 @@ mod state_machine;
 mod stores;
 mod swaps;
 mod tidy;
+mod tls;
 mod write_behind;

@@ -30,19 +30,20 @@ macro_rules! promises {
             use super::*;
             promises!(@point $promise json_memory_in_process $strategy Json Memory InProcess);
             promises!(@point $promise hash_memory_in_process $strategy Hash Memory InProcess);
-            promises!(@point $promise msgpack_memory_in_process $strategy Msgpack Memory InProcess);
             promises!(@point $promise json_sqlite_in_process $strategy Json Sqlite InProcess);
             promises!(@point $promise hash_sqlite_in_process $strategy Hash Sqlite InProcess);
             promises!(@point $promise msgpack_sqlite_in_process $strategy Msgpack Sqlite InProcess);
             promises!(@point $promise json_postgres_in_process $strategy Json Postgres InProcess);
             promises!(@point $promise hash_postgres_in_process $strategy Hash Postgres InProcess);
-            promises!(@point $promise msgpack_postgres_in_process $strategy Msgpack Postgres InProcess);
+            // With these every pair of the matrix occurs.
+            promises!(@point $promise json_mysql_in_process $strategy Json MySql InProcess);
+            promises!(@point $promise hash_mysql_redis $strategy Hash MySql Redis);
+            promises!(@point $promise msgpack_mysql_in_process $strategy Msgpack MySql InProcess);
             promises!(@point $promise json_memory_redis $strategy Json Memory Redis);
             promises!(@point $promise hash_memory_redis $strategy Hash Memory Redis);
             promises!(@point $promise msgpack_memory_redis $strategy Msgpack Memory Redis);
             promises!(@point $promise json_sqlite_redis $strategy Json Sqlite Redis);
             promises!(@point $promise hash_sqlite_redis $strategy Hash Sqlite Redis);
-            promises!(@point $promise msgpack_sqlite_redis $strategy Msgpack Sqlite Redis);
             promises!(@point $promise json_postgres_redis $strategy Json Postgres Redis);
             promises!(@point $promise hash_postgres_redis $strategy Hash Postgres Redis);
             promises!(@point $promise msgpack_postgres_redis $strategy Msgpack Postgres Redis);

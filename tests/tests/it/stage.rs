@@ -9,6 +9,9 @@ use cached_repo::{
 use tests::{Gated, isolate, servers};
 use tokio::task::JoinHandle;
 
+use crate::databases::run;
+pub(crate) use crate::databases::{DATABASES, On, open, unique_names};
+
 /// The entity of most tests: one column of each sort.
 #[derive(Clone, Debug, PartialEq, CachedEntity)]
 #[cache(prefix = "todos", jitter = "0%")]
@@ -62,14 +65,6 @@ macro_rules! each_store_first {
     };
 }
 
-/// Which store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum On {
-    Memory,
-    Sqlite,
-    Postgres,
-}
-
 /// Which backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Over {
@@ -80,6 +75,7 @@ pub(crate) enum Over {
 /// Everything one test needs, made for it alone.
 pub(crate) struct Stage {
     pub(crate) strategy: Strategy,
+    pub(crate) on: On,
     pub(crate) over: Over,
     pub(crate) gate: Arc<Gated>,
     /// The first process.
@@ -94,16 +90,6 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) async fn new(strategy: Strategy, format: Format, on: On, over: Over) -> Self {
         let (store, directory) = open(on).await;
-        Self::with(strategy, format, over, store, directory).await
-    }
-
-    async fn with(
-        strategy: Strategy,
-        format: Format,
-        over: Over,
-        store: SharedStore,
-        directory: Option<tempfile::TempDir>,
-    ) -> Self {
         let namespace = isolate::unique("stage");
         let table = isolate::unique("todos");
         let schema = Todo::SCHEMA.with_table(table.clone());
@@ -112,7 +98,7 @@ impl Stage {
         let cache = connect(over, &namespace, None).await;
         let settings = Settings { strategy, format, table, store: gate.clone() };
         let repo = settings.builder(&cache).build().await.unwrap();
-        Self { strategy, over, gate, repo, cache, namespace, settings, directory }
+        Self { strategy, on, over, gate, repo, cache, namespace, settings, directory }
     }
 
     /// The cheapest stage: everything in this process, so that time may be paused.
@@ -170,26 +156,23 @@ impl Stage {
     /// Gives the table a trigger that writes each name in capitals.
     pub(crate) async fn let_a_trigger_shout(&self) {
         let table = self.table();
-        if let Some(directory) = &self.directory {
-            let file = directory.path().join("test.db");
-            let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", file.display())).await;
-            let trigger = format!(
+        let trigger = match self.on {
+            On::Sqlite => format!(
                 "CREATE TRIGGER shout AFTER INSERT ON {table} BEGIN \
                  UPDATE {table} SET name = upper(name) WHERE id = NEW.id; END"
-            );
-            let trigger = sqlx::raw_sql(sqlx::AssertSqlSafe(trigger));
-            trigger.execute(&pool.unwrap()).await.unwrap();
-        } else {
-            let pool = sqlx::PgPool::connect(&servers::postgres_url()).await;
-            let trigger = format!(
+            ),
+            On::MySql => format!(
+                "CREATE TRIGGER shout_{table} BEFORE INSERT ON {table} \
+                 FOR EACH ROW SET NEW.name = UPPER(NEW.name)"
+            ),
+            _ => format!(
                 "CREATE FUNCTION shout_{table}() RETURNS trigger LANGUAGE plpgsql AS \
                  'BEGIN NEW.name = upper(NEW.name); RETURN NEW; END'; \
                  CREATE TRIGGER shout BEFORE INSERT OR UPDATE ON {table} \
                  FOR EACH ROW EXECUTE FUNCTION shout_{table}()"
-            );
-            let trigger = sqlx::raw_sql(sqlx::AssertSqlSafe(trigger));
-            trigger.execute(&pool.unwrap()).await.unwrap();
-        }
+            ),
+        };
+        run(self.on, self.directory.as_ref(), &trigger).await;
     }
 
     /// A plain connection, for what only another program would do.
@@ -227,19 +210,6 @@ async fn connect(over: Over, namespace: &str, url: Option<&str>) -> Cache {
             let patient = if url == servers::redis_url() { 30_000 } else { 250 };
             builder.timeout(Duration::from_millis(patient)).connect(&url).await.unwrap()
         }
-    }
-}
-
-pub(crate) async fn open(on: On) -> (SharedStore, Option<tempfile::TempDir>) {
-    match on {
-        On::Memory => (store::memory(), None),
-        On::Sqlite => {
-            let directory = tempfile::tempdir().unwrap();
-            let file = directory.path().join("test.db");
-            let url = format!("sqlite://{}?mode=rwc", file.display());
-            (store::connect(&url).await.unwrap(), Some(directory))
-        }
-        On::Postgres => (store::connect(&servers::postgres_url()).await.unwrap(), None),
     }
 }
 

@@ -15,9 +15,15 @@ use cached_repo::{
 };
 use tokio::time::Instant;
 
+mod computed;
 mod connecting;
 mod journal;
 mod journal_time;
+mod keys;
+mod mysql;
+mod mysql_database;
+mod mysql_errors;
+mod mysql_time;
 mod postgres;
 mod postgres_time;
 mod sqlite;
@@ -48,6 +54,13 @@ async fn sqlite_in_a_file_keeps_the_contract() {
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_keeps_the_contract() {
     let database = postgres::Database::new().await;
+    conformance::run(&database.store, "contract").await;
+    conformance::run(&database.store, "contract").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mysql_keeps_the_contract() {
+    let database = mysql_database::Database::new().await;
     conformance::run(&database.store, "contract").await;
     conformance::run(&database.store, "contract").await;
 }

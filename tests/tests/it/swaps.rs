@@ -6,9 +6,14 @@ use crate::stage::{On, Over, STORE_FIRST, Stage, WITH_STORE, name, todo};
 
 #[tokio::test]
 async fn processes_of_any_two_strategies_with_a_store_see_each_others_writes() {
-    for over in [Over::InProcess, Over::Redis] {
+    for (on, over) in [
+        (On::Memory, Over::InProcess),
+        (On::Memory, Over::Redis),
+        (On::Postgres, Over::InProcess),
+        (On::MySql, Over::Redis),
+    ] {
         for old in WITH_STORE {
-            let stage = Stage::new(old, Format::Json, On::Memory, over).await;
+            let stage = Stage::new(old, Format::Json, on, over).await;
             for new in WITH_STORE {
                 let swapped = stage.builder(stage.cache()).strategy(new).build().await.unwrap();
                 let (one, two) = (&stage.repo, &swapped);

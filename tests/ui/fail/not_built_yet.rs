@@ -2,9 +2,7 @@ use cached_repo::CachedEntity;
 
 #[derive(CachedEntity)]
 #[cache(prefix = "a", near = "1s", near_capacity = 10, refresh_ahead = "80%", stale_if_error)]
-#[cache(durability = "fsync", coalesce = false, batch = 5, max_delay = "1s", max_backlog = 7)]
-#[cache(on_full = "block(1s)", snapshot = "1h", on_full(reject))]
-#[cache(partitions = 16, namespace = "app")]
+#[cache(durability = "fsync", max_delay = "1s", snapshot = "1h", namespace = "app")]
 struct Todo {
     #[cache(id)]
     id: String,

@@ -22,19 +22,20 @@ pub fn sqlite(pool: sqlx::SqlitePool) -> SharedStore {
     SqlStore::<super::Sqlite>::shared(pool)
 }
 
+/// A store over a MySQL or MariaDB pool of your own, which must lead to the primary, with `autocommit`.
+///
+/// While a transaction of the store runs, its session is strict and has short timeouts; afterwards it is
+/// as it was.
+#[cfg(feature = "mysql")]
+pub fn mysql(pool: sqlx::MySqlPool) -> SharedStore {
+    SqlStore::<super::MySql>::shared(pool)
+}
+
 #[cfg(feature = "postgres")]
 pub(in crate::store) async fn connect_postgres(url: &str) -> Result<SharedStore> {
     use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 
-    let authority = url.find("//").map_or(0, |at| at + 2);
-    let behind = url[authority..].find(['/', '?', '#']).map_or("", |at| &url[authority + at..]);
-    if behind.contains(['@', '#']) {
-        // Parts of a password would be taken for host, port or database, and shown.
-        return Err(Error::configuration(
-            "the store's URL has an `@` or `#` behind the host: percent-encode these and `/`, `?` \
-             where they belong to the password",
-        ));
-    }
+    check_authority(url)?;
     let options: PgConnectOptions = url.parse().map_err(|e| unreadable("postgres", e))?;
     if !matches!(options.get_ssl_mode(), PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer)
     {
@@ -53,6 +54,47 @@ pub(in crate::store) async fn connect_postgres(url: &str) -> Result<SharedStore>
         .test_before_acquire(false)
         .connect_lazy_with(options);
     Ok(postgres(pool))
+}
+
+#[cfg(feature = "mysql")]
+pub(in crate::store) async fn connect_mysql(url: &str) -> Result<SharedStore> {
+    use sqlx::{
+        Executor,
+        mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlSslMode},
+    };
+
+    check_authority(url)?;
+    let options: MySqlConnectOptions = url.parse().map_err(|e| unreadable("mysql", e))?;
+    if !matches!(options.get_ssl_mode(), MySqlSslMode::Disabled | MySqlSslMode::Preferred) {
+        return Err(Error::configuration(
+            "the store's URL asks for TLS, which is not built yet: leave `ssl-mode` out, or pass a \
+             pool of your own to `store::mysql`",
+        ));
+    }
+    if options.get_database().is_none() {
+        return Err(Error::configuration(
+            "the store's URL names no database: write it behind the host, as in mysql://host/app",
+        ));
+    }
+    if options.get_charset() != "utf8mb4" {
+        return Err(Error::configuration(
+            "the store's URL asks for a `charset` other than utf8mb4, which would change texts: leave \
+             it out",
+        ));
+    }
+    let options = options.statement_cache_capacity(STATEMENTS_MAX);
+    let place = format!("MySQL at {}:{}", options.get_host(), options.get_port());
+    try_out::<sqlx::MySqlConnection>(&place, &options).await?;
+    let pool = MySqlPoolOptions::new()
+        .max_connections(MYSQL_CONNECTIONS_MAX)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .after_connect(|connection, _| {
+            // A server may have it off: then reads would go on seeing what they saw first.
+            Box::pin(async { connection.execute("SET SESSION autocommit = 1").await.map(drop) })
+        })
+        .connect_lazy_with(options);
+    Ok(mysql(pool))
 }
 
 #[cfg(feature = "sqlite")]
@@ -87,6 +129,20 @@ pub(in crate::store) async fn connect_sqlite(url: &str) -> Result<SharedStore> {
     Ok(sqlite(pool))
 }
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+fn check_authority(url: &str) -> Result<()> {
+    let authority = url.find("//").map_or(0, |at| at + 2);
+    let behind = url[authority..].find(['/', '?', '#']).map_or("", |at| &url[authority + at..]);
+    if behind.contains(['@', '#']) {
+        // Parts of a password would be taken for host, port or database, and shown.
+        return Err(Error::configuration(
+            "the store's URL has an `@` or `#` behind the host: percent-encode these and `/`, `?` \
+             where they belong to the password",
+        ));
+    }
+    Ok(())
+}
+
 /// Connects once without the pool, which would try for as long as its timeout what is refused at once.
 async fn try_out<C: Connection>(place: &str, options: &C::Options) -> Result<()> {
     let connected = timeout(CONNECT_TIMEOUT, C::connect_with(options)).await.map_err(|_| {
@@ -107,7 +163,9 @@ fn unreachable(place: &str, error: sqlx::Error) -> Error {
     let code = error.as_database_error().and_then(|e| e.code()).unwrap_or_default().into_owned();
     let kind = match code.as_str() {
         // A wrong user, password or database stays wrong.
-        code if code.starts_with("28") || code.starts_with("3D") => ErrorKind::Configuration,
+        code if ["28", "3D", "42"].iter().any(|class| code.starts_with(class)) => {
+            ErrorKind::Configuration
+        }
         _ => ErrorKind::StoreUnavailable,
     };
     Error::new(kind, format!("cannot connect to {place}")).caused_by(error)
@@ -123,6 +181,12 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A server of PostgreSQL has 100 by default, for all processes together.
 #[cfg(feature = "postgres")]
 const POSTGRES_CONNECTIONS_MAX: u32 = 16;
+/// A server of MySQL or MariaDB has 151 by default, for all processes together.
+#[cfg(feature = "mysql")]
+const MYSQL_CONNECTIONS_MAX: u32 = 16;
+/// A batch is cut into powers of two, each of which is a statement of its own for every entity.
+#[cfg(feature = "mysql")]
+const STATEMENTS_MAX: usize = 256;
 /// Each has a thread; one of them writes.
 #[cfg(feature = "sqlite")]
 const SQLITE_CONNECTIONS_MAX: u32 = 8;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Dialect, SqlStore, StoreError, Table, tables};
+use super::{Dialect, SqlStore, StoreError, Table, table::quote, tables};
 use crate::{
     record::Value,
     schema::{ColumnSpec, Kind, Schema},
@@ -13,9 +13,11 @@ impl<D: Dialect> SqlStore<D> {
     pub(super) async fn description(&self, schema: &Schema) -> Result<Description, StoreError> {
         let mut ddl = String::new();
         let mut missing = Vec::new();
-        for (schema, create) in self.tables(&Table::new::<D>(schema)) {
+        for (index, (schema, create)) in
+            self.tables(&Table::new::<D>(schema)).into_iter().enumerate()
+        {
             ddl.push_str(&create);
-            missing.append(&mut self.missing(&schema).await?);
+            missing.append(&mut self.missing(&schema, index > 0).await?);
         }
         Ok(Description::new(ddl, missing).journaling())
     }
@@ -27,20 +29,25 @@ impl<D: Dialect> SqlStore<D> {
         all
     }
 
-    async fn missing(&self, schema: &Schema) -> Result<Vec<String>, StoreError> {
+    async fn missing(&self, schema: &Schema, is_library: bool) -> Result<Vec<String>, StoreError> {
         let table = Table::new::<D>(schema);
         let name = schema.table();
         let found = Found::read::<D>(&self.read(|| Ok(vec![D::inspect(&table)?])).await?)?;
         if found.columns.is_empty() {
             return Ok(vec![format!("The table `{name}` does not exist.")]);
         }
-        let mut missing: Vec<String> =
-            schema.columns().iter().filter_map(|c| found.lack::<D>(&table, c)).collect();
-        let mut ids: Vec<_> = schema.id_columns().map(|(_, c)| c.column().to_owned()).collect();
-        ids.sort_unstable();
-        let ids = ids.join(", ");
+        // The library reads times of its own nowhere.
+        let checked = |c: &&ColumnSpec| !is_library || c.is_id() || !found.has(c);
+        let mut missing: Vec<String> = schema
+            .columns()
+            .iter()
+            .filter(checked)
+            .filter_map(|c| found.lack::<D>(&table, c))
+            .collect();
         if missing.is_empty() {
-            missing.extend(found.flaw(name, &ids));
+            missing.extend(found.flaw::<D>(&table));
+            missing
+                .extend(found.sentences.iter().map(|flaw| format!("The table `{name}` {flaw}.")));
         }
         Ok(missing)
     }
@@ -51,6 +58,8 @@ struct Found {
     /// Each with its declared type, where the dialect asks for it.
     columns: Vec<(String, Option<String>)>,
     unique: Vec<Index>,
+    /// What else is wrong.
+    sentences: Vec<String>,
 }
 
 /// A unique index.
@@ -63,6 +72,10 @@ struct Index {
 }
 
 impl Found {
+    fn has(&self, column: &ColumnSpec) -> bool {
+        self.columns.iter().any(|(found, _)| found == column.column())
+    }
+
     /// Why a column of the schema cannot be kept in the table.
     fn lack<D: Dialect>(&self, table: &Table<'_>, column: &ColumnSpec) -> Option<String> {
         let (kind, name) = (column.kind(), table.schema.table());
@@ -76,15 +89,27 @@ impl Found {
             ));
         };
         let declared = declared.as_deref()?;
+        if declared == COMPUTED {
+            return Some(format!(
+                "The column `{column}` of the table `{name}` is computed by the database, which lets \
+                 nobody write it: leave it out of the entity."
+            ));
+        }
         let wanted = D::misfit(kind, declared)?;
+        let quoted = quote::<D>(column);
         Some(format!(
             "The column `{column}` of the table `{name}` is declared {declared}, which would change \
-             values: it must be {wanted}."
+             values: it must be {wanted}{}.",
+            remedy(D::retype(table, &quoted, wanted))
         ))
     }
 
     /// Why writes could hit another row than they mean.
-    fn flaw(&self, name: &str, ids: &str) -> Option<String> {
+    fn flaw<D: Dialect>(&self, table: &Table<'_>) -> Option<String> {
+        let name = table.schema.table();
+        let mut ids: Vec<_> = table.schema.id_columns().map(|(_, c)| c.column()).collect();
+        ids.sort_unstable();
+        let ids = ids.join(", ");
         let keys: Vec<_> = self.unique.iter().filter(|i| i.columns.join(", ") == ids).collect();
         if keys.is_empty() {
             return Some(format!(
@@ -93,14 +118,21 @@ impl Found {
             ));
         }
         let folds = keys.iter().find_map(|index| index.folds.as_ref())?;
+        let texts = table.schema.id_columns().filter(|(_, column)| column.kind() == Kind::Text);
+        let retyped = texts.filter_map(|(index, column)| {
+            let wanted = D::column_type(column.kind(), true);
+            D::retype(table, &table.columns[index], wanted)
+        });
+        let retyped = retyped.reduce(|all, next| format!("{all}; {next}"));
         Some(format!(
             "The key ({ids}) of the table `{name}` takes different ids for equal ({folds}), so that \
-             one entity would overwrite another: give it a binary collation."
+             one entity would overwrite another: give it a binary collation{}.",
+            remedy(retyped)
         ))
     }
 
     fn read<D: Dialect>(rows: &[super::Row<D>]) -> Result<Self, StoreError> {
-        let mut columns = Vec::new();
+        let (mut columns, mut sentences) = (Vec::new(), Vec::new());
         let mut unique = BTreeMap::<i64, Index>::new();
         for row in rows {
             let index = D::value(row, 0, Kind::I64).map_err(StoreError::systemic)?;
@@ -112,11 +144,12 @@ impl Found {
                     index.columns.push(name);
                     index.folds = text::<D>(row, 2)?.or(index.folds.take());
                 }
+                _ if name.is_empty() => sentences.extend(text::<D>(row, 2)?),
                 _ => columns.push((name, text::<D>(row, 2)?)),
             }
         }
         unique.values_mut().for_each(|index| index.columns.sort_unstable());
-        Ok(Self { columns, unique: unique.into_values().collect() })
+        Ok(Self { columns, unique: unique.into_values().collect(), sentences })
     }
 }
 
@@ -135,9 +168,17 @@ fn create_table<D: Dialect>(table: &Table<'_>) -> String {
         })
         .collect();
     lines.push(format!("PRIMARY KEY ({})", table.id_list()));
-    create(&table.name, &lines)
+    create::<D>(&table.name, &lines)
 }
 
-pub(super) fn create(table: &str, lines: &[String]) -> String {
-    format!("CREATE TABLE IF NOT EXISTS {table} (\n    {}\n);\n", lines.join(",\n    "))
+pub(super) fn create<D: Dialect>(table: &str, lines: &[String]) -> String {
+    let (lines, options) = (lines.join(",\n    "), D::TABLE_OPTIONS);
+    format!("CREATE TABLE IF NOT EXISTS {table} (\n    {lines}\n){options};\n")
 }
+
+fn remedy(sql: Option<String>) -> String {
+    sql.map(|sql| format!(" ({sql})")).unwrap_or_default()
+}
+
+/// The type that a dialect declares a generated column to be of.
+pub(super) const COMPUTED: &str = "computed";

@@ -1,9 +1,9 @@
 //! What one SQL database says differently from the next.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use futures_util::future::BoxFuture;
-use sqlx::Database;
+use sqlx::{Database, error::DatabaseError};
 
 use super::{Connection, Row, StoreError, Table};
 use crate::{
@@ -29,18 +29,53 @@ pub(in crate::store) trait Dialect: Sized + Send + Sync + 'static {
     const U64_MAX: u64;
     /// The column type of a moment in time.
     const TIMESTAMP: &'static str;
+    /// The column type of a word that has a default.
+    const WORD: &'static str;
+    /// What stands behind a table's columns.
+    const TABLE_OPTIONS: &'static str;
+
+    /// Whether an UPDATE returns rows.
+    const RETURNS: bool;
+    /// Whether an index may be on some of the rows.
+    const PARTIAL_INDEXES: bool;
+    /// Whether tables are made in transactions.
+    const TRANSACTIONAL_DDL: bool;
+    /// Whether locks are rows of a table of the library, and not taken by [`begin`](Self::begin).
+    const LOCKS_ARE_ROWS: bool;
 
     /// The members of a JSON array, the one parameter `?`, as the column `value` of a table `e`.
     const ELEMENTS: &'static str;
+    /// The statement that marks dead letters as superseded, where it is not the one of all others.
+    const SUPERSEDE: Option<&'static str>;
+    /// Asks how many bytes a statement may have, if that is a setting of the server.
+    const BYTES_MAX: Option<&'static str>;
+
+    /// A statement or a table of the library's own, as PostgreSQL says it, as this database does.
+    fn spell(sql: &str) -> Cow<'_, str>;
 
     /// Begins a transaction; one message to the server.
     fn begin(begin: &Begin) -> String;
+
+    /// Commits, if the server finds that no more than this time has passed since the transaction was
+    /// begun; one message to the server.
+    fn commit(within: Duration) -> String;
+
+    /// Rolls back, whether or not there is a transaction; one message to the server.
+    const ROLLBACK: &'static str;
+    /// The code of the error of a commit that came too late, where it has one of its own.
+    const TOO_LATE: Option<&'static str>;
 
     /// Sends a prepared statement and collects its rows.
     fn run(
         connection: &mut Connection<Self>,
         statement: Statement<Self>,
     ) -> BoxFuture<'_, Result<Vec<Row<Self>>, sqlx::Error>>;
+
+    /// Sends a prepared statement, and answers how many rows it found to change.
+    fn change(
+        connection: &mut Connection<Self>,
+        statement: Statement<Self>,
+    ) -> BoxFuture<'_, Result<u64, sqlx::Error>>;
 
     /// Sends statements without parameters, separated by semicolons.
     fn script(
@@ -52,7 +87,10 @@ pub(in crate::store) trait Dialect: Sized + Send + Sync + 'static {
     fn parameter(n: usize) -> String;
 
     /// Makes a statement of one value per parameter.
-    fn bind(sql: String, values: &[Value<'_>]) -> Result<Statement<Self>, StoreError>;
+    fn bind<'v>(
+        sql: String,
+        values: impl Iterator<Item = &'v Value<'v>>,
+    ) -> Result<Statement<Self>, StoreError>;
 
     /// Inserts the rows, or overwrites the mapped columns of those that are there.
     fn upserts(table: &Table<'_>, rows: &[&Record<'_>])
@@ -64,13 +102,14 @@ pub(in crate::store) trait Dialect: Sized + Send + Sync + 'static {
     /// Reads rows: the columns in the schema's order, in types that [`value`](Self::value) reads.
     fn selects(table: &Table<'_>, ids: &[&EntityId]) -> Result<Vec<Statement<Self>>, StoreError>;
 
-    /// Why a column that was declared as this type would change values of this kind, if it would.
+    /// The type that a column of this kind must have instead, if what was declared would change values.
     /// Databases that refuse such values when they are written need not say.
     fn misfit(kind: Kind, declared: &str) -> Option<&'static str>;
 
     /// Lists the columns of a table, each between a null and its declared type if
-    /// [`misfit`](Self::misfit) wants it, and then those of its unique indexes, each with a number of the index before it and, behind it, the type or collation
+    /// [`misfit`](Self::misfit) wants it (`computed` if the database computes it), and then those of its unique indexes, each with a number of the index before it and, behind it, the type or collation
     /// because of which the index takes different ids for equal, if there is one.
+    /// Rows without an index and a name are sentences about what else is wrong with the table.
     fn inspect(table: &Table<'_>) -> Result<Statement<Self>, StoreError>;
 
     /// Reads one column of a row, or says why not.
@@ -81,6 +120,12 @@ pub(in crate::store) trait Dialect: Sized + Send + Sync + 'static {
 
     /// The type of a column.
     fn column_type(kind: Kind, id: bool) -> &'static str;
+
+    /// Gives a column this type.
+    fn retype(table: &Table<'_>, column: &str, column_type: &str) -> Option<String>;
+
+    /// The code of an error, as the methods below want it.
+    fn code(error: &dyn DatabaseError) -> Option<Cow<'_, str>>;
 
     /// What an error with this code means.
     fn class(code: &str) -> Class;
@@ -113,7 +158,8 @@ pub(in crate::store) struct Begin {
 }
 
 /// A lock on a number, for databases that do not serialise their writers anyway.
-#[cfg_attr(not(feature = "postgres"), allow(dead_code))]
+#[cfg_attr(not(any(feature = "postgres", feature = "mysql")), allow(dead_code))]
+#[derive(Clone, Copy)]
 pub(in crate::store) enum Lock {
     Shared(i64),
     Exclusive(i64),

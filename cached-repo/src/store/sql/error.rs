@@ -1,5 +1,7 @@
 //! What an error of a database means for whoever asked.
 
+use std::borrow::Cow;
+
 use sqlx::Error;
 
 use super::{Dialect, StoreError};
@@ -9,7 +11,7 @@ use crate::store::Class;
 pub(super) fn classify<D: Dialect>(error: Error, doing: &str) -> StoreError {
     let name = D::NAME;
     let class = match &error {
-        Error::Database(e) => e.code().map_or(Class::Systemic, |code| D::class(&code)),
+        Error::Database(e) => D::code(&**e).map_or(Class::Systemic, |code| D::class(&code)),
         Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => {
             Class::Transient
         }
@@ -17,7 +19,7 @@ pub(super) fn classify<D: Dialect>(error: Error, doing: &str) -> StoreError {
         Error::Encode(_) | Error::Decode(_) | Error::ColumnDecode { .. } => Class::Record,
         _ => Class::Systemic,
     };
-    let code = error.as_database_error().and_then(|e| e.code());
+    let code = code::<D>(&error);
     let code = code.map(|code| format!(" (code {code})")).unwrap_or_default();
     match class {
         Class::Transient => {
@@ -32,10 +34,15 @@ pub(super) fn classify<D: Dialect>(error: Error, doing: &str) -> StoreError {
     .caused_by(error)
 }
 
+/// The database's own code.
+pub(super) fn code<D: Dialect>(error: &Error) -> Option<Cow<'_, str>> {
+    error.as_database_error().and_then(D::code)
+}
+
 /// Whether the connection is gone, which says nothing about the database.
 pub(super) fn is_lost<D: Dialect>(error: &Error) -> bool {
     match error {
-        Error::Database(e) => e.code().is_some_and(|code| D::is_lost(&code)),
+        Error::Database(e) => D::code(&**e).is_some_and(|code| D::is_lost(&code)),
         Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => true,
         _ => false,
     }
@@ -44,7 +51,7 @@ pub(super) fn is_lost<D: Dialect>(error: &Error) -> bool {
 /// Whether a commit that ended with this error may have happened.
 pub(super) fn is_doubtful<D: Dialect>(error: &Error) -> bool {
     match error {
-        Error::Database(e) => e.code().is_none_or(|code| D::is_doubtful(&code)),
+        Error::Database(e) => D::code(&**e).is_none_or(|code| D::is_doubtful(&code)),
         _ => true,
     }
 }

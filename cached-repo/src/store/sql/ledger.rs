@@ -41,7 +41,9 @@ impl<D: Dialect> SqlStore<D> {
     }
 
     async fn install(&self, schema: &Schema) -> Result<(), StoreError> {
-        self.transaction(vec![Lock::Exclusive(INSTALL)], async |session| {
+        // Where tables are made outside of transactions, the database orders those who make them.
+        let lock = D::TRANSACTIONAL_DDL.then_some(Lock::Exclusive(INSTALL));
+        self.transaction(lock.into_iter().collect(), async |session| {
             for (table, ddl) in self.tables(&Table::new::<D>(schema)) {
                 // Looked up first: a role that may not create tables may still find them all there.
                 let found = session.run(D::inspect(&Table::new::<D>(&table))?).await;
@@ -74,10 +76,10 @@ impl<D: Dialect> SqlStore<D> {
         .await
     }
 
-    /// Runs a statement that changes what it returns. Whether there was something.
+    /// Runs a statement that changes rows. Whether there was one.
     pub(super) async fn change(&self, sql: &str, values: &[Value<'_>]) -> Result<bool, StoreError> {
         self.transaction(Vec::new(), async |session| {
-            Ok(!session.run_text(sql, values, "keep its records").await?.is_empty())
+            session.change_text(sql, values, "keep its records").await
         })
         .await
     }
@@ -118,13 +120,14 @@ pub(super) fn bound<D: Dialect>(
     sql: &str,
     values: &[Value<'_>],
 ) -> Result<Statement<D>, StoreError> {
+    let sql = D::spell(sql);
     let mut pieces = sql.split('?');
     let mut text = pieces.next().unwrap_or_default().to_owned();
     for (index, piece) in pieces.enumerate() {
         text.push_str(&D::parameter(index + 1));
         text.push_str(piece);
     }
-    D::bind(text, values)
+    D::bind(text, values.iter())
 }
 
 pub(super) fn text(value: &str) -> Value<'_> {

@@ -49,8 +49,10 @@ pub(super) async fn replay<D: Dialect>(
     session: &mut Session<D>,
     key: &LetterKey<'_>,
 ) -> Result<(), StoreError> {
-    let replayed = session.run_text(REPLAY, &key_values(key), "replay a dead letter").await?;
-    if replayed.is_empty() { Err(key.refused()) } else { Ok(()) }
+    match session.change_text(REPLAY, &key_values(key), "replay a dead letter").await? {
+        true => Ok(()),
+        false => Err(key.refused()),
+    }
 }
 
 pub(super) async fn keep<D: Dialect>(
@@ -83,7 +85,7 @@ pub(super) async fn supersede<D: Dialect>(
     if waiting.is_empty() {
         return Ok(());
     }
-    let sql = SUPERSEDE.replace("ELEMENTS", D::ELEMENTS);
+    let sql = D::SUPERSEDE.unwrap_or(SUPERSEDE).replace("ELEMENTS", D::ELEMENTS);
     for superseded in batch.supersedes(is_written) {
         let (entity, partition) = (superseded.entity, superseded.partition);
         if waiting.contains(&(entity.to_owned(), partition)) {

@@ -5,7 +5,7 @@ use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use sqlx::Pool;
 use tokio::{
-    sync::Semaphore,
+    sync::{OnceCell, Semaphore},
     time::{Instant, timeout_at},
 };
 
@@ -28,6 +28,11 @@ mod postgres;
 #[cfg(feature = "postgres")]
 use postgres::Postgres;
 
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "mysql")]
+use mysql::MySql;
+
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "sqlite")]
@@ -39,7 +44,10 @@ mod describe;
 mod error;
 mod ledger;
 mod letters;
+mod locks;
 mod offsets;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+mod rows;
 mod session;
 mod table;
 mod tables;
@@ -56,6 +64,8 @@ pub(super) struct SqlStore<D: Dialect> {
     random: Random,
     /// As many write transactions as the database runs side by side.
     writers: Semaphore,
+    /// How many bytes a statement may have, once the server was asked.
+    bytes_max: OnceCell<usize>,
     dialect: PhantomData<D>,
 }
 
@@ -66,8 +76,29 @@ impl<D: Dialect> SqlStore<D> {
             clock: Clock::new(),
             random: Random::new(),
             writers: Semaphore::new(D::WRITERS),
+            bytes_max: OnceCell::new(),
             dialect: PhantomData,
         })
+    }
+
+    /// The table, with the limits of the server, which is asked for them once.
+    async fn table<'a>(
+        &self,
+        schema: &'a Schema,
+        deadline: Instant,
+    ) -> Result<Table<'a>, StoreError> {
+        let mut table = Table::new::<D>(schema);
+        if let Some(sql) = D::BYTES_MAX {
+            let asked = self.bytes_max.get_or_try_init(async || {
+                let rows = self.read(|| Ok(vec![ledger::bound(sql, &[])?])).await?;
+                let bytes = rows.first().map(|row| ledger::number_of::<D>(row, 0)).transpose()?;
+                let bytes = usize::try_from(bytes.unwrap_or(0)).unwrap_or(usize::MAX);
+                Ok(bytes.saturating_sub(HEAD_BYTES))
+            });
+            let late = |_| StoreError::transient(format!("{} did not answer in time", D::NAME));
+            table.bytes_max = *timeout_at(deadline, asked).await.map_err(late)??;
+        }
+        Ok(table)
     }
 
     async fn load_ids(
@@ -143,7 +174,11 @@ impl<D: Dialect> Store for SqlStore<D> {
     fn check(&self, schema: &Schema, change: &Change) -> Result<(), StoreError> {
         check_kinds(schema, change)?;
         match change.record() {
-            Some(record) => Table::new::<D>(schema).check::<D>(record),
+            Some(record) => {
+                let mut table = Table::new::<D>(schema);
+                table.bytes_max = self.bytes_max.get().copied().unwrap_or(usize::MAX);
+                table.check::<D>(record)
+            }
             None => Ok(()),
         }
     }
@@ -177,5 +212,7 @@ impl<D: Dialect> fmt::Debug for SqlStore<D> {
 type Row<D> = <<D as Dialect>::Database as sqlx::Database>::Row;
 type Connection<D> = <<D as Dialect>::Database as sqlx::Database>::Connection;
 
+/// What a statement has beside its values.
+const HEAD_BYTES: usize = 1024;
 /// Bounds every call that has no deadline of its own.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);

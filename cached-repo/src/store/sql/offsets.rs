@@ -37,18 +37,17 @@ impl<D: Dialect> SqlStore<D> {
         home: &str,
         (seen, epoch_min): (u64, u64),
     ) -> Result<Option<Offset>, StoreError> {
-        let epoch = number(epoch_min.saturating_add(1));
-        let values = [
-            text(entity),
-            number(partition.into()),
-            epoch,
-            text(journal),
-            text(home),
-            number(seen),
-        ];
+        let (key, epoch) = ([text(entity), number(partition.into())], epoch_min.saturating_add(1));
+        let [key_entity, key_partition] = key.clone();
+        let raised = [text(journal), text(home), number(seen)];
+        let values: Vec<_> =
+            [key_entity, key_partition, number(epoch)].into_iter().chain(raised).collect();
         let fence = lock_of(&Fence::new(entity, partition, 0));
         self.transaction(vec![Lock::Exclusive(fence)], async |session| {
-            let rows = session.run_text(RECOVER, &values, "raise an epoch").await?;
+            let rows = match D::RETURNS {
+                true => session.run_text(RECOVER, &values, "raise an epoch").await?,
+                false => recover_by_steps(session, &key, &values).await?,
+            };
             rows.first().map(offset::<D>).transpose()
         })
         .await
@@ -73,6 +72,27 @@ impl<D: Dialect> SqlStore<D> {
         let values = [text(entity), number(partition.into()), number(epoch), number(last_id)];
         self.change(SEAL, &values).await
     }
+}
+
+/// [`RECOVER`] where no statement both changes rows and returns them. Whoever makes the row holds the
+/// fence's lock, so that nobody else can be about to.
+async fn recover_by_steps<D: Dialect>(
+    session: &mut Session<D>,
+    key: &[Value<'_>],
+    values: &[Value<'_>],
+) -> Result<Vec<Row<D>>, StoreError> {
+    let (doing, find) = ("raise an epoch", format!("{FIND} FOR UPDATE"));
+    // A journaled batch that commits meanwhile is waited for.
+    let is_there = !session.run_text(&find, key, doing).await?.is_empty();
+    let [entity, partition, epoch, journal, home, seen] = values else { return Ok(Vec::new()) };
+    let recovered = if is_there {
+        let values = [epoch, epoch, home, entity, partition, seen].map(Value::clone);
+        session.change_text(RAISE, &values, doing).await?
+    } else {
+        let values = [entity, partition, epoch, journal, home].map(Value::clone);
+        session.change_text(MAKE, &values, doing).await?
+    };
+    if recovered { session.run_text(FIND, key, doing).await } else { Ok(Vec::new()) }
 }
 
 /// Checks the fences of a transaction that holds their locks.
@@ -131,7 +151,15 @@ pub(super) async fn advance<D: Dialect>(
         text(entity),
         number(partition.into()),
     ];
-    let moved = session.run_text(ADVANCE, &values, "move a position").await?;
+    let moved = if D::RETURNS {
+        session.run_text(ADVANCE, &values, "move a position").await?
+    } else {
+        let (values, key) = values.split_at(values.len() - 2);
+        match session.change_text(ADVANCE, values, "move a position").await? {
+            true => session.run_text(WAITS, key, "look for dead letters").await?,
+            false => Vec::new(),
+        }
+    };
     let Some(row) = moved.first() else { return Err(position.refused()) };
     let waits = is_true::<D>(row, 0)?.then(|| (entity.to_owned(), partition));
     Ok(waits.into_iter().collect())
@@ -181,6 +209,15 @@ const RECOVER: &str = "INSERT INTO cached_repo_offsets AS o \
     home = excluded.home, state = 'open', updated_at = CURRENT_TIMESTAMP WHERE o.epoch = ? \
     RETURNING epoch, settled, journal_id, last_id, home, state, applied, coalesced, dead_lettered";
 
+// The same in two statements, the second for a row that is not there.
+const RAISE: &str = "UPDATE cached_repo_offsets SET \
+    epoch = CASE WHEN epoch < ? THEN ? ELSE epoch + 1 END, \
+    home = ?, state = 'open', updated_at = CURRENT_TIMESTAMP \
+    WHERE entity = ? AND partition = ? AND epoch = ?";
+
+const MAKE: &str = "INSERT INTO cached_repo_offsets \
+    (entity, partition, epoch, journal_id, home) VALUES (?, ?, ?, ?, ?)";
+
 const SETTLE: &str = "UPDATE cached_repo_offsets \
     SET settled = epoch, updated_at = CURRENT_TIMESTAMP \
     WHERE entity = ? AND partition = ? AND epoch = ? RETURNING 1";
@@ -203,6 +240,10 @@ const ADVANCE: &str = "UPDATE cached_repo_offsets SET last_id = ?, applied = app
     WHERE entity = ? AND partition = ? AND journal_id = ? AND epoch = ? AND settled = epoch \
     AND last_id = ? AND state = 'open' \
     RETURNING EXISTS (SELECT 1 FROM cached_repo_dead_letters AS l \
+    WHERE l.entity = ? AND l.partition = ? AND l.state = 'waiting')";
+
+// What ADVANCE returns, where an UPDATE returns nothing.
+const WAITS: &str = "SELECT EXISTS (SELECT 1 FROM cached_repo_dead_letters AS l \
     WHERE l.entity = ? AND l.partition = ? AND l.state = 'waiting')";
 
 const RECOUNT: &str = "UPDATE cached_repo_offsets \

@@ -1,10 +1,11 @@
 //! PostgreSQL's dialect: a batch is one array per column, so that its text does not depend on its size.
 
-use std::fmt::Write;
+use std::{borrow::Cow, fmt::Write, time::Duration};
 
 use futures_util::{FutureExt, TryFutureExt, future::BoxFuture};
 use sqlx::{
     Arguments, AssertSqlSafe, Decode, PgConnection, Row as _, Type,
+    error::DatabaseError,
     postgres::{PgArguments, PgRow},
 };
 
@@ -15,6 +16,9 @@ use crate::{
     schema::Kind,
     store::Class,
 };
+
+mod arrays;
+use arrays::{array_type, bind_array, kind_of, signed, these, unbindable};
 
 /// See [`Dialect`].
 pub(in crate::store) struct Postgres;
@@ -28,7 +32,21 @@ impl Dialect for Postgres {
     const CLOSES_ABANDONED: bool = true;
     const U64_MAX: u64 = i64::MAX as u64;
     const TIMESTAMP: &'static str = "TIMESTAMPTZ";
+    const WORD: &'static str = "TEXT";
+    const TABLE_OPTIONS: &'static str = "";
+    const RETURNS: bool = true;
+    const PARTIAL_INDEXES: bool = true;
+    const TRANSACTIONAL_DDL: bool = true;
+    const LOCKS_ARE_ROWS: bool = false;
     const ELEMENTS: &'static str = "jsonb_array_elements(?::jsonb) AS e (value)";
+    const SUPERSEDE: Option<&'static str> = None;
+    const BYTES_MAX: Option<&'static str> = None;
+    const ROLLBACK: &'static str = "ROLLBACK";
+    const TOO_LATE: Option<&'static str> = None;
+
+    fn spell(sql: &str) -> Cow<'_, str> {
+        sql.into()
+    }
 
     /// READ COMMITTED, whatever the role's default: the fences are read after their locks were
     /// granted, and a transaction's snapshot must not be older than that.
@@ -55,12 +73,26 @@ impl Dialect for Postgres {
         sql
     }
 
+    /// The server has ended a transaction that idled for too long.
+    fn commit(_: Duration) -> String {
+        "COMMIT".to_owned()
+    }
+
     fn run(
         connection: &mut PgConnection,
         statement: Statement<Self>,
     ) -> BoxFuture<'_, Result<Vec<PgRow>, sqlx::Error>> {
         let Statement { sql, arguments } = statement;
         sqlx::query_with(AssertSqlSafe(sql), arguments).fetch_all(connection).boxed()
+    }
+
+    fn change(
+        connection: &mut PgConnection,
+        statement: Statement<Self>,
+    ) -> BoxFuture<'_, Result<u64, sqlx::Error>> {
+        let Statement { sql, arguments } = statement;
+        let done = sqlx::query_with(AssertSqlSafe(sql), arguments).execute(connection);
+        done.map_ok(|done| done.rows_affected()).boxed()
     }
 
     fn script(
@@ -74,7 +106,10 @@ impl Dialect for Postgres {
         format!("${n}")
     }
 
-    fn bind(sql: String, values: &[Value<'_>]) -> Result<Statement<Self>, StoreError> {
+    fn bind<'v>(
+        sql: String,
+        values: impl Iterator<Item = &'v Value<'v>>,
+    ) -> Result<Statement<Self>, StoreError> {
         let mut arguments = PgArguments::default();
         for value in values {
             match value {
@@ -138,7 +173,8 @@ impl Dialect for Postgres {
 
     fn inspect(table: &Table<'_>) -> Result<Statement<Self>, StoreError> {
         // A partial or deferrable index cannot decide which row an upsert overwrites.
-        let sql = "SELECT NULL::int8, attname::text, NULL::text FROM pg_attribute \
+        let sql = "SELECT NULL::int8, attname::text, \
+                   CASE WHEN attgenerated <> '' THEN 'computed' END FROM pg_attribute \
                    WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped \
                    UNION ALL \
                    SELECT i.indexrelid::int8, a.attname::text, \
@@ -150,7 +186,7 @@ impl Dialect for Postgres {
                    LEFT JOIN pg_collation c ON c.oid = a.attcollation \
                    WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indisvalid \
                    AND i.indimmediate AND i.indpred IS NULL";
-        Self::bind(sql.to_owned(), &[Value::Text(table.name.as_str().into())])
+        Self::bind(sql.to_owned(), [Value::Text(table.name.as_str().into())].iter())
     }
 
     fn value(row: &PgRow, index: usize, kind: Kind) -> Result<Value<'static>, String> {
@@ -195,6 +231,14 @@ impl Dialect for Postgres {
         }
     }
 
+    fn retype(table: &Table<'_>, column: &str, column_type: &str) -> Option<String> {
+        Some(format!("ALTER TABLE {} ALTER COLUMN {column} TYPE {column_type}", table.name))
+    }
+
+    fn code(error: &dyn DatabaseError) -> Option<Cow<'_, str>> {
+        error.code()
+    }
+
     fn class(code: &str) -> Class {
         match (code, code.get(..2).unwrap_or("")) {
             ("25006" | "25P03" | "25P04" | "55P03" | "55006", _) => Class::Transient,
@@ -218,76 +262,11 @@ impl Dialect for Postgres {
     }
 }
 
-/// The condition that selects rows by id, whatever their number.
-fn these(table: &Table<'_>, ids: &[&EntityId]) -> Result<(String, PgArguments), StoreError> {
-    let mut arguments = PgArguments::default();
-    let mut arrays = Vec::new();
-    for (part, &column) in table.ids.iter().enumerate() {
-        let kind = kind_of(table, column);
-        bind_array(&mut arguments, kind, ids.iter().map(|id| id.values().get(part)))?;
-        arrays.push(format!("${}::{}[]", part + 1, array_type(kind)));
-    }
-    let condition = match arrays.as_slice() {
-        [array] => format!("{} = ANY ({array})", table.id_list()),
-        _ => format!("({}) IN (SELECT * FROM UNNEST({}))", table.id_list(), arrays.join(", ")),
-    };
-    Ok((condition, arguments))
-}
-
-fn bind_array<'v>(
-    arguments: &mut PgArguments,
-    kind: Kind,
-    values: impl Iterator<Item = Option<&'v Value<'v>>>,
-) -> Result<(), StoreError> {
-    macro_rules! array {
-        ($($pattern:pat => $value:expr),*) => {
-            arguments.add(values.map(|v| match v { $(Some($pattern) => Some($value),)* _ => None })
-                .collect::<Vec<_>>())
-        };
-    }
-    match kind {
-        Kind::Bool => array!(Value::Bool(v) => *v),
-        Kind::I16 | Kind::I32 | Kind::I64 => array!(Value::I64(v) => *v),
-        Kind::U64 => arguments.add(values.map(|v| v.and_then(signed)).collect::<Vec<_>>()),
-        Kind::F32 | Kind::F64 => array!(Value::F64(v) => *v),
-        Kind::Text => array!(Value::Text(v) => &**v),
-        Kind::Json => array!(Value::Json(v) => &**v),
-        Kind::Bytes => array!(Value::Bytes(v) => &**v),
-    }
-    .map_err(unbindable)
-}
-
-fn kind_of(table: &Table<'_>, column: usize) -> Kind {
-    table.schema.columns()[column].kind()
-}
-
-fn array_type(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Bool => "bool",
-        Kind::I16 | Kind::I32 | Kind::I64 | Kind::U64 => "int8",
-        Kind::F32 | Kind::F64 => "float8",
-        Kind::Text | Kind::Json => "text",
-        Kind::Bytes => "bytea",
-    }
-}
-
 fn get<'r, T>(row: &'r PgRow, index: usize) -> Result<Option<T>, String>
 where
     T: Decode<'r, sqlx::Postgres> + Type<sqlx::Postgres>,
 {
     row.try_get(index).map_err(|e| e.to_string())
-}
-
-/// Those above [`Dialect::U64_MAX`] were refused.
-fn signed(value: &Value<'_>) -> Option<i64> {
-    match value {
-        Value::U64(v) => i64::try_from(*v).ok(),
-        _ => None,
-    }
-}
-
-fn unbindable(error: sqlx::error::BoxDynError) -> StoreError {
-    StoreError::record("a value cannot be sent to PostgreSQL").caused_by(error)
 }
 
 fn too_long(len: usize) -> Option<String> {

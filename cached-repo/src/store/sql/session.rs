@@ -3,10 +3,15 @@
 use std::time::Duration;
 
 use sqlx::{Error, Pool, pool::PoolConnection};
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout},
+};
 
-use super::{Begin, Dialect, Row, Statement, StoreError, classify, error, ledger::bound};
-use crate::record::Value;
+use super::{
+    Begin, Dialect, Lock, Row, Statement, StoreError, classify, error, ledger::bound, locks,
+};
+use crate::{clock::Clock, record::Value};
 
 /// A pooled connection. However it is dropped, it goes back to the pool without a transaction, or is
 /// closed.
@@ -22,12 +27,15 @@ pub(super) struct Session<D: Dialect> {
     busy: bool,
     /// The connection is gone.
     lost: bool,
+    /// The server began the transaction before this.
+    began: Instant,
 }
 
 impl<D: Dialect> Session<D> {
     pub(super) async fn acquire(pool: &Pool<D::Database>) -> Result<Self, StoreError> {
         let connection = pool.acquire().await.map_err(|e| classify::<D>(e, "be reached"))?;
-        Ok(Self { connection: Some(connection), open: false, busy: false, lost: false })
+        let began = Clock::new().now();
+        Ok(Self { connection: Some(connection), open: false, busy: false, lost: false, began })
     }
 
     /// A connection with an open transaction. Connections that died in the pool are passed over:
@@ -39,12 +47,28 @@ impl<D: Dialect> Session<D> {
             let mut session = Self::acquire(pool).await?;
             session.open = true;
             match session.script(sql.clone()).await {
-                Ok(()) => return Ok(session),
+                Ok(()) => {
+                    session.began = Clock::new().now();
+                    return session.locked(&begin.locks).await;
+                }
                 Err(e) if error::is_lost::<D>(&e) && dead <= pool.size() => dead += 1,
                 Err(e) => {
                     session.rollback().await;
                     return Err(classify::<D>(e, "begin a transaction"));
                 }
+            }
+        }
+    }
+
+    async fn locked(mut self, all: &[Lock]) -> Result<Self, StoreError> {
+        if !D::LOCKS_ARE_ROWS || all.is_empty() {
+            return Ok(self);
+        }
+        match locks::take(&mut self, all).await {
+            Ok(()) => Ok(self),
+            Err(e) => {
+                self.rollback().await;
+                Err(e)
             }
         }
     }
@@ -79,6 +103,24 @@ impl<D: Dialect> Session<D> {
         self.run(bound(sql, values)?).await.map_err(|e| classify::<D>(e, doing))
     }
 
+    /// Runs such a text that changes rows, and says whether there were any.
+    pub(super) async fn change_text(
+        &mut self,
+        sql: &str,
+        values: &[Value<'_>],
+        doing: &str,
+    ) -> Result<bool, StoreError> {
+        let statement = bound(sql, values)?;
+        let Some(connection) = &mut self.connection else {
+            return Err(classify::<D>(Error::PoolClosed, doing));
+        };
+        self.busy = true;
+        let changed = D::change(connection, statement).await;
+        self.busy = false;
+        self.lost = changed.as_ref().is_err_and(|e| error::is_lost::<D>(e));
+        changed.map(|rows| rows > 0).map_err(|e| classify::<D>(e, doing))
+    }
+
     pub(super) async fn script(&mut self, sql: String) -> Result<(), Error> {
         let Some(connection) = &mut self.connection else { return Err(Error::PoolClosed) };
         self.busy = true;
@@ -89,11 +131,17 @@ impl<D: Dialect> Session<D> {
     }
 
     /// Commits. Only here an error may mean that nobody knows what happened.
-    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
-        match self.script("COMMIT".to_owned()).await {
+    pub(super) async fn commit(mut self, deadline: Instant) -> Result<(), StoreError> {
+        let within = deadline.saturating_duration_since(self.began);
+        match self.script(D::commit(within)).await {
             Ok(()) => {
                 self.open = false;
                 Ok(())
+            }
+            Err(e) if D::TOO_LATE.is_some() && error::code::<D>(&e).as_deref() == D::TOO_LATE => {
+                self.rollback().await;
+                let message = format!("{} got to commit only after the deadline", D::NAME);
+                Err(StoreError::transient(message).caused_by(e))
             }
             Err(e) if error::is_doubtful::<D>(&e) => {
                 let message = format!("the connection to {} was lost at COMMIT", D::NAME);
@@ -108,7 +156,7 @@ impl<D: Dialect> Session<D> {
 
     /// Rolls back, after an error on which the database may have done so by itself.
     pub(super) async fn rollback(mut self) {
-        if !self.lost && self.script("ROLLBACK".to_owned()).await.is_ok() {
+        if !self.lost && self.script(D::ROLLBACK.to_owned()).await.is_ok() {
             self.open = false;
         }
     }
@@ -117,7 +165,7 @@ impl<D: Dialect> Session<D> {
 impl<D: Dialect> Drop for Session<D> {
     fn drop(&mut self) {
         let Some(mut connection) = self.connection.take() else { return };
-        let leave = if self.open { "ROLLBACK" } else { "SELECT 1" };
+        let leave = if self.open { D::ROLLBACK } else { "SELECT 1" };
         match Handle::try_current() {
             Ok(runtime) if !self.lost && (self.open || self.busy) => {
                 // Behind the call that was given up. The connection counts as in use meanwhile, so

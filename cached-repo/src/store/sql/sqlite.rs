@@ -1,12 +1,15 @@
 //! SQLite's dialect: statements of many rows, one writer at a time.
 
+use std::{borrow::Cow, time::Duration};
+
 use futures_util::{FutureExt, TryFutureExt, future::BoxFuture};
 use sqlx::{
     Arguments, AssertSqlSafe, Decode, Row as _, SqliteConnection, TypeInfo, ValueRef,
+    error::DatabaseError,
     sqlite::{SqliteArguments, SqliteRow, SqliteValueRef},
 };
 
-use super::{Begin, Dialect, Statement, StoreError, Table, table::split};
+use super::{Begin, Dialect, Statement, StoreError, Table, rows::Cut, table::split};
 use crate::{
     change::EntityId,
     record::{Record, Value},
@@ -28,11 +31,30 @@ impl Dialect for Sqlite {
     const CLOSES_ABANDONED: bool = false;
     const U64_MAX: u64 = i64::MAX as u64;
     const TIMESTAMP: &'static str = "TEXT";
+    const WORD: &'static str = "TEXT";
+    const TABLE_OPTIONS: &'static str = "";
+    const RETURNS: bool = true;
+    const PARTIAL_INDEXES: bool = true;
+    const TRANSACTIONAL_DDL: bool = true;
+    const LOCKS_ARE_ROWS: bool = false;
     const ELEMENTS: &'static str = "json_each(?) AS e";
+    const SUPERSEDE: Option<&'static str> = None;
+    const BYTES_MAX: Option<&'static str> = None;
+    const ROLLBACK: &'static str = "ROLLBACK";
+    const TOO_LATE: Option<&'static str> = None;
+
+    fn spell(sql: &str) -> Cow<'_, str> {
+        sql.into()
+    }
 
     /// SQLite has no timeouts of statements; it serialises writers, which no lock needs to do again.
     fn begin(_: &Begin) -> String {
         "BEGIN IMMEDIATE".to_owned()
+    }
+
+    /// SQLite has no clock beside the one that was looked at already.
+    fn commit(_: Duration) -> String {
+        "COMMIT".to_owned()
     }
 
     fn run(
@@ -41,6 +63,15 @@ impl Dialect for Sqlite {
     ) -> BoxFuture<'_, Result<Vec<SqliteRow>, sqlx::Error>> {
         let Statement { sql, arguments } = statement;
         sqlx::query_with(AssertSqlSafe(sql), arguments).fetch_all(connection).boxed()
+    }
+
+    fn change(
+        connection: &mut SqliteConnection,
+        statement: Statement<Self>,
+    ) -> BoxFuture<'_, Result<u64, sqlx::Error>> {
+        let Statement { sql, arguments } = statement;
+        let done = sqlx::query_with(AssertSqlSafe(sql), arguments).execute(connection);
+        done.map_ok(|done| done.rows_affected()).boxed()
     }
 
     fn script(
@@ -54,32 +85,41 @@ impl Dialect for Sqlite {
         "?".to_owned()
     }
 
-    fn bind(sql: String, values: &[Value<'_>]) -> Result<Statement<Self>, StoreError> {
-        statement(sql, values.iter())
+    fn bind<'v>(
+        sql: String,
+        values: impl Iterator<Item = &'v Value<'v>>,
+    ) -> Result<Statement<Self>, StoreError> {
+        let mut arguments = SqliteArguments::default();
+        for value in values {
+            match value {
+                Value::Null => arguments.add(None::<i64>),
+                Value::Bool(v) => arguments.add(v),
+                Value::I64(v) => arguments.add(v),
+                // Those above `U64_MAX` were refused.
+                Value::U64(v) => arguments.add(i64::try_from(*v).ok()),
+                Value::F64(v) => arguments.add(v),
+                Value::Text(v) | Value::Json(v) => arguments.add(v.clone().into_owned()),
+                Value::Bytes(v) => arguments.add(v.clone().into_owned()),
+            }
+            .map_err(|e| StoreError::record("a value cannot be sent to SQLite").caused_by(e))?;
+        }
+        Ok(Statement { sql, arguments })
     }
 
     fn upserts(
         table: &Table<'_>,
         rows: &[&Record<'_>],
     ) -> Result<Vec<Statement<Self>>, StoreError> {
-        let width = table.columns.len();
-        let (columns, on_conflict) = (table.columns.join(", "), table.on_conflict());
-        chunks(rows, width)
-            .map(|rows| {
-                let values = tuples(rows.len(), width);
-                let name = &table.name;
-                let sql = format!("INSERT INTO {name} ({columns}) VALUES {values} {on_conflict}");
-                statement(sql, rows.iter().flat_map(|row| row.iter().map(|(_, value)| value)))
-            })
-            .collect()
+        CUT.inserts(table, rows, &table.on_conflict())
     }
 
     fn deletes(table: &Table<'_>, ids: &[&EntityId]) -> Result<Vec<Statement<Self>>, StoreError> {
-        by_id(&format!("DELETE FROM {}", table.name), table, ids)
+        CUT.by_id(&format!("DELETE FROM {}", table.name), table, ids, "VALUES ")
     }
 
     fn selects(table: &Table<'_>, ids: &[&EntityId]) -> Result<Vec<Statement<Self>>, StoreError> {
-        by_id(&format!("SELECT {} FROM {}", table.columns.join(", "), table.name), table, ids)
+        let head = format!("SELECT {} FROM {}", table.columns.join(", "), table.name);
+        CUT.by_id(&head, table, ids, "VALUES ")
     }
 
     fn misfit(kind: Kind, declared: &str) -> Option<&'static str> {
@@ -101,7 +141,8 @@ impl Dialect for Sqlite {
         let namespace = namespace.map_or(Value::Null, |v| Value::Text(v.into()));
         // An integer primary key is the table itself and has no index: it counts as number -1.
         let sql = "WITH t (name, space) AS (VALUES (?, ?)) \
-                   SELECT NULL, c.name, c.type FROM t, pragma_table_info(t.name, t.space) AS c \
+                   SELECT NULL, c.name, CASE WHEN c.hidden IN (2, 3) THEN 'computed' ELSE c.type END \
+                   FROM t, pragma_table_xinfo(t.name, t.space) AS c \
                    UNION ALL \
                    SELECT -1, c.name, NULL FROM t, pragma_table_info(t.name, t.space) AS c \
                    WHERE c.pk > 0 \
@@ -110,7 +151,7 @@ impl Dialect for Sqlite {
                    FROM t, pragma_index_list(t.name, t.space) AS i, \
                    pragma_index_xinfo(i.name, t.space) AS c \
                    WHERE i.\"unique\" AND NOT i.partial AND c.key";
-        Self::bind(sql.to_owned(), &[Value::Text(name.into()), namespace])
+        Self::bind(sql.to_owned(), [Value::Text(name.into()), namespace].iter())
     }
 
     fn value(row: &SqliteRow, index: usize, kind: Kind) -> Result<Value<'static>, String> {
@@ -154,6 +195,14 @@ impl Dialect for Sqlite {
             Kind::Text | Kind::Json => "TEXT",
             Kind::Bytes => "BLOB",
         }
+    }
+
+    fn retype(_: &Table<'_>, _: &str, _: &str) -> Option<String> {
+        None
+    }
+
+    fn code(error: &dyn DatabaseError) -> Option<Cow<'_, str>> {
+        error.code()
     }
 
     fn class(code: &str) -> Class {
@@ -201,73 +250,8 @@ fn affinity(declared: &str) -> Affinity {
     }
 }
 
-fn by_id(
-    head: &str,
-    table: &Table<'_>,
-    ids: &[&EntityId],
-) -> Result<Vec<Statement<Sqlite>>, StoreError> {
-    let (width, list) = (table.ids.len(), table.id_list());
-    let most = rows_max(width);
-    ids.chunks(most)
-        .map(|chunk| {
-            // Filled up to a power of two with the last id: one statement, and few different ones.
-            let len = chunk.len().next_power_of_two().min(most);
-            let sql = match width {
-                1 => format!("{head} WHERE {list} IN {}", tuples(1, len)),
-                _ => format!("{head} WHERE ({list}) IN (VALUES {})", tuples(len, width)),
-            };
-            let ids = chunk.iter().chain(chunk.last().into_iter().cycle()).take(len);
-            statement(sql, ids.flat_map(|id| id.values()))
-        })
-        .collect()
-}
-
-fn statement<'v>(
-    sql: String,
-    values: impl Iterator<Item = &'v Value<'v>>,
-) -> Result<Statement<Sqlite>, StoreError> {
-    let mut arguments = SqliteArguments::default();
-    for value in values {
-        match value {
-            Value::Null => arguments.add(None::<i64>),
-            Value::Bool(v) => arguments.add(v),
-            Value::I64(v) => arguments.add(v),
-            // Those above `U64_MAX` were refused.
-            Value::U64(v) => arguments.add(i64::try_from(*v).ok()),
-            Value::F64(v) => arguments.add(v),
-            Value::Text(v) | Value::Json(v) => arguments.add(v.clone().into_owned()),
-            Value::Bytes(v) => arguments.add(v.clone().into_owned()),
-        }
-        .map_err(|e| StoreError::record("a value cannot be sent to SQLite").caused_by(e))?;
-    }
-    Ok(Statement { sql, arguments })
-}
-
 fn decode<'r, T: Decode<'r, sqlx::Sqlite>>(raw: SqliteValueRef<'r>) -> Result<T, String> {
     T::decode(raw).map_err(|e| e.to_string())
-}
-
-/// Splits rows into powers of two, so that few statements occur and stay prepared.
-fn chunks<T>(rows: &[T], width: usize) -> impl Iterator<Item = &[T]> {
-    let most = rows_max(width);
-    let mut rest = rows;
-    std::iter::from_fn(move || {
-        let most = rest.len().min(most).checked_ilog2()?;
-        let (chunk, behind) = rest.split_at(1 << most);
-        rest = behind;
-        Some(chunk)
-    })
-}
-
-/// So many rows of so many parameters fit one statement.
-fn rows_max(width: usize) -> usize {
-    (PARAMETERS_MAX / width.max(1)).clamp(1, ROWS_MAX)
-}
-
-/// `(?, ?), (?, ?)`
-fn tuples(rows: usize, width: usize) -> String {
-    let tuple = format!("({})", vec!["?"; width].join(", "));
-    vec![tuple; rows].join(", ")
 }
 
 /// Extended result codes carry the primary one in their lowest byte.
@@ -276,9 +260,7 @@ fn primary(code: &str) -> i32 {
 }
 
 /// SQLite's limit on parameters of one statement.
-const PARAMETERS_MAX: usize = 32_766;
-/// Longer statements are not faster.
-const ROWS_MAX: usize = 1024;
+const CUT: Cut = Cut { parameters_max: 32_766, rows_max: 1024 };
 
 const BUSY: i32 = 5;
 const LOCKED: i32 = 6;

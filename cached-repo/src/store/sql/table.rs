@@ -16,6 +16,8 @@ pub(in crate::store) struct Table<'a> {
     pub(super) columns: Vec<String>,
     /// The indices of the id columns.
     pub(super) ids: Vec<usize>,
+    /// So many bytes fit one statement.
+    pub(super) bytes_max: usize,
 }
 
 impl<'a> Table<'a> {
@@ -26,7 +28,7 @@ impl<'a> Table<'a> {
         };
         let columns = schema.columns().iter().map(|c| quote::<D>(c.column())).collect();
         let ids = schema.id_columns().map(|(index, _)| index).collect();
-        Self { schema, name, columns, ids }
+        Self { schema, name, columns, ids, bytes_max: usize::MAX }
     }
 
     pub(super) fn id_list(&self) -> String {
@@ -35,6 +37,7 @@ impl<'a> Table<'a> {
     }
 
     /// Overwrites the mapped columns of a row that is there, and no others.
+    #[cfg_attr(not(any(feature = "postgres", feature = "sqlite")), allow(dead_code))]
     pub(super) fn on_conflict(&self) -> String {
         let assigned: Vec<_> = (0..self.columns.len())
             .filter(|i| !self.ids.contains(i))
@@ -60,7 +63,13 @@ impl<'a> Table<'a> {
                 return Err(refused(column, format!("{} cannot hold {why}", D::NAME)));
             }
         }
-        Ok(())
+        match row_bytes(record) {
+            bytes if bytes > self.bytes_max => Err(StoreError::record(format!(
+                "a row of {bytes} bytes: the server takes statements of {} bytes at most",
+                self.bytes_max
+            ))),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn record<D: Dialect>(&self, row: &Row<D>) -> Result<Record<'static>, StoreError> {
@@ -84,7 +93,7 @@ pub(super) fn split(name: &str) -> (Option<&str>, &str) {
     }
 }
 
-fn quote<D: Dialect>(name: &str) -> String {
+pub(super) fn quote<D: Dialect>(name: &str) -> String {
     let quote = D::QUOTE;
     let inner = name.replace(quote, &format!("{quote}{quote}"));
     format!("{quote}{inner}{quote}")
@@ -96,3 +105,19 @@ fn refusal<D: Dialect>(value: &Value<'_>, id: bool) -> Option<String> {
         value => D::refusal(value, id),
     }
 }
+
+/// About how many bytes a row takes in a statement, rather more than less.
+pub(super) fn row_bytes(row: &Record<'_>) -> usize {
+    row.iter().map(|(_, value)| VALUE_BYTES + content_bytes(value)).sum()
+}
+
+fn content_bytes(value: &Value<'_>) -> usize {
+    match value {
+        Value::Text(v) | Value::Json(v) => v.len(),
+        Value::Bytes(v) => v.len(),
+        _ => 0,
+    }
+}
+
+/// A number, its type, its bit among the nulls; or the length of a text.
+const VALUE_BYTES: usize = 16;

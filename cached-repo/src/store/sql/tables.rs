@@ -1,26 +1,36 @@
 //! The DDL of the library's own tables.
 
-use super::{Dialect, describe::create};
+use super::{Dialect, describe::create, locks::LOCKS};
 use crate::schema::{ColumnSpec, Kind, Schema};
 
 /// Each with the DDL that creates it. An older one may lack columns.
-pub(super) fn library<D: Dialect>() -> [(Schema, String); 3] {
-    [
+pub(super) fn library<D: Dialect>() -> Vec<(Schema, String)> {
+    let mut all = vec![
         (Schema::new(META, META, 1, META_COLUMNS), create_meta::<D>()),
         (Schema::new(OFFSETS, OFFSETS, 1, OFFSETS_COLUMNS), create_offsets::<D>()),
         (Schema::new(LETTERS, LETTERS, 1, LETTERS_COLUMNS), create_letters::<D>()),
-    ]
+    ];
+    if D::LOCKS_ARE_ROWS {
+        all.push((Schema::new(LOCKS, LOCKS, 1, LOCKS_COLUMNS), create_locks::<D>()));
+    }
+    for (_, ddl) in &mut all {
+        *ddl = D::spell(ddl).into_owned();
+    }
+    all
 }
 
 fn create_meta<D: Dialect>() -> String {
     let (key, value) = (D::column_type(Kind::Text, true), D::column_type(Kind::Text, false));
-    create(META, &[format!("key {key} PRIMARY KEY NOT NULL"), format!("value {value} NOT NULL")])
+    create::<D>(
+        META,
+        &[format!("key {key} PRIMARY KEY NOT NULL"), format!("value {value} NOT NULL")],
+    )
 }
 
 fn create_offsets<D: Dialect>() -> String {
     let text = D::column_type(Kind::Text, false);
     let big = D::column_type(Kind::I64, false);
-    create(
+    create::<D>(
         OFFSETS,
         &[
             format!("entity {} NOT NULL", D::column_type(Kind::Text, true)),
@@ -30,11 +40,11 @@ fn create_offsets<D: Dialect>() -> String {
             format!("journal_id {text}"),
             format!("last_id {big} NOT NULL DEFAULT 0"),
             format!("home {text}"),
-            format!("state {text} NOT NULL DEFAULT 'open'"),
+            format!("state {} NOT NULL DEFAULT 'open'", D::WORD),
             format!("applied {big} NOT NULL DEFAULT 0"),
             format!("coalesced {big} NOT NULL DEFAULT 0"),
             format!("dead_lettered {big} NOT NULL DEFAULT 0"),
-            format!("updated_at {} NOT NULL DEFAULT CURRENT_TIMESTAMP", D::TIMESTAMP),
+            format!("updated_at {} NOT NULL DEFAULT (CURRENT_TIMESTAMP)", D::TIMESTAMP),
             "PRIMARY KEY (entity, partition)".to_owned(),
         ],
     )
@@ -42,28 +52,35 @@ fn create_offsets<D: Dialect>() -> String {
 
 fn create_letters<D: Dialect>() -> String {
     let text = D::column_type(Kind::Text, false);
-    let table = create(
-        LETTERS,
-        &[
-            format!("entity {} NOT NULL", D::column_type(Kind::Text, true)),
-            format!("partition {} NOT NULL", D::column_type(Kind::I32, true)),
-            format!("version {} NOT NULL", D::column_type(Kind::I64, true)),
-            format!("id {text} NOT NULL"),
-            format!("op {text} NOT NULL"),
-            format!("data {text} NOT NULL"),
-            format!("fingerprint {text} NOT NULL"),
-            format!("error {text} NOT NULL"),
-            format!("state {text} NOT NULL DEFAULT 'waiting'"),
-            format!("first_seen {} NOT NULL DEFAULT CURRENT_TIMESTAMP", D::TIMESTAMP),
-            "PRIMARY KEY (entity, partition, version)".to_owned(),
-        ],
-    );
+    let mut lines = vec![
+        format!("entity {} NOT NULL", D::column_type(Kind::Text, true)),
+        format!("partition {} NOT NULL", D::column_type(Kind::I32, true)),
+        format!("version {} NOT NULL", D::column_type(Kind::I64, true)),
+        format!("id {text} NOT NULL"),
+        format!("op {text} NOT NULL"),
+        format!("data {text} NOT NULL"),
+        format!("fingerprint {text} NOT NULL"),
+        format!("error {text} NOT NULL"),
+        format!("state {} NOT NULL DEFAULT 'waiting'", D::WORD),
+        format!("first_seen {} NOT NULL DEFAULT (CURRENT_TIMESTAMP)", D::TIMESTAMP),
+        "PRIMARY KEY (entity, partition, version)".to_owned(),
+    ];
     // Every journaled write asks whether letters wait: mostly none do. Without the id, which may be
     // longer than an index takes.
-    format!(
-        "{table}CREATE INDEX IF NOT EXISTS {LETTERS}_waiting ON {LETTERS} (entity, partition) \
-         WHERE state = 'waiting';\n"
-    )
+    if D::PARTIAL_INDEXES {
+        let table = create::<D>(LETTERS, &lines);
+        return format!(
+            "{table}CREATE INDEX IF NOT EXISTS {LETTERS}_waiting ON {LETTERS} (entity, partition) \
+             WHERE state = 'waiting';\n"
+        );
+    }
+    lines.push(format!("INDEX {LETTERS}_waiting (entity, partition, state)"));
+    create::<D>(LETTERS, &lines)
+}
+
+fn create_locks<D: Dialect>() -> String {
+    let big = D::column_type(Kind::I64, true);
+    create::<D>(LOCKS, &[format!("number {big} PRIMARY KEY NOT NULL")])
 }
 
 const fn column(name: &'static str, kind: Kind) -> ColumnSpec {
@@ -106,3 +123,4 @@ const LETTERS_COLUMNS: &[ColumnSpec] = &[
     column("state", Kind::Text),
     column("first_seen", Kind::Text),
 ];
+const LOCKS_COLUMNS: &[ColumnSpec] = &[key("number", Kind::I64)];

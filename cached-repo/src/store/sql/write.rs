@@ -24,7 +24,8 @@ use crate::{
 impl<D: Dialect> SqlStore<D> {
     /// The COMMIT is sent early enough that, however late it arrives, it takes effect before the
     /// deadline or never: the server ends a transaction that idles for longer than [`idle`] allows,
-    /// and the COMMIT is not sent later than that before the deadline. What remains is the time that
+    /// and the COMMIT is not sent later than that before the deadline. MySQL and MariaDB look at their
+    /// clock when the COMMIT has arrived. What remains is the time that
     /// the server takes to sync its log. SQLite has no server: there the margin is all that the
     /// caller's deadline must allow for.
     pub(super) async fn apply_batch(
@@ -32,7 +33,7 @@ impl<D: Dialect> SqlStore<D> {
         schema: &Schema,
         batch: Batch<'_>,
     ) -> Result<Vec<Applied>, StoreError> {
-        let table = Table::new::<D>(schema);
+        let table = self.table(schema, batch.deadline).await?;
         let plan = Plan::new::<D>(&table, &batch)?;
         let left = batch.deadline.saturating_duration_since(self.clock.now());
         let idle = idle(left);
@@ -276,7 +277,7 @@ pub(super) async fn commit<D: Dialect>(
     session: Session<D>,
     deadline: Instant,
 ) -> Result<(), StoreError> {
-    timeout_at(deadline, session.commit()).await.unwrap_or_else(|_| {
+    timeout_at(deadline, session.commit(deadline)).await.unwrap_or_else(|_| {
         let message = format!("{} did not answer the COMMIT before the deadline", D::NAME);
         Err(StoreError::unknown(message))
     })

@@ -13,7 +13,10 @@ use cached_repo::{
 use tests::{isolate, servers};
 use tokio::time::sleep;
 
-use crate::stage::{On, Todo, name, open, todo};
+use crate::{
+    databases::run,
+    stage::{On, Todo, name, open, todo, unique_names},
+};
 
 /// A test hangs if what it waits for takes longer.
 const HANG: Duration = Duration::from_secs(60);
@@ -53,9 +56,7 @@ impl Scene {
         let (namespace, table) = (isolate::unique("points"), isolate::unique("todos"));
         let schema = Todo::SCHEMA.with_table(table.clone());
         store.ledger(Ledger::Install { schema: &schema }).await.unwrap();
-        let index =
-            format!("CREATE UNIQUE INDEX one_{table} ON {table} (name) WHERE name = '{POISON}'");
-        run(&index, directory.as_ref()).await;
+        run(on, directory.as_ref(), &unique_names(on, &table, Some(POISON))).await;
         let builder = || Cache::builder().namespace(&*namespace).timeout(HANG);
         let connect = async |builder: CacheBuilder| {
             let cache = builder.connect(&servers::redis_url()).await.unwrap();
@@ -235,21 +236,5 @@ fn repository(
         .strategy(Strategy::WriteBehind)
         .table(table)
         .partitions(1)
-        .drain_batch(BATCH)
-}
-
-/// Runs a statement in the database, which is SQLite's if there is a directory.
-async fn run(sql: &str, directory: Option<&tempfile::TempDir>) {
-    let sql = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()));
-    match directory {
-        Some(directory) => {
-            let file = directory.path().join("test.db");
-            let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", file.display())).await;
-            sql.execute(&pool.unwrap()).await.unwrap();
-        }
-        None => {
-            let pool = sqlx::PgPool::connect(&servers::postgres_url()).await.unwrap();
-            sql.execute(&pool).await.unwrap();
-        }
-    }
+        .batch(BATCH)
 }

@@ -59,6 +59,9 @@ fn file(format: Format) -> &'static str {
     }
 }
 
+/// Names and values, of a hash or of a record.
+type Fields = Vec<(String, Vec<u8>)>;
+
 /// A server of one's own: keys have no namespace then, and the same hashes every time.
 struct Desk {
     server: PrivateRedis,
@@ -84,14 +87,13 @@ impl Desk {
     }
 
     /// The entry under a key: its bytes, or the fields of a hash by name.
-    async fn entry(&mut self, key: &str, format: Format) -> Vec<(String, Vec<u8>)> {
+    async fn entry(&mut self, key: &str, format: Format) -> Fields {
         let raw = &mut self.raw;
         if format != Format::Hash {
             let text = redis::cmd("GET").arg(key).query_async(raw).await.unwrap();
             return vec![(String::new(), text)];
         }
-        let mut fields: Vec<(String, Vec<u8>)> =
-            redis::cmd("HGETALL").arg(key).query_async(raw).await.unwrap();
+        let mut fields: Fields = redis::cmd("HGETALL").arg(key).query_async(raw).await.unwrap();
         fields.sort();
         fields
     }
@@ -120,11 +122,11 @@ impl Desk {
     }
 
     /// What the journal's records say, but for what tells one write from another.
-    async fn records(&mut self) -> Vec<Vec<(String, Vec<u8>)>> {
+    async fn records(&mut self) -> Vec<Fields> {
         let mut range = redis::cmd("XRANGE");
         range.arg(self.journal().await).arg("-").arg("+");
-        let found = range.query_async::<Vec<(String, Vec<(String, Vec<u8>)>)>>(&mut self.raw);
-        let fields = |(_, fields): (String, Vec<(String, Vec<u8>)>)| {
+        let found = range.query_async::<Vec<(String, Fields)>>(&mut self.raw);
+        let fields = |(_, fields): (String, Fields)| -> Fields {
             fields.into_iter().filter(|(name, _)| name != "write").collect()
         };
         found.await.unwrap().into_iter().map(fields).collect()
@@ -132,7 +134,7 @@ impl Desk {
 }
 
 /// The bytes, with a version that is always the same.
-fn masked(mut fields: Vec<(String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
+fn masked(mut fields: Fields) -> Fields {
     for (name, value) in &mut fields {
         let at = match name.as_str() {
             "" => 10,
@@ -154,8 +156,8 @@ fn section(title: &str, fields: &[(String, Vec<u8>)]) -> String {
 }
 
 /// The sections of a file.
-fn sections(text: &str) -> Vec<(String, Vec<(String, Vec<u8>)>)> {
-    let mut sections = Vec::<(String, Vec<(String, Vec<u8>)>)>::new();
+fn sections(text: &str) -> Vec<(String, Fields)> {
+    let mut sections = Vec::<(String, Fields)>::new();
     for line in text.lines() {
         match line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
             Some(title) => sections.push((title.to_owned(), Vec::new())),

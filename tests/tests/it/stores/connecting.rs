@@ -1,6 +1,7 @@
 //! What `store::connect` says about URLs.
 
 use cached_repo::ErrorKind;
+use tests::servers;
 use tokio::net::TcpListener;
 
 use super::*;
@@ -16,8 +17,12 @@ async fn refused(url: &str) -> (ErrorKind, String) {
 #[tokio::test]
 async fn a_url_that_cannot_work_is_refused_in_words_that_help() {
     for (url, words) in [
-        ("mysql://root:secret@localhost/app", "not built yet"),
-        ("mariadb://root:secret@localhost/app", "not built yet"),
+        ("mysql://root:secret@localhost", "names no database"),
+        ("mysql://root:secret@localhost/app?charset=latin1", "utf8mb4"),
+        ("mysql://root:secret@localhost/app?ssl-mode=REQUIRED", "TLS"),
+        ("mariadb://root:secret@localhost/app?ssl-mode=VERIFY_CA", "TLS"),
+        ("mysql://root:12/secret@localhost/app", "percent-encode"),
+        ("mysql://root:secret@localhost:port/app", "cannot be read"),
         ("mongodb://root:secret@localhost/app", "not built yet"),
         ("oracle://root:secret@localhost/app", "`postgres:`"),
         ("secret", "`sqlite:`"),
@@ -46,9 +51,11 @@ async fn a_url_that_cannot_work_is_refused_in_words_that_help() {
 async fn a_database_that_is_not_there_is_reported_at_once() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let start = Instant::now();
-    let (kind, text) = refused(&format!("postgres://u:secret@127.0.0.1:{port}/app")).await;
-    assert_eq!(kind, ErrorKind::StoreUnavailable);
-    assert!(text.contains(&format!("127.0.0.1:{port}")), "{text}");
+    for scheme in ["postgres", "mysql"] {
+        let (kind, text) = refused(&format!("{scheme}://u:secret@127.0.0.1:{port}/app")).await;
+        assert_eq!(kind, ErrorKind::StoreUnavailable);
+        assert!(text.contains(&format!("127.0.0.1:{port}")), "{text}");
+    }
     // Not after the ten seconds that connecting may take.
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 
@@ -61,15 +68,28 @@ async fn a_database_that_is_not_there_is_reported_at_once() {
 async fn a_database_that_does_not_answer_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let (kind, text) = refused(&format!("postgres://u:secret@127.0.0.1:{port}/app")).await;
-    assert_eq!(kind, ErrorKind::StoreUnavailable);
-    assert!(text.contains("did not answer within 10 s"), "{text}");
+    for scheme in ["postgres", "mysql"] {
+        let (kind, text) = refused(&format!("{scheme}://u:secret@127.0.0.1:{port}/app")).await;
+        assert_eq!(kind, ErrorKind::StoreUnavailable);
+        assert!(text.contains("did not answer within 10 s"), "{text}");
+    }
 }
 
 #[tokio::test]
 async fn a_database_that_does_not_exist_is_a_mistake_in_the_settings() {
     let database = postgres::Database::new().await;
     let (server, _) = database.url.split_once('?').unwrap();
-    let (kind, text) = refused(&format!("{server}_that_is_not_there")).await;
-    assert_eq!(kind, ErrorKind::Configuration, "{text}");
+    for url in [format!("{server}_not_there"), format!("{}_not_there", servers::mysql_url())] {
+        let (kind, text) = refused(&url).await;
+        assert_eq!(kind, ErrorKind::Configuration, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_mariadb_may_be_called_so() {
+    let database = mysql_database::Database::new().await;
+    let store = store::connect(&database.url.replacen("mysql:", "mariadb:", 1)).await.unwrap();
+    store.ledger(Ledger::Install { schema: &NOTES }).await.unwrap();
+    write(&store, &[note(1, "here")]).await.unwrap();
+    assert!(read(&database.store, 1).await.is_some());
 }

@@ -5,7 +5,7 @@ use cached_repo::store::{
 };
 use sqlx::{AssertSqlSafe, SqliteConnection, raw_sql};
 
-use super::{postgres::Database, sqlite::File, *};
+use super::{mysql_database, postgres::Database, sqlite::File, *};
 
 /// The journal of the notes: partition 0 of the entity "notes".
 pub(super) struct Drain {
@@ -79,14 +79,15 @@ impl Drain {
 }
 
 /// A database with its journal.
-struct Stage {
-    drain: Drain,
+pub(super) struct Stage {
+    pub(super) drain: Drain,
     other: Other,
 }
 
 /// Another user of the database.
 enum Other {
     Postgres(Box<Database>),
+    MySql(Box<mysql_database::Database>),
     /// Its file goes when this does.
     Sqlite {
         connection: SqliteConnection,
@@ -96,15 +97,20 @@ enum Other {
 
 impl Stage {
     /// Each database, with this DDL and the library's tables.
-    async fn each(ddl: &str) -> Vec<Self> {
+    pub(super) async fn each(ddl: &str) -> Vec<Self> {
         let mut database = Database::new().await;
         database.sql(ddl).await;
         let file = File::new();
-        let stores = [database.store.clone(), file.store().await];
+        let mut mysql = mysql_database::Database::new().await;
+        mysql.sql(&ddl.replace("rank", "`rank`")).await;
+        let stores = [database.store.clone(), file.store().await, mysql.store.clone()];
         let mut connection = file.connection().await;
         raw_sql(AssertSqlSafe(ddl.to_owned())).execute(&mut connection).await.unwrap();
-        let others =
-            [Other::Postgres(Box::new(database)), Other::Sqlite { connection, _file: file }];
+        let others = [
+            Other::Postgres(Box::new(database)),
+            Other::Sqlite { connection, _file: file },
+            Other::MySql(Box::new(mysql)),
+        ];
         let mut stages = Vec::new();
         for (store, other) in stores.into_iter().zip(others) {
             store.ledger(Ledger::Install { schema: &NOTES }).await.unwrap();
@@ -116,6 +122,7 @@ impl Stage {
     async fn sql(&mut self, sql: &str) {
         match &mut self.other {
             Other::Postgres(database) => database.sql(sql).await,
+            Other::MySql(database) => database.sql(&sql.replace("rank", "`rank`")).await,
             Other::Sqlite { connection, .. } => {
                 raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.map(drop).unwrap();
             }
@@ -135,7 +142,8 @@ fn is_buried(applied: &Applied) -> bool {
     matches!(applied, Applied::Buried { .. })
 }
 
-const UNIQUE: &str = "CREATE TABLE notes (id BIGINT PRIMARY KEY, body TEXT UNIQUE, rank INTEGER)";
+const UNIQUE: &str =
+    "CREATE TABLE notes (id BIGINT PRIMARY KEY, body VARCHAR(99) UNIQUE, rank INTEGER)";
 
 #[tokio::test]
 async fn one_record_of_five_hundred_that_is_refused_is_buried() {
@@ -176,9 +184,9 @@ async fn a_record_that_only_came_too_early_is_not_buried() {
 
 #[tokio::test]
 async fn a_row_that_is_referred_to_may_come_later() {
-    let ddl = "CREATE TABLE authors (name TEXT PRIMARY KEY);
-        CREATE TABLE notes (id BIGINT PRIMARY KEY, body TEXT REFERENCES authors (name),
-            rank INTEGER)";
+    let ddl = "CREATE TABLE authors (name VARCHAR(99) PRIMARY KEY);
+        CREATE TABLE notes (id BIGINT PRIMARY KEY, body VARCHAR(99), rank INTEGER,
+            FOREIGN KEY (body) REFERENCES authors (name))";
     for stage in &mut Stage::each(ddl).await {
         stage.sql("INSERT INTO authors VALUES ('here')").await;
         let notes = [note(1, "here"), note(2, "not yet"), note(3, "here")];
@@ -221,10 +229,10 @@ async fn a_database_that_refuses_most_records_is_wrong_itself() {
 #[tokio::test]
 async fn a_column_that_is_missing_buries_nothing() {
     for stage in &mut Stage::each(UNIQUE).await {
-        stage.sql("ALTER TABLE notes RENAME rank TO other").await;
+        stage.sql("ALTER TABLE notes RENAME COLUMN rank TO other").await;
         let written = stage.drain.write(&[note(1, "a"), note(2, "a")]).await;
         stage.drain.failed(&written, Class::Systemic).await;
-        stage.sql("ALTER TABLE notes RENAME other TO rank").await;
+        stage.sql("ALTER TABLE notes RENAME COLUMN other TO rank").await;
         stage.drain.write(&[note(1, "a"), note(2, "b")]).await.unwrap();
     }
 }
@@ -232,14 +240,16 @@ async fn a_column_that_is_missing_buries_nothing() {
 #[tokio::test]
 async fn a_value_that_the_database_cannot_hold_is_buried() {
     let mut stages = Stage::each(UNIQUE).await;
-    let [postgres, sqlite] = stages.as_mut_slice() else { unreachable!() };
+    let [postgres, others @ ..] = stages.as_mut_slice() else { unreachable!() };
     let notes = [note(1, "a\0b"), note(2, "plain")];
     let applied = postgres.drain.write(&notes).await.unwrap();
     assert!(is_buried(&applied[0]) && !is_buried(&applied[1]), "{applied:?}");
     let letters = postgres.drain.whole_letters().await;
     assert!(letters[0].error.contains("NUL"), "{}", letters[0].error);
-    sqlite.drain.write(&notes).await.unwrap();
-    assert_eq!(sqlite.body(1).await, Some(text("a\0b")));
+    for other in others {
+        other.drain.write(&notes).await.unwrap();
+        assert_eq!(other.body(1).await, Some(text("a\0b")));
+    }
 }
 
 #[tokio::test]

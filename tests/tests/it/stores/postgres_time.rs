@@ -223,11 +223,16 @@ pub(super) async fn through_proxy(
     database: &Database,
     commits: Commits,
 ) -> (SharedStore, Arc<Notify>) {
-    let authority =
-        database.url.split(['@', '/']).find(|part| part.contains(':') && !part.ends_with(':'));
+    let (url, release) = proxied(&database.url, commits).await;
+    (store::connect(&url).await.unwrap(), release)
+}
+
+/// The URL of a proxy in front of a database, and what releases a COMMIT that waits.
+pub(super) async fn proxied(url: &str, commits: Commits) -> (String, Arc<Notify>) {
+    let authority = url.split(['@', '/']).find(|part| part.contains(':') && !part.ends_with(':'));
     let server = authority.unwrap().to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = database.url.replace(&server, &listener.local_addr().unwrap().to_string());
+    let url = url.replace(&server, &listener.local_addr().unwrap().to_string());
     let release = Arc::new(Notify::new());
     let released = release.clone();
     tokio::spawn(async move {
@@ -235,7 +240,7 @@ pub(super) async fn through_proxy(
             tokio::spawn(carry(client, server.clone(), commits, released.clone()));
         }
     });
-    (store::connect(&url).await.unwrap(), release)
+    (url, release)
 }
 
 async fn carry(client: TcpStream, server: String, commits: Commits, release: Arc<Notify>) {
@@ -247,7 +252,7 @@ async fn carry(client: TcpStream, server: String, commits: Commits, release: Arc
     let mut bytes = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from_client.read(&mut bytes).await {
         let request = &bytes[..count];
-        if request.windows(7).any(|window| window == b"COMMIT\0") {
+        if request.windows(7).any(|window| window == b"COMMIT\0" || window == b"COMMIT ") {
             match commits {
                 Commits::Wait => release.notified().await,
                 _ => answers.abort(),

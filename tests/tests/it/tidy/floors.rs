@@ -7,7 +7,7 @@ use super::{
 
 /// The modules of `cached-repo`, by floor. A file imports from a lower floor or from its own folder.
 const FLOORS: [&[&str]; 8] = [
-    &["error", "clock", "retry", "failpoint"],
+    &["error", "clock", "retry", "failpoint", "tls"],
     &[
         "entity", "column", "schema", "record", "change", "key", "codec", "backend", "names",
         "derived",

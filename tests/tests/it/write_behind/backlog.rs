@@ -2,12 +2,41 @@
 
 use std::time::Duration;
 
-use cached_repo::{ErrorKind, OnFull, Outcome, Strategy};
+use cached_repo::{Cache, CachedEntity, ErrorKind, OnFull, Outcome, Repository, Strategy, store};
 use futures_util::future::join_all;
-use tests::Point;
+use tests::{Gated, Point};
 
 use super::scene::{Scene, patient};
 use crate::stage::{On, Over, Todo, name, save, todo};
+
+/// One whose attributes say how much may wait.
+#[derive(Clone, Debug, CachedEntity)]
+#[cache(prefix = "bounded", strategy = "write_behind", partitions = 1, max_backlog = 2)]
+#[cache(on_full = "reject", coalesce = false, batch = 1)]
+struct Bounded {
+    #[cache(id)]
+    id: u8,
+}
+
+#[tokio::test]
+async fn the_attributes_bound_the_backlog_and_the_builder_wins() {
+    let gate = Gated::new(store::memory());
+    let cache = Cache::builder().no_worker().in_memory();
+    let builder =
+        || Repository::<Bounded>::builder(&cache).store(&(gate.clone() as store::SharedStore));
+    let bounded = builder().build().await.unwrap();
+    for _ in 0..2 {
+        bounded.save(&Bounded { id: 1 }).await.unwrap();
+    }
+    let error = bounded.save(&Bounded { id: 1 }).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BacklogFull, "{error}");
+    let wider = builder().max_backlog(3).build().await.unwrap();
+    wider.save(&Bounded { id: 1 }).await.unwrap();
+    let draining = tokio::spawn(cache.drain());
+    bounded.flush().await.unwrap();
+    draining.abort();
+    assert_eq!((gate.batches(), gate.rows()), (3, 3), "each by itself");
+}
 
 over_both!(a_full_backlog_refuses_at_once_and_what_it_holds_is_read, |scene| {
     let settings =

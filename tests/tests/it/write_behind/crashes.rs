@@ -120,7 +120,7 @@ over_both!(c21_an_entry_that_was_written_anew_meanwhile_stays_dirty, |scene| {
 });
 
 over_both!(c11_commits_of_which_nobody_knows_are_neither_doubled_nor_lost, |scene| {
-    let worker = scene.process(patient(), |b| b.coalesce(false).drain_batch(2)).await;
+    let worker = scene.process(patient(), |b| b.coalesce(false).batch(2)).await;
     let unknown = || StoreError::unknown("the answer was lost");
     let mut order = Vec::new();
     for round in 0..8 {

@@ -4,14 +4,12 @@ use cached_repo::{ErrorKind, Event, store::LetterState};
 use tests::Point;
 
 use super::scene::{Process, Scene, patient};
-use crate::stage::{On, Over, Todo, name, todo};
-
-const DATABASES: [On; 2] = [On::Sqlite, On::Postgres];
+use crate::stage::{DATABASES, On, Over, Todo, name, todo};
 
 /// A scene where no two names may be equal, and one is taken, and a process that drains.
 async fn unique(on: On, over: Over) -> (Scene, Process) {
     let scene = Scene::new(on, over).await;
-    scene.sql("CREATE UNIQUE INDEX unique_{table} ON {table} (name)").await;
+    scene.let_names_be_unique().await;
     let worker = scene.worker().await;
     worker.repo.save(&todo("0", "taken")).await.unwrap().persisted().await.unwrap();
     (scene, worker)
@@ -203,7 +201,7 @@ async fn when_most_of_a_batch_is_refused_nothing_is_buried() {
         assert!(format!("{told:?}").contains("too many"), "{told:?}");
         assert_eq!((scene.offset().await.dead_lettered, scene.row("1").await), (0, "none".into()));
         assert_eq!(name(worker.repo.get("1").await.unwrap()), "taken");
-        scene.sql("DROP INDEX unique_{table}").await;
+        scene.let_names_repeat().await;
         saved[28].persisted().await.unwrap();
         worker.events.until(|e| matches!(e, Event::Resumed { .. })).await;
         assert_eq!(scene.row("29").await, "taken", "{on:?}");

@@ -36,7 +36,7 @@ over_both!(c15_without_coalescing_the_store_sees_every_write_in_order, |scene| {
             order.push("none".to_owned());
         }
     }
-    let worker = scene.process(patient(), |b| b.coalesce(false).drain_batch(4)).await;
+    let worker = scene.process(patient(), |b| b.coalesce(false).batch(4)).await;
     worker.repo.flush().await.unwrap();
     assert_eq!(scene.written("1"), order);
     assert_eq!(scene.gate.rows(), order.len() + 10);
@@ -66,7 +66,7 @@ over_both!(batches_are_as_large_as_they_may_be, |scene| {
     let writer = scene.writer().await;
     let all: Vec<_> = (0..10).map(|id| todo(&id.to_string(), "a")).collect();
     writer.repo.save_many(&all).await.unwrap();
-    let worker = scene.process(patient(), |b| b.drain_batch(3)).await;
+    let worker = scene.process(patient(), |b| b.batch(3)).await;
     worker.repo.flush().await.unwrap();
     let sizes: Vec<_> = scene.gate.written().iter().map(Vec::len).collect();
     assert_eq!(sizes, [3, 3, 3, 1]);
@@ -74,7 +74,7 @@ over_both!(batches_are_as_large_as_they_may_be, |scene| {
 
 #[tokio::test]
 async fn every_store_gets_what_was_journaled() {
-    for on in [On::Memory, On::Sqlite, On::Postgres] {
+    for on in [On::Memory, On::Sqlite, On::Postgres, On::MySql] {
         for over in [Over::InProcess, Over::Redis] {
             let scene = Scene::new(on, over).await;
             let writer = scene.writer().await;
@@ -83,7 +83,7 @@ async fn every_store_gets_what_was_journaled() {
                 writer.repo.save(&todo(&id.to_string(), "last")).await.unwrap();
             }
             writer.repo.delete("7").await.unwrap();
-            let worker = scene.process(patient(), |b| b.drain_batch(8)).await;
+            let worker = scene.process(patient(), |b| b.batch(8)).await;
             worker.repo.flush().await.unwrap();
             for id in 0..30 {
                 let expected = if id == 7 { "none" } else { "last" };
@@ -123,7 +123,7 @@ async fn what_the_store_does_not_manage_in_one_batch_it_is_given_in_parts() {
     let all: Vec<_> = (0..100).map(|id| todo(&id.to_string(), "a")).collect();
     writer.repo.save_many(&all).await.unwrap();
     scene.gate.manage(10);
-    let worker = scene.process(patient(), |b| b.drain_batch(64)).await;
+    let worker = scene.process(patient(), |b| b.batch(64)).await;
     worker.repo.flush().await.unwrap();
     let sizes: Vec<_> = scene.gate.written().iter().map(Vec::len).collect();
     assert!(sizes.iter().all(|size| (1..=10).contains(size)), "{sizes:?}");

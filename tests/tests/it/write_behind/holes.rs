@@ -84,7 +84,7 @@ async fn a_clock_behind_the_store_is_set() {
 async fn a_restored_store_gets_all_that_it_lost() {
     let scene = Scene::new(On::Sqlite, Over::InProcess).await;
     scene.open().await;
-    let worker = scene.process(patient(), |b| b.drain_batch(2)).await;
+    let worker = scene.process(patient(), |b| b.batch(2)).await;
     let backup = scene.back_up("backup.db").await;
     let all: Vec<Todo> = (0..9).map(|id| todo(&id.to_string(), "a")).collect();
     worker.repo.save_many(&all).await.unwrap();
@@ -127,6 +127,21 @@ async fn what_is_journaled_while_a_partition_is_sealed_is_drained() {
         timeout(A_WHILE, saved.persisted()).await.expect("it is not drained").unwrap();
         assert_eq!(scene.row("1").await, format!("{point:?}"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seal_that_failed_is_tried_again() {
+    let scene = Scene::in_process().await;
+    let behind = scene.writer().await;
+    scene.gate.fail(Point::BeforeLedger, "seal", StoreError::transient("not now"));
+    let _sealing = scene.process(patient(), |b| b.strategy(Strategy::CacheAside)).await;
+    behind.repo.save(&todo("1", "a")).await.unwrap().persisted().await.unwrap();
+    let sealed = async {
+        while !scene.offset().await.sealed {
+            tokio::time::sleep(A_WHILE / 10).await;
+        }
+    };
+    timeout(LONG, sealed).await.expect("it is not sealed");
 }
 
 /// A process that dies in between leaves an epoch that is not settled, and the next one goes on.

@@ -278,7 +278,7 @@ over_both!(
     b16_the_store_sees_the_writes_of_all_processes_in_the_order_of_their_versions,
     |scene| {
         scene.open().await;
-        let worker = scene.process(patient(), |b| b.coalesce(false).drain_batch(7)).await;
+        let worker = scene.process(patient(), |b| b.coalesce(false).batch(7)).await;
         let writers = [scene.writer().await, scene.writer().await, scene.writer().await];
         let writing = writers.iter().enumerate().map(async |(writer, process)| {
             let mut written = Vec::new();

@@ -128,7 +128,7 @@ async fn b9_a_failover_loses_what_was_not_replicated_and_nothing_later() {
 async fn backed_up() -> (Scene, Process, String) {
     let scene = Scene::new(On::Sqlite, Over::InProcess).await;
     scene.open().await;
-    let worker = scene.process(patient(), |b| b.drain_batch(2)).await;
+    let worker = scene.process(patient(), |b| b.batch(2)).await;
     worker.repo.save(&todo("old", "a")).await.unwrap().persisted().await.unwrap();
     let backup = scene.back_up("backup.db").await;
     (scene, worker, backup)

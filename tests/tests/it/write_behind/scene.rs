@@ -10,11 +10,15 @@ use cached_repo::{
 use tests::{Gated, isolate, servers};
 use tokio::sync::watch;
 
-use crate::stage::{On, Over, Todo, name, open, todo};
+use crate::{
+    databases::run,
+    stage::{On, Over, Todo, name, open, todo, unique_names},
+};
 
 /// The servers that processes share, and the names that they use there.
 pub(super) struct Scene {
     pub(super) gate: Arc<Gated>,
+    on: On,
     pub(super) over: Over,
     pub(super) namespace: String,
     pub(super) table: String,
@@ -49,7 +53,7 @@ impl Scene {
         let schema = Todo::SCHEMA.with_table(table.clone());
         store.ledger(Ledger::Install { schema: &schema }).await.unwrap();
         let host = Cache::builder().namespace(&*namespace).in_memory();
-        Self { gate: Gated::new(store), over, namespace, table, host, url, directory }
+        Self { gate: Gated::new(store), on, over, namespace, table, host, url, directory }
     }
 
     /// A process that writes, reads and drains.
@@ -126,14 +130,21 @@ impl Scene {
 
     /// Runs SQL in the store's database, where `{table}` is the entity's table.
     pub(super) async fn sql(&self, sql: &str) {
-        let sql = sqlx::AssertSqlSafe(sql.replace("{table}", &self.table));
-        if let Some(directory) = &self.directory {
-            let pool = sqlx::SqlitePool::connect(&sqlite_url(directory.path(), "test.db")).await;
-            sqlx::raw_sql(sql).execute(&pool.unwrap()).await.unwrap();
-        } else {
-            let pool = sqlx::PgPool::connect(&servers::postgres_url()).await.unwrap();
-            sqlx::raw_sql(sql).execute(&pool).await.unwrap();
-        }
+        let sql = sql.replace("{table}", &self.table);
+        run(self.on, self.directory.as_ref(), &sql).await;
+    }
+
+    /// From now on no two rows have the same name.
+    pub(super) async fn let_names_be_unique(&self) {
+        self.sql(&unique_names(self.on, &self.table, None)).await;
+    }
+
+    pub(super) async fn let_names_repeat(&self) {
+        let sql = match self.on {
+            On::MySql => "ALTER TABLE {table} DROP COLUMN one_name",
+            _ => "DROP INDEX one_{table}",
+        };
+        self.sql(sql).await;
     }
 
     /// Copies an SQLite database as it is now; answers the copy's URL.
@@ -181,7 +192,7 @@ pub(super) fn patient() -> CacheBuilder {
 pub(super) struct Events(Arc<watch::Sender<Vec<Event>>>);
 
 impl Events {
-    fn listen(&self, cache: CacheBuilder) -> CacheBuilder {
+    pub(super) fn listen(&self, cache: CacheBuilder) -> CacheBuilder {
         let told = self.0.clone();
         cache.on_event(move |event| told.send_modify(|all| all.push(event.clone())))
     }

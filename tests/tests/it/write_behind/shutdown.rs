@@ -9,7 +9,7 @@ use super::scene::{Process, Scene, patient};
 use crate::stage::{On, Over, Todo, todo};
 
 over_both!(a_shutdown_drains, |scene| {
-    let worker = scene.process(patient(), |b| b.drain_batch(3)).await;
+    let worker = scene.process(patient(), |b| b.batch(3)).await;
     let held = scene.gate.hold(Point::BeforeApply, None);
     for id in 0..10 {
         worker.repo.save(&todo(&id.to_string(), "a")).await.unwrap();
@@ -19,7 +19,7 @@ over_both!(a_shutdown_drains, |scene| {
     held.arrived().await;
     held.release();
     assert_eq!(ending.await.unwrap().unwrap(), Shutdown::Drained);
-    assert_eq!(scene.row("9").await, "a");
+    assert_eq!((scene.row("9").await, worker.cache.backlog().await.unwrap()), ("a".into(), 0));
 });
 
 /// What others go on writing is theirs to wait for.
@@ -82,6 +82,7 @@ async fn c22_a_shutdown_with_the_store_down_is_in_time_and_says_what_it_left() {
 over_both!(a_process_that_does_not_drain_tells_what_is_left, |scene| {
     let writer = scene.writer().await;
     writer.repo.save_many(&[todo("1", "a"), todo("2", "a")]).await.unwrap();
+    assert_eq!(writer.cache.backlog().await.unwrap(), 2);
     let ended = writer.cache.shutdown(Duration::from_secs(3600)).await.unwrap();
     assert_eq!(ended, Shutdown::Left(2));
     assert_eq!(scene.gate.batches(), 0);

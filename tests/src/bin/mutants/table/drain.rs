@@ -134,12 +134,20 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "write_behind::holes::a_restored_store_gets_all_that_it_lost"),
     mutant!("newer-record-is-a-dead-letter": "what a newer release journaled is given up",
         "cached-repo/src/worker/plan.rs",
-        "                    plan.needs_upgrade = Some(what);\n                    break;\n" =>
-        "                    plan.unreadable.push(Unread { index, deletes: false, error: what });\n                    plan.to = record.version;\n                    continue;\n",
+        "                Err(Misread::Newer(what)) => {\n" =>
+        "                Err(Misread::Newer(what)) if { plan.unreadable.push(Unread { index, deletes: false, error: what.clone() }); plan.to = record.version; true } => continue,\n                Err(Misread::Newer(_)) => {\n                    let what = \"\";\n",
         "write_behind::releases::c18"),
+    mutant!("older-record-is-written-as-it-is": "what an older release journaled becomes a dead letter",
+        "cached-repo/src/worker/plan.rs",
+        "            Some(column) => return Err(Misread::Older(column))," => "            Some(_) => Change::Put { id, record: columns },",
+        "write_behind::releases::c19"),
+    mutant!("default-of-a-new-column-ignored": "what an older release journaled waits for ever",
+        "cached-repo/src/codec/data.rs",
+        "            Some(default) => record.set(index, default)," => "            Some(_) => {}",
+        "write_behind::releases::c19"),
     mutant!("sealed-in-the-store-first": "what is journaled in between is not drained, and overwritten",
         "cached-repo/src/worker/seal.rs",
-        "    let sealed = entries.backend.seal(&entries.keys, partition, meta.epoch).await;\n    let Some(last_id) = sealed.map_err(|e| e.to_string())? else { return Ok(()) };\n    let (entity, epoch) = (journal.name(), meta.epoch);\n    let sealed = journal.store.ledger(Ledger::Seal { entity, partition, epoch, last_id }).await;\n" =>
+        "    let sealed = entries.backend.seal(&entries.keys, partition, meta.epoch).await;\n    let sealed = sealed.map_err(|e| e.to_string())?;\n    let last_id = sealed.ok_or_else(|| \"somebody wrote to it\".to_owned())?;\n    let (entity, epoch) = (journal.name(), meta.epoch);\n    let sealed = journal.store.ledger(Ledger::Seal { entity, partition, epoch, last_id }).await;\n" =>
         "    let (entity, epoch, last_id) = (journal.name(), meta.epoch, meta.acked);\n    let sealed = journal.store.ledger(Ledger::Seal { entity, partition, epoch, last_id }).await;\n    drop(entries.backend.seal(&entries.keys, partition, meta.epoch).await);\n",
         "write_behind::holes::what_is_journaled_while_a_partition_is_sealed"),
 ];

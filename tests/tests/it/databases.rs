@@ -1,0 +1,77 @@
+//! The databases that a test may run on, and what another program does in them.
+
+use cached_repo::store::{self, SharedStore};
+use sqlx::{AssertSqlSafe, raw_sql};
+use tempfile::TempDir;
+use tests::servers;
+
+/// Which store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum On {
+    Memory,
+    Sqlite,
+    Postgres,
+    MySql,
+}
+
+/// Those that are databases.
+pub(crate) const DATABASES: [On; 3] = [On::Sqlite, On::Postgres, On::MySql];
+
+/// A store, and the directory of its file if it has one.
+pub(crate) async fn open(on: On) -> (SharedStore, Option<TempDir>) {
+    match on {
+        On::Memory => (store::memory(), None),
+        On::Sqlite => {
+            let directory = tempfile::tempdir().unwrap();
+            let url = format!("{}?mode=rwc", sqlite_url(&directory));
+            (store::connect(&url).await.unwrap(), Some(directory))
+        }
+        On::Postgres => (store::connect(&servers::postgres_url()).await.unwrap(), None),
+        On::MySql => (store::connect(&servers::mysql_url()).await.unwrap(), None),
+    }
+}
+
+/// Runs SQL in the database of a store that was opened here.
+pub(crate) async fn run(on: On, directory: Option<&TempDir>, sql: &str) {
+    let sql = raw_sql(AssertSqlSafe(sql.to_owned()));
+    match on {
+        On::Memory => panic!("the store in memory takes no SQL"),
+        On::Sqlite => {
+            let pool = sqlx::SqlitePool::connect(&sqlite_url(directory.unwrap())).await.unwrap();
+            sql.execute(&pool).await.map(drop).unwrap();
+        }
+        On::Postgres => {
+            let pool = sqlx::PgPool::connect(&servers::postgres_url()).await.unwrap();
+            sql.execute(&pool).await.map(drop).unwrap();
+        }
+        On::MySql => {
+            let pool = sqlx::MySqlPool::connect(&servers::mysql_url()).await.unwrap();
+            sql.execute(&pool).await.map(drop).unwrap();
+        }
+    }
+}
+
+/// Makes a statement that lets no two rows of a table have the same name, or only not this one.
+pub(crate) fn unique_names(on: On, table: &str, only: Option<&str>) -> String {
+    match (on, only) {
+        // Its texts are too long for an index, and an index is on all rows.
+        (On::MySql, only) => {
+            let unique = match only {
+                Some(name) => format!("IF(name = '{name}', name, NULL)"),
+                None => "LEFT(name, 200)".to_owned(),
+            };
+            format!(
+                "ALTER TABLE {table} ADD one_name VARCHAR(200) GENERATED ALWAYS AS ({unique}) \
+                 VIRTUAL, ADD UNIQUE (one_name)"
+            )
+        }
+        (_, Some(name)) => {
+            format!("CREATE UNIQUE INDEX one_{table} ON {table} (name) WHERE name = '{name}'")
+        }
+        (_, None) => format!("CREATE UNIQUE INDEX one_{table} ON {table} (name)"),
+    }
+}
+
+fn sqlite_url(directory: &TempDir) -> String {
+    format!("sqlite://{}", directory.path().join("test.db").display())
+}
