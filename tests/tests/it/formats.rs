@@ -4,4 +4,6 @@ mod changed;
 
 mod compressed;
 
+mod damaged;
+
 mod golden;

@@ -23,9 +23,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant!("packed-sum-ignored": "damaged MessagePack is believed",
         "cached-repo/src/codec/msgpack.rs",
         "if u64::from_be_bytes(*sum) != xxh3_64(row) {" => "if false {",
-        "codec::tests::any_damage"),
+        "formats::damaged::one_changed_letter"),
     mutant!("frames-unbounded": "a small entry takes all memory",
         "cached-repo/src/codec/compress.rs",
         "Some(len) if len <= max_bytes =>" => "Some(len) if len <= usize::MAX / 4 =>",
-        "codec::tests::a_frame_that_grows"),
+        "formats::damaged::a_compressed_entry"),
 ];
