@@ -49,6 +49,12 @@ impl Random {
         format!("{:032x}", self.lock().u128(..))
     }
 
+    /// A number below this one, or 0.
+    #[cfg(feature = "mongodb")]
+    pub(crate) fn below(&self, bound: u32) -> u32 {
+        self.lock().u32(..bound.max(1))
+    }
+
     /// `base`, lengthened or shortened by at most `share` of it (0.1 is ten percent).
     pub(crate) fn jitter(&self, base: Duration, share: f64) -> Duration {
         base.mul_f64(1.0 + share.clamp(0.0, 1.0) * (2.0 * self.lock().f64() - 1.0))

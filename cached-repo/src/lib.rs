@@ -136,8 +136,9 @@
 //!
 //! # Features
 //!
-//! `derive` and `redis` are on by default. `sqlite`, `postgres` and `mysql` add stores, `conformance` the suites
-//! that stores of other crates are tested with. A feature adds API and changes no behaviour.
+//! `derive` and `redis` are on by default. `sqlite`, `postgres`, `mysql` and `mongodb` add stores,
+//! `conformance` the suites that stores of other crates are tested with. A feature adds API and changes no
+//! behaviour.
 
 mod repository;
 pub use repository::{BATCH_MAX, Repository};

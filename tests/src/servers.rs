@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use mongodb::bson::doc;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -40,6 +41,44 @@ pub fn postgres_url() -> String {
 /// The URL of the MySQL or MariaDB database that all tests share.
 pub fn mysql_url() -> String {
     from_environment("CACHED_REPO_TEST_MYSQL")
+}
+
+/// The URL of the MongoDB replica set that all tests share.
+pub fn mongodb_url() -> String {
+    from_environment("CACHED_REPO_TEST_MONGODB")
+}
+
+/// The URL of the standalone MongoDB server that all tests share.
+pub fn mongodb_standalone_url() -> String {
+    from_environment("CACHED_REPO_TEST_MONGODB_STANDALONE")
+}
+
+/// The URL of a database on one of these servers, and of connections with the same name.
+pub fn mongodb_database(server: &str, name: &str) -> String {
+    let (servers, options) = server.split_once('?').unwrap_or((server, ""));
+    let authority = servers.find("//").map_or(0, |at| at + 2);
+    let path = servers[authority..].find('/').map_or(servers.len(), |at| authority + at);
+    let options = if options.is_empty() { String::new() } else { format!("&{options}") };
+    format!("{}/{name}?appName={name}{options}", &servers[..path])
+}
+
+/// Makes a MongoDB server that listens here a replica set of one node, and waits until it is the
+/// primary. Does no harm to one that is.
+pub async fn initiate_replica_set(port: u16) {
+    let url = format!("mongodb://127.0.0.1:{port}/?directConnection=true");
+    let admin = mongodb::Client::with_uri_str(url).await.unwrap().database("admin");
+    let member = doc! { "_id": 0, "host": format!("127.0.0.1:{port}") };
+    let settings = doc! { "replSetInitiate": { "_id": "rs0", "members": [member] } };
+    // Refused if it was done before.
+    let initiated = admin.run_command(settings).await;
+    loop {
+        let hello = admin.run_command(doc! { "hello": 1 }).await;
+        let hello = hello.unwrap_or_else(|e| panic!("no answer: {e}, {initiated:?}"));
+        if hello.get_bool("isWritablePrimary").unwrap_or_default() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 fn from_environment(name: &str) -> String {

@@ -133,7 +133,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Indices of changes in the order of their records in the journal.
-    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "mongodb"))]
     pub(super) fn in_journal_order(&self, indices: &[usize]) -> Vec<usize> {
         let mut ordered = indices.to_vec();
         if let Some(Journaled { sources, .. }) = self.journaled {

@@ -1,6 +1,8 @@
 //! Opens a store by the scheme of its URL.
 
 use super::SharedStore;
+#[cfg(feature = "mongodb")]
+use super::mongo;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 use super::sql;
 use crate::error::{Error, Result};
@@ -11,6 +13,7 @@ use crate::error::{Error, Result};
 /// |---|---|---|
 /// | `postgres:`, `postgresql:` | PostgreSQL | `postgres` |
 /// | `mysql:`, `mariadb:` | MySQL or MariaDB | `mysql` |
+/// | `mongodb:` | MongoDB: a replica set, and the database that the path names | `mongodb` |
 /// | `sqlite:` | SQLite: a file, which is made if it is missing, or `sqlite::memory:` | `sqlite` |
 ///
 /// # Errors
@@ -32,15 +35,16 @@ pub async fn connect(url: &str) -> Result<SharedStore> {
         "sqlite" => sql::connect::connect_sqlite(url).await,
         #[cfg(not(feature = "sqlite"))]
         "sqlite" => Err(feature_is_off(scheme, "sqlite")),
-        "mongodb" | "mongodb+srv" => Err(Error::configuration(format!(
-            "the store for `{scheme}:` is not built yet; there are {KNOWN}"
-        ))),
+        #[cfg(feature = "mongodb")]
+        "mongodb" | "mongodb+srv" => mongo::connect::connect_mongodb(url).await,
+        #[cfg(not(feature = "mongodb"))]
+        "mongodb" | "mongodb+srv" => Err(feature_is_off(scheme, "mongodb")),
         // What stands before the colon may be anything, so it is not repeated.
         _ => Err(Error::configuration(format!("the store's URL starts with none of {KNOWN}"))),
     }
 }
 
-#[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "mysql")))]
+#[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "mongodb")))]
 fn feature_is_off(scheme: &str, feature: &str) -> Error {
     Error::configuration(format!(
         "a URL with `{scheme}:` needs the feature `{feature}` of cached-repo: \
@@ -48,4 +52,4 @@ fn feature_is_off(scheme: &str, feature: &str) -> Error {
     ))
 }
 
-const KNOWN: &str = "`postgres:`, `postgresql:`, `mysql:`, `mariadb:`, `sqlite:`";
+const KNOWN: &str = "`postgres:`, `postgresql:`, `mysql:`, `mariadb:`, `mongodb:`, `sqlite:`";

@@ -22,6 +22,8 @@ mod journaled;
 mod json;
 mod ledger;
 mod memory;
+#[cfg(feature = "mongodb")]
+mod mongo;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod sql;
 
@@ -34,6 +36,8 @@ pub use journaled::{Journaled, LetterKey, Position, Refused, Source, Unreadable}
 pub use json::{from_json, to_json};
 pub use ledger::{DeadLetter, Entry, Ledger, LetterState, Offset};
 pub use memory::memory;
+#[cfg(feature = "mongodb")]
+pub use mongo::connect::{mongodb, mongodb_standalone};
 #[cfg(feature = "mysql")]
 pub use sql::connect::mysql;
 #[cfg(feature = "postgres")]

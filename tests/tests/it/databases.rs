@@ -1,6 +1,7 @@
 //! The databases that a test may run on, and what another program does in them.
 
 use cached_repo::store::{self, SharedStore};
+use mongodb::bson::doc;
 use sqlx::{AssertSqlSafe, raw_sql};
 use tempfile::TempDir;
 use tests::servers;
@@ -12,9 +13,11 @@ pub(crate) enum On {
     Sqlite,
     Postgres,
     MySql,
+    Mongo,
+    MongoStandalone,
 }
 
-/// Those that are databases.
+/// Those that take SQL.
 pub(crate) const DATABASES: [On; 3] = [On::Sqlite, On::Postgres, On::MySql];
 
 /// A store, and the directory of its file if it has one.
@@ -28,6 +31,11 @@ pub(crate) async fn open(on: On) -> (SharedStore, Option<TempDir>) {
         }
         On::Postgres => (store::connect(&servers::postgres_url()).await.unwrap(), None),
         On::MySql => (store::connect(&servers::mysql_url()).await.unwrap(), None),
+        On::Mongo => (store::connect(&mongo_url(on)).await.unwrap(), None),
+        On::MongoStandalone => {
+            let client = mongodb::Client::with_uri_str(mongo_url(on)).await.unwrap();
+            (store::mongodb_standalone(client, MONGO_DATABASE), None)
+        }
     }
 }
 
@@ -35,7 +43,7 @@ pub(crate) async fn open(on: On) -> (SharedStore, Option<TempDir>) {
 pub(crate) async fn run(on: On, directory: Option<&TempDir>, sql: &str) {
     let sql = raw_sql(AssertSqlSafe(sql.to_owned()));
     match on {
-        On::Memory => panic!("the store in memory takes no SQL"),
+        On::Memory | On::Mongo | On::MongoStandalone => panic!("{on:?} takes no SQL"),
         On::Sqlite => {
             let pool = sqlx::SqlitePool::connect(&sqlite_url(directory.unwrap())).await.unwrap();
             sql.execute(&pool).await.map(drop).unwrap();
@@ -49,6 +57,20 @@ pub(crate) async fn run(on: On, directory: Option<&TempDir>, sql: &str) {
             sql.execute(&pool).await.map(drop).unwrap();
         }
     }
+}
+
+/// Lets no two rows of a table have the same name, or only not this one.
+pub(crate) async fn one_name(on: On, directory: Option<&TempDir>, table: &str, only: Option<&str>) {
+    if !matches!(on, On::Mongo | On::MongoStandalone) {
+        return run(on, directory, &unique_names(on, table, only)).await;
+    }
+    let client = mongodb::Client::with_uri_str(mongo_url(on)).await.unwrap();
+    let mut index = doc! { "key": { "name": 1 }, "name": "one_name", "unique": true };
+    if let Some(name) = only {
+        index.insert("partialFilterExpression", doc! { "name": name });
+    }
+    let command = doc! { "createIndexes": table, "indexes": [index] };
+    client.database(MONGO_DATABASE).run_command(command).await.unwrap();
 }
 
 /// Makes a statement that lets no two rows of a table have the same name, or only not this one.
@@ -71,6 +93,17 @@ pub(crate) fn unique_names(on: On, table: &str, only: Option<&str>) -> String {
         (_, None) => format!("CREATE UNIQUE INDEX one_{table} ON {table} (name)"),
     }
 }
+
+fn mongo_url(on: On) -> String {
+    let server = match on {
+        On::Mongo => servers::mongodb_url(),
+        _ => servers::mongodb_standalone_url(),
+    };
+    servers::mongodb_database(&server, MONGO_DATABASE)
+}
+
+/// One for all tests: their collections have different names.
+const MONGO_DATABASE: &str = "stage";
 
 fn sqlite_url(directory: &TempDir) -> String {
     format!("sqlite://{}", directory.path().join("test.db").display())

@@ -20,7 +20,7 @@ macro_rules! at_each_point {
         #[tokio::test]
         async fn $name() {
             let delay = Failure::Delay(std::time::Duration::from_millis(DELAY_MS));
-            for on in DATABASES {
+            for on in DATABASES.into_iter().chain([On::Mongo, On::MongoStandalone]) {
                 let failures = [Failure::Error, delay, Failure::Panic];
                 join_all(failures.map(|failure| nothing_is_lost(Point::$point, failure, on))).await;
             }

@@ -98,7 +98,7 @@ async fn a_write_that_is_refused_in_one_partition_leaves_no_token_in_the_others(
 /// What recovery of a journal does to store-first writers that did not see it.
 #[tokio::test]
 async fn a_write_that_does_not_know_of_the_journals_epoch_begins_again_after_a_recovery() {
-    for on in [On::Memory, On::Sqlite, On::Postgres, On::MySql] {
+    for on in [On::Memory, On::Sqlite, On::Postgres, On::MySql, On::Mongo] {
         let stage = Stage::new(Strategy::WriteThrough, Format::Json, on, Over::InProcess).await;
         stage.repo.save(&todo("1", "before")).await.unwrap();
         for partition in 0..16 {

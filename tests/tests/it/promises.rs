@@ -47,6 +47,19 @@ macro_rules! promises {
             promises!(@point $promise json_postgres_redis $strategy Json Postgres Redis);
             promises!(@point $promise hash_postgres_redis $strategy Hash Postgres Redis);
             promises!(@point $promise msgpack_postgres_redis $strategy Msgpack Postgres Redis);
+            // Every pair, not the whole product.
+            promises!(@point $promise json_mongo_redis $strategy Json Mongo Redis);
+            promises!(@point $promise hash_mongo_in_process $strategy Hash Mongo InProcess);
+            promises!(@point $promise hash_mongo_standalone_redis $strategy Hash MongoStandalone Redis);
+            promises!(
+                @point $promise json_mongo_standalone_in_process
+                $strategy Json MongoStandalone InProcess
+            );
+            promises!(@point $promise msgpack_mongo_redis $strategy Msgpack Mongo Redis);
+            promises!(
+                @point $promise msgpack_mongo_standalone_in_process
+                $strategy Msgpack MongoStandalone InProcess
+            );
         }
     )*};
     (@point $promise:ident $name:ident $strategy:ident $format:ident $on:ident $over:ident) => {

@@ -41,7 +41,7 @@ async fn a_url_of_an_unknown_or_unbuilt_scheme() {
     let unknown = store::connect("oracle://localhost/x").await;
     refused(unknown, ErrorKind::Configuration, &["sqlite", "postgres"]);
     refused(
-        store::connect("mongodb://u:hunter2@h/x").await,
+        store::connect("mongodb+srv://u:hunter2@h/x").await,
         ErrorKind::Configuration,
         &["not built"],
     );

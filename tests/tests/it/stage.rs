@@ -10,7 +10,7 @@ use tests::{Gated, isolate, servers};
 use tokio::task::JoinHandle;
 
 use crate::databases::run;
-pub(crate) use crate::databases::{DATABASES, On, open, unique_names};
+pub(crate) use crate::databases::{DATABASES, On, one_name, open, unique_names};
 
 /// The entity of most tests: one column of each sort.
 #[derive(Clone, Debug, PartialEq, CachedEntity)]

@@ -13,10 +13,7 @@ use cached_repo::{
 use tests::{isolate, servers};
 use tokio::time::sleep;
 
-use crate::{
-    databases::run,
-    stage::{On, Todo, name, open, todo, unique_names},
-};
+use crate::stage::{On, Todo, name, one_name, open, todo};
 
 /// A test hangs if what it waits for takes longer.
 const HANG: Duration = Duration::from_secs(60);
@@ -56,7 +53,7 @@ impl Scene {
         let (namespace, table) = (isolate::unique("points"), isolate::unique("todos"));
         let schema = Todo::SCHEMA.with_table(table.clone());
         store.ledger(Ledger::Install { schema: &schema }).await.unwrap();
-        run(on, directory.as_ref(), &unique_names(on, &table, Some(POISON))).await;
+        one_name(on, directory.as_ref(), &table, Some(POISON)).await;
         let builder = || Cache::builder().namespace(&*namespace).timeout(HANG);
         let connect = async |builder: CacheBuilder| {
             let cache = builder.connect(&servers::redis_url()).await.unwrap();

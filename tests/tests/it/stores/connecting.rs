@@ -23,7 +23,13 @@ async fn a_url_that_cannot_work_is_refused_in_words_that_help() {
         ("mariadb://root:secret@localhost/app?ssl-mode=VERIFY_CA", "TLS"),
         ("mysql://root:12/secret@localhost/app", "percent-encode"),
         ("mysql://root:secret@localhost:port/app", "cannot be read"),
-        ("mongodb://root:secret@localhost/app", "not built yet"),
+        ("mongodb://root:secret@localhost", "names no database"),
+        ("mongodb://root:se@cret@localhost/app", "percent-encoded"),
+        (
+            "mongodb://root:secret@localhost/app?w=secret-not-a-number&wtimeoutMS=x",
+            "cannot be read",
+        ),
+        ("mongodb+srv://root:secret@localhost/app", "`mongodb:` URL"),
         ("oracle://root:secret@localhost/app", "`postgres:`"),
         ("secret", "`sqlite:`"),
         ("", "`sqlite:`"),
@@ -62,6 +68,20 @@ async fn a_database_that_is_not_there_is_reported_at_once() {
     let (kind, text) = refused("sqlite:/no/such/folder/app.db").await;
     assert_eq!(kind, ErrorKind::StoreUnavailable);
     assert!(text.contains("/no/such/folder/app.db"), "{text}");
+}
+
+#[tokio::test]
+async fn a_mongodb_that_is_not_there_or_has_no_transactions_is_reported() {
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let url = format!("mongodb://u:secret@127.0.0.1:{port}/app?serverSelectionTimeoutMS=100");
+    let (kind, text) = refused(&url).await;
+    assert_eq!(kind, ErrorKind::StoreUnavailable, "{text}");
+    assert!(text.contains(&format!("127.0.0.1:{port}")), "{text}");
+
+    let standalone = tests::servers::mongodb_standalone_url();
+    let (kind, text) = refused(&tests::servers::mongodb_database(&standalone, "app")).await;
+    assert_eq!(kind, ErrorKind::Configuration, "{text}");
+    assert!(text.contains("--replSet"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection, raw_sql};
 use super::{mysql_database, postgres::Database, sqlite::File, *};
 
 /// The journal of the notes: partition 0 of the entity "notes".
+#[derive(Clone)]
 pub(super) struct Drain {
     pub(super) store: SharedStore,
     pub(super) refused: Refused,

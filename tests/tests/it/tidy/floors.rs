@@ -23,9 +23,10 @@ const FLOORS: [&[&str]; 8] = [
 const FOLDERS: [&str; 8] =
     ["redis", "memory", "store", "near", "cache", "journal", "strategy", "worker"];
 /// Crates, functions, and the only files that may say them, by the beginnings of their paths.
-const ONLY_IN: [(&[&str], &[&str]); 5] = [
+const ONLY_IN: [(&[&str], &[&str]); 6] = [
     (&["redis"], &["redis/"]),
     (&["sqlx"], &["store/sql", "store/connect.rs"]),
+    (&["mongodb"], &["store/mongo/"]),
     (&["fastrand"], &["clock.rs", "retry.rs"]),
     (&["Instant", "now"], &["clock.rs"]),
     (&["SystemTime", "now"], &["clock.rs"]),

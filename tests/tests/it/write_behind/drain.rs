@@ -74,7 +74,7 @@ over_both!(batches_are_as_large_as_they_may_be, |scene| {
 
 #[tokio::test]
 async fn every_store_gets_what_was_journaled() {
-    for on in [On::Memory, On::Sqlite, On::Postgres, On::MySql] {
+    for on in [On::Memory, On::Sqlite, On::Postgres, On::MySql, On::Mongo, On::MongoStandalone] {
         for over in [Over::InProcess, Over::Redis] {
             let scene = Scene::new(on, over).await;
             let writer = scene.writer().await;

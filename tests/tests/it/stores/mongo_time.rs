@@ -1,0 +1,80 @@
+//! Recoveries, drains and store-first writes of one partition at the same time, on MongoDB.
+
+use mongodb::bson::doc;
+
+use super::{journal::Drain, mongo::Mongo, mongo_faults::Failing, *};
+
+#[tokio::test]
+async fn an_epoch_is_not_raised_under_a_write_that_was_fenced_by_it() {
+    let mongo = Mongo::installed().await;
+    assert_eq!(raise(&mongo.store, "notes").await.unwrap(), 1);
+    let hang = doc! {
+        "failCommands": ["commitTransaction"], "blockConnection": true, "blockTimeMS": 300,
+    };
+    let failing = Failing::new(&mongo, 1, hang).await;
+    let store = mongo.store.clone();
+    let fence = Fence::new("notes", 0, 1);
+    let writing = tokio::spawn(async move { write_fenced(&store, note(1, "x"), fence).await });
+    failing.reached(1).await;
+    assert_eq!(raise(&mongo.store, "notes").await.unwrap(), 2);
+    let found = read(&mongo.store, 1).await;
+    assert!(found.is_some(), "the epoch was raised before the write was over");
+    writing.await.unwrap().unwrap();
+    failing.stop().await;
+    let late = write_fenced(&mongo.store, note(2, "late"), Fence::new("notes", 0, 1)).await;
+    assert_eq!(class(&late), Class::Fenced);
+}
+
+#[tokio::test]
+async fn an_epoch_is_raised_while_many_write() {
+    let mongo = Mongo::installed().await;
+    let mut epoch = raise(&mongo.store, "notes").await.unwrap();
+    for round in 0..5 {
+        let writers: Vec<_> = (0..12)
+            .map(|writer| {
+                let (store, fence) = (mongo.store.clone(), Fence::new("notes", 0, epoch));
+                tokio::spawn(async move {
+                    let mut written = 0;
+                    loop {
+                        match write_fenced(&store, note(writer, "x"), fence.clone()).await {
+                            Ok(()) => written += 1,
+                            Err(e) if e.class() == Class::Fenced => return written,
+                            Err(e) => panic!("{e:?}"),
+                        }
+                    }
+                })
+            })
+            .collect();
+        epoch = raise(&mongo.store, "notes").await.unwrap();
+        for writer in writers {
+            let _: i32 = writer.await.unwrap();
+        }
+        assert_eq!(epoch, round + 2);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_moves_the_position_is_waited_for_by_a_recovery() {
+    let mongo = Mongo::installed().await;
+    let mut drain = Drain::new(&mongo.store).await;
+    let hang = doc! {
+        "failCommands": ["commitTransaction"], "blockConnection": true, "blockTimeMS": 300,
+    };
+    let failing = Failing::new(&mongo, 1, hang).await;
+    let other = store::connect(&mongo.url().replace("appName=", "appName=other_")).await.unwrap();
+    let changes = [note(1, "x")];
+    let writing = drain.write(&changes);
+    let recovery = async {
+        failing.reached(1).await;
+        let (entity, partition, journal, home) = ("notes", 0, "journal", "home");
+        let recover = Ledger::Recover { entity, partition, journal, home, epoch_min: 0, seen: 1 };
+        match other.ledger(recover).await.unwrap() {
+            Entry::Offset(Some(offset)) => offset,
+            answer => panic!("{answer:?}"),
+        }
+    };
+    let (written, offset) = tokio::join!(writing, recovery);
+    written.unwrap();
+    assert_eq!((offset.epoch, offset.last_id), (2, 1), "what the batch moved the position to");
+    failing.stop().await;
+}
