@@ -6,10 +6,13 @@
 use std::collections::HashSet;
 
 use proc_macro2::{Span, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::{GenericParam, Ident, spanned::Spanned};
 
-use crate::model::{Default, Entity, Field, OnFull, Storage};
+use crate::{
+    model::{Default, Entity, Field, Storage},
+    settings,
+};
 
 /// The implementation of an entity without mistakes.
 pub(crate) fn implementation(entity: &Entity<'_>) -> TokenStream {
@@ -79,7 +82,7 @@ fn wrap(
     Bodies { id, to_record, from_record }: Bodies,
 ) -> TokenStream {
     let (krate, ident) = (&entity.krate, own(&entity.input.ident));
-    let settings = settings(entity);
+    let settings = settings::of(entity);
     let (parameters, arguments, existing) = entity.input.generics.split_for_impl();
     let existing = existing.iter().flat_map(|clause| &clause.predicates);
     let of_parameters = entity.input.generics.params.iter().filter_map(|p| match p {
@@ -136,60 +139,33 @@ fn schema(entity: &Entity<'_>, columns: &[&Field<'_>]) -> TokenStream {
             },
         };
         let default = match &field.default {
-            _ if field.storage == Storage::Json => None,
             Default::None => None,
-            Default::Trait => Some(quote_spanned! {span=>
-                .with_default(|| #krate::derived::value::<#ty>(<#ty as ::core::default::Default>::default))
-            }),
-            Default::Function(path) => {
-                let path = at(path.span(), path);
-                Some(quote_spanned!(span=> .with_default(|| #krate::derived::value::<#ty>(#path))))
+            Default::Trait => {
+                Some(quote_spanned!(span=> <#ty as ::core::default::Default>::default))
             }
+            Default::Function(path) => Some(at(path.span(), path)),
+        };
+        let absent = match (field.storage, default) {
+            (Storage::Json, None) => Some(quote_spanned! {span=>
+                .when_absent(|| #krate::derived::json_absent::<#ty>(::core::option::Option::None))
+            }),
+            (Storage::Json, Some(make)) => Some(quote_spanned! {span=>
+                .when_absent(|| {
+                    #krate::derived::json_absent::<#ty>(::core::option::Option::Some(#make))
+                })
+            }),
+            (_, None) => None,
+            (_, Some(make)) => Some(quote_spanned! {span=>
+                .when_absent(|| #krate::derived::absent::<#ty>(#make))
+            }),
         };
         // At the field, because it refuses what cannot be an id.
         quote_spanned! {span=>
-            #krate::ColumnSpec::new(#name, #column, &[#(#aliases),*], #kind, #id) #default
+            #krate::ColumnSpec::new(#name, #column, &[#(#aliases),*], #kind, #id) #absent
         }
     });
     // The block makes the array a constant of its own, which can be borrowed for ever.
     quote!(#krate::Schema::new(#prefix, #table, #version, const { &[#(#specs),*] }))
-}
-
-fn settings(entity: &Entity<'_>) -> TokenStream {
-    let (krate, settings) = (&entity.krate, &entity.settings);
-    let name = |kind: &str, word: &Ident| {
-        let (of, module) = (format_ident!("{kind}Name"), format_ident!("{}", kind.to_lowercase()));
-        let path = at(word.span(), quote!(#krate::names::#module::#word));
-        quote!(.#module(<#path as #krate::names::#of>::NAME))
-    };
-    let duration = |duration: &std::time::Duration| {
-        // Every duration that the attributes can write has at most 64 bits of milliseconds.
-        let ms = duration.as_millis() as u64;
-        quote!(::core::time::Duration::from_millis(#ms))
-    };
-    let strategy = settings.strategy.as_ref().map(|word| name("Strategy", word));
-    let format = settings.format.as_ref().map(|word| name("Format", word));
-    let compress = settings.compress.as_ref().map(|word| name("Compress", word));
-    let ttl = settings.ttl.as_ref().map(duration).map(|ttl| quote!(.ttl(#ttl)));
-    let jitter = settings.jitter_percent.map(|percent| quote!(.jitter_percent(#percent)));
-    let negative_ttl =
-        settings.negative_ttl.as_ref().map(duration).map(|ttl| quote!(.negative_ttl(#ttl)));
-    let partitions = settings.partitions.map(|count| quote!(.partitions(#count)));
-    let coalesce = settings.coalesce.map(|coalesce| quote!(.coalesce(#coalesce)));
-    let batch = settings.batch.map(|writes| quote!(.batch(#writes)));
-    let max_backlog = settings.max_backlog.map(|writes| quote!(.max_backlog(#writes)));
-    let on_full = settings.on_full.map(|on_full| match on_full {
-        OnFull::Reject => quote!(.on_full(#krate::OnFull::Reject)),
-        OnFull::Block(time) => {
-            let time = duration(&time);
-            quote!(.on_full(#krate::OnFull::Block(#time)))
-        }
-    });
-    quote! {
-        #krate::Settings::new()
-            #strategy #format #compress #ttl #jitter #negative_ttl
-            #partitions #coalesce #batch #max_backlog #on_full
-    }
 }
 
 fn write(entity: &Entity<'_>, index: usize, field: &Field<'_>) -> TokenStream {
@@ -301,7 +277,7 @@ fn own(ident: &Ident) -> Ident {
 }
 
 /// These tokens at one place, so that rustc shows the place and not the whole derive.
-fn at(span: Span, tokens: impl ToTokens) -> TokenStream {
+pub(crate) fn at(span: Span, tokens: impl ToTokens) -> TokenStream {
     let tokens = tokens.to_token_stream().into_iter();
     tokens
         .map(|mut token| {

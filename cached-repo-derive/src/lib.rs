@@ -8,6 +8,7 @@ mod attr;
 mod model;
 mod check;
 mod expand;
+mod settings;
 mod errors;
 
 /// Derives `CachedEntity` for a struct with named fields.

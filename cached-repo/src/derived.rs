@@ -34,9 +34,17 @@ pub fn read<T>(
     field.map_err(|error| error.in_column(name))
 }
 
-/// The value of a field that is made.
-pub fn value<T: Column>(make: fn() -> T) -> Value<'static> {
-    make().to_value().into_owned()
+/// What stands for a column in a record of a struct that did not have the field.
+pub fn absent<T: Column>(make: fn() -> T) -> Option<Value<'static>> {
+    Some(make().to_value().into_owned())
+}
+
+/// The same of a field in JSON: null, if the type reads that.
+pub fn json_absent<T: Json>(make: Option<fn() -> T>) -> Option<Value<'static>> {
+    match make {
+        Some(make) => make().to_value("").ok(),
+        None => T::reads_null().then_some(Value::Null),
+    }
 }
 
 /// A type that the field attribute `json` can keep. It is a trait so that its message says what to do.
@@ -56,6 +64,9 @@ pub trait Json: Sized {
         name: &str,
         default: Option<fn() -> Self>,
     ) -> Result<Self, ColumnError>;
+
+    /// Whether the type can be read from null.
+    fn reads_null() -> bool;
 }
 
 #[diagnostic::do_not_recommend] // Else rustc tells of serde's traits, and of all their types.
@@ -86,6 +97,10 @@ impl<T: Serialize + DeserializeOwned> Json for T {
             }
         };
         field.map_err(|error| error.in_column(name))
+    }
+
+    fn reads_null() -> bool {
+        json_from_str::<T>(NULL).is_ok()
     }
 }
 

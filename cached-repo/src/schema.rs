@@ -63,12 +63,12 @@ pub struct ColumnSpec {
     kind: Kind,
     nullable: bool,
     id: bool,
-    default: Option<Absent>,
+    absent: Option<Absent>,
 }
 
 /// Makes the value of a column that an older version of the struct did not have.
 #[derive(Clone, Copy, Debug)]
-struct Absent(fn() -> Value<'static>);
+struct Absent(fn() -> Option<Value<'static>>);
 
 /// Functions are not compared: the same one may have two addresses.
 impl PartialEq for Absent {
@@ -99,14 +99,15 @@ impl ColumnSpec {
             kind,
             nullable,
             id,
-            default: None,
+            absent: None,
         }
     }
 
-    /// With a value for journaled writes of an older version of the struct, which did not have the column.
+    /// With what it is in journaled writes of an older version of the struct, which did not have the
+    /// column: a value, or `None` where nothing can stand for it.
     #[must_use]
-    pub const fn with_default(mut self, default: fn() -> Value<'static>) -> Self {
-        self.default = Some(Absent(default));
+    pub const fn when_absent(mut self, absent: fn() -> Option<Value<'static>>) -> Self {
+        self.absent = Some(Absent(absent));
         self
     }
 
@@ -135,9 +136,13 @@ impl ColumnSpec {
         self.nullable
     }
 
-    /// What it is in a journaled write of a version of the struct that did not have it.
-    pub fn default(&self) -> Option<Value<'static>> {
-        self.default.map(|Absent(default)| default())
+    /// What it is in a journaled write of a version of the struct that did not have it: what
+    /// [`when_absent`](Self::when_absent) says, else null if it can be.
+    pub fn absent(&self) -> Option<Value<'static>> {
+        match self.absent {
+            Some(Absent(absent)) => absent(),
+            None => self.nullable.then_some(Value::Null),
+        }
     }
 
     /// Whether the column is the id, or a part of it.

@@ -65,6 +65,16 @@ pub(crate) trait JournalBackend {
     /// if the ticket is still there.
     fn repair<'a>(&'a self, keys: &'a Keyspace, repair: Repair<'a>) -> Reply<'a, Repaired>;
 
+    /// Behind a repair: removes entries that are dirty although the store has them, of some records above
+    /// `after` and up to `last_id`. Answers the last one that was looked at, `None` at the end.
+    fn sweep<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        partition: u32,
+        after: u64,
+        last_id: u64,
+    ) -> Reply<'a, Option<u64>>;
+
     /// Refuses appends from now on, if the partition is in this epoch, at home, and all its records
     /// are drained. Answers the position, or `None`.
     fn seal<'a>(&'a self, keys: &'a Keyspace, partition: u32, epoch: u64)

@@ -9,11 +9,7 @@ use std::collections::HashMap;
 use serde::de::IgnoredAny;
 
 use super::{json, member::column_named};
-use crate::{
-    column::ColumnError,
-    record::{Record, Value},
-    schema::Schema,
-};
+use crate::{column::ColumnError, record::Record, schema::Schema};
 
 /// Why the data of a record cannot be used.
 #[derive(Debug)]
@@ -41,13 +37,11 @@ pub(super) fn decode(schema: &Schema, data: &[u8], same: bool) -> Result<Record<
     let mut record = decoded.record.unwrap_or_else(|| Record::absent(schema.columns().len()));
     for (index, column) in schema.columns().iter().enumerate() {
         // An older version of the struct did not have the column yet.
-        if same || record.get(index).is_some() {
-            continue;
-        }
-        match column.default() {
-            Some(default) => record.set(index, default),
-            None if column.is_nullable() => record.set(index, Value::Null),
-            None => {}
+        if !same
+            && record.get(index).is_none()
+            && let Some(absent) = column.absent()
+        {
+            record.set(index, absent);
         }
     }
     Ok(record)

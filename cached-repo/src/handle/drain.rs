@@ -203,7 +203,9 @@ impl Cache {
     ///
     /// `Configuration` if this cache has no such repository; errors of Redis and the store.
     pub async fn skip_gap(&self, entity: &str) -> Result<()> {
-        let journal = self.duties.roster.journal(entity).ok_or_else(|| {
+        // By the prefix, or by the name that events have.
+        let prefix = entity.rsplit_once(':').map_or(entity, |(_, prefix)| prefix);
+        let journal = self.duties.roster.journal(prefix).ok_or_else(|| {
             Error::configuration(format!(
                 "this cache has no repository of `{entity}` that journals"
             ))
@@ -241,7 +243,10 @@ async fn skip(journal: &Journal, partition: u32) -> Result<()> {
     let deadline = journal.entries.clock.now() + journal.settings.store_timeout;
     let batch = Batch::new(&[], deadline).journaled(journaled);
     let skipped = journal.store.apply(&journal.entries.schema, batch).await;
-    skipped.map(drop).map_err(StoreError::into_error)
+    skipped.map_err(StoreError::into_error)?;
+    // Receipts of what was given up are of another epoch from now on.
+    journal.raise(partition, &meta, offset.epoch).await?;
+    journal.recover(partition).await
 }
 
 /// A partition, and the version up to which it is to be drained.

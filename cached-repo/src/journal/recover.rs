@@ -57,6 +57,7 @@ impl Journal {
         }
         if self.is_done(&meta, before.as_ref())? {
             if let Some(before) = before.filter(|before| before.settled != before.epoch) {
+                self.sweep(partition, before.last_id).await?;
                 self.settle(partition, before.epoch).await?;
             }
             return Ok(());
@@ -85,6 +86,7 @@ impl Journal {
         self.reach(Point::Repaired).await?;
         // Before anything else can fail: whoever comes next finds nothing to report.
         self.report(partition, &meta, before.as_ref(), &raised, repaired);
+        self.sweep(partition, raised.last_id).await?;
         self.settle(partition, raised.epoch).await?;
         self.saw(partition, raised.last_id);
         self.nudge(partition);
@@ -136,7 +138,12 @@ impl Journal {
     }
 
     /// Raises the epoch, unless another recovery has.
-    async fn raise(&self, partition: u32, meta: &Meta, seen: u64) -> Result<Option<Offset>> {
+    pub(crate) async fn raise(
+        &self,
+        partition: u32,
+        meta: &Meta,
+        seen: u64,
+    ) -> Result<Option<Offset>> {
         let new;
         let journal = match meta.journal.as_str() {
             "" => {
@@ -157,6 +164,17 @@ impl Journal {
             Entry::Offset(raised) => Ok(raised),
             _ => Err(Error::new(ErrorKind::Internal, "the store did not answer an offset")),
         }
+    }
+
+    /// In steps, so that the server answers others in between.
+    async fn sweep(&self, partition: u32, last_id: u64) -> Result<()> {
+        let mut after = Some(0);
+        while let Some(at) = after {
+            let swept =
+                self.entries.backend.sweep(&self.entries.keys, partition, at, last_id).await;
+            after = swept.map_err(CacheError::into_error)?;
+        }
+        Ok(())
     }
 
     async fn settle(&self, partition: u32, epoch: u64) -> Result<()> {

@@ -75,7 +75,7 @@ impl Journal {
                 Ok(meta) if !same(&meta) || !meta.is_at_home() => {
                     return Err(recovered());
                 }
-                Ok(meta) if meta.acked >= version => return Ok(()),
+                Ok(meta) if meta.acked >= version || meta.backlog() == 0 => return Ok(()),
                 Ok(_) => self.nudge(partition),
                 // A moment's outage is no reason to give up waiting.
                 Err(error) if error.is_ambiguous() || error.is_retryable() => {}

@@ -50,6 +50,11 @@ impl Entries {
         self.state(key, now).flatten().is_some_and(State::is_pinned)
     }
 
+    /// That of an entry that holds a journaled write.
+    pub(super) fn journaled_version(&self, key: &str, now: u64) -> Option<u64> {
+        self.0.get(key).filter(|entry| entry.is_journaled(now)).map(|entry| entry.version)
+    }
+
     pub(super) fn is_kept(&self, key: &str, now: u64) -> bool {
         self.state(key, now).flatten() == Some(State::Kept)
     }

@@ -148,7 +148,9 @@ impl State {
         for (index, slot) in slots.iter().enumerate() {
             match self.entries.state(&slot.entry, now).flatten() {
                 Some(EntryState::Kept) => return Begin::Kept(index),
-                Some(state) if state.is_pinned() => return Begin::Dirty(index),
+                Some(_) if self.entries.journaled_version(&slot.entry, now) > Some(meta.acked) => {
+                    return Begin::Dirty(index);
+                }
                 _ => {}
             }
         }
@@ -207,7 +209,9 @@ impl State {
     }
 
     pub(super) fn evict(&mut self, keys: &Keyspace, slot: &Slot, now: u64) -> bool {
-        let copy = !self.entries.is_pinned(&slot.entry, now);
+        let version = self.entries.journaled_version(&slot.entry, now);
+        let drained = version.is_some_and(|v| v <= self.meta(keys, slot.partition).acked);
+        let copy = drained || !self.entries.is_pinned(&slot.entry, now);
         if copy {
             self.entries.remove(&slot.entry);
             self.leases.remove(&keys.lease(slot));

@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use super::{
     RedisBackend,
     call::Call,
-    record::{StreamEntry, record},
+    record::{StreamEntry, meta, record},
     scripts::Step,
     unexpected,
 };
@@ -25,6 +25,8 @@ use crate::{
 
 /// So many records are asked for first.
 const PAGE_FIRST: usize = 4;
+/// So many are looked at by one step that keeps the server busy.
+const SWEPT_RECORDS: usize = 1_000;
 /// So many bytes of data are asked for at a time, as far as that can be told.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
@@ -180,6 +182,22 @@ impl JournalBackend for RedisBackend {
         })
     }
 
+    fn sweep<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        partition: u32,
+        after: u64,
+        last_id: u64,
+    ) -> Reply<'a, Option<u64>> {
+        Box::pin(async move {
+            let mut call = Call::default();
+            call.key(keys.journal(partition)).argument(after).argument(last_id);
+            call.argument(SWEPT_RECORDS);
+            let answer: Option<String> = self.run(Step::Sweep, &call).await?;
+            answer.map(|text| text.parse().map_err(|_| unexpected(Step::Sweep))).transpose()
+        })
+    }
+
     fn seal<'a>(
         &'a self,
         keys: &'a Keyspace,
@@ -269,37 +287,4 @@ fn acknowledge_call(keys: &Keyspace, acknowledgement: &Acknowledgement<'_>) -> C
         };
     }
     call
-}
-
-/// What `shown_meta` of the prelude answers.
-fn meta(answer: Vec<String>) -> Option<Meta> {
-    let [
-        home,
-        journal,
-        epoch,
-        clock,
-        acked,
-        trimmed_to,
-        count,
-        bytes,
-        acked_count,
-        acked_bytes,
-        sealed,
-        server,
-    ]: [String; 12] = answer.try_into().ok()?;
-    let number = |text: String| if text.is_empty() { Some(0) } else { text.parse().ok() };
-    Some(Meta {
-        server,
-        home,
-        journal,
-        epoch: number(epoch)?,
-        clock: number(clock)?,
-        acked: number(acked)?,
-        trimmed_to: number(trimmed_to)?,
-        count: number(count)?,
-        bytes: number(bytes)?,
-        acked_count: number(acked_count)?,
-        acked_bytes: number(acked_bytes)?,
-        sealed: !sealed.is_empty(),
-    })
 }

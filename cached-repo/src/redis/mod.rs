@@ -226,7 +226,9 @@ impl Backend for RedisBackend {
 
     fn evict<'a>(&'a self, keys: &'a Keyspace, slots: &'a [Slot]) -> Reply<'a, Vec<bool>> {
         Box::pin(async move {
+            let Some(first) = slots.first() else { return Ok(Vec::new()) };
             let mut call = Call::default();
+            call.key(keys.meta(first.partition));
             for slot in slots {
                 call.key(&slot.entry).key(keys.lease(slot));
             }

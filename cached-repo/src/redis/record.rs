@@ -1,6 +1,9 @@
-//! A journal's record, as its stream holds it.
+//! What Redis answers of a journal: its records, and what is known of it.
 
-use crate::backend::{CacheError, journal::JournalRecord};
+use crate::backend::{
+    CacheError,
+    journal::{JournalRecord, Meta},
+};
 
 /// A stream's entry: id, fields.
 pub(super) type StreamEntry = (String, Vec<(String, Vec<u8>)>);
@@ -26,6 +29,39 @@ pub(super) fn record((id, fields): StreamEntry) -> Result<JournalRecord, CacheEr
     let (entry, op) = (entry.unwrap_or_default(), op.unwrap_or_default());
     let (data, schema) = (data.unwrap_or_default(), schema.unwrap_or_default());
     Ok(JournalRecord { version, entry, op, data, schema })
+}
+
+/// What `shown_meta` of the prelude answers.
+pub(super) fn meta(answer: Vec<String>) -> Option<Meta> {
+    let [
+        home,
+        journal,
+        epoch,
+        clock,
+        acked,
+        trimmed_to,
+        count,
+        bytes,
+        acked_count,
+        acked_bytes,
+        sealed,
+        server,
+    ]: [String; 12] = answer.try_into().ok()?;
+    let number = |text: String| if text.is_empty() { Some(0) } else { text.parse().ok() };
+    Some(Meta {
+        server,
+        home,
+        journal,
+        epoch: number(epoch)?,
+        clock: number(clock)?,
+        acked: number(acked)?,
+        trimmed_to: number(trimmed_to)?,
+        count: number(count)?,
+        bytes: number(bytes)?,
+        acked_count: number(acked_count)?,
+        acked_bytes: number(acked_bytes)?,
+        sealed: !sealed.is_empty(),
+    })
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ pub(super) enum Step {
     Ticket,
     Repair,
     Seal,
+    Sweep,
 }
 
 /// What a function may do, as the server is told.
@@ -46,7 +47,7 @@ const PRELUDE: &str = include_str!("scripts/prelude.lua");
 const START: &str = "start(ARGV)";
 
 impl Step {
-    const ALL: [Step; 15] = [
+    const ALL: [Step; 16] = [
         Step::Lease,
         Step::Fill,
         Step::Begin,
@@ -62,6 +63,7 @@ impl Step {
         Step::Ticket,
         Step::Repair,
         Step::Seal,
+        Step::Sweep,
     ];
 
     /// Name, text, flags.
@@ -84,6 +86,7 @@ impl Step {
             Step::Ticket => ("ticket", include_str!("scripts/ticket.lua"), MAKES_ROOM),
             Step::Repair => ("repair", include_str!("scripts/repair.lua"), MAKES_ROOM),
             Step::Seal => ("seal", include_str!("scripts/seal.lua"), WRITES),
+            Step::Sweep => ("sweep", include_str!("scripts/sweep.lua"), MAKES_ROOM),
         }
     }
 

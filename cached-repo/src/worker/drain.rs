@@ -97,7 +97,7 @@ impl<'a> Session<'a> {
                 self.journal.recover(self.partition).await?;
                 continue;
             }
-            if !meta.exists() || (meta.sealed && meta.backlog() == 0) {
+            if !meta.exists() || (meta.sealed && meta.backlog() == 0 && self.has(&meta).await?) {
                 return Ok(Ending::Idle);
             }
             let Some(mut reading) = self.position(&meta).await? else { continue };
@@ -118,6 +118,12 @@ impl<'a> Session<'a> {
     /// Whether the store knows of a journal.
     async fn is_open(&self) -> Result<bool, StoreError> {
         Ok(self.journal.offset(self.partition).await?.is_some_and(|offset| !offset.sealed))
+    }
+
+    /// Whether the store has what Redis knows to be drained: it may have been restored.
+    async fn has(&self, meta: &Meta) -> Result<bool, StoreError> {
+        let offset = self.journal.offset(self.partition).await?;
+        Ok(offset.is_none_or(|offset| offset.last_id >= meta.acked))
     }
 
     async fn claim(&self) -> Result<Option<Meta>, CacheError> {
@@ -153,9 +159,15 @@ impl<'a> Session<'a> {
             match self.judge(applied, tries)? {
                 Step::Again => return Ok(None),
                 Step::Wait => {
-                    tries += 1;
                     sleep(references.wait(&self.journal.entries.random)).await;
-                    ahead = Some(records);
+                    let full = self.journal.settings.batch;
+                    if self.batch < full {
+                        // What it refers to may be one of the next records.
+                        self.batch = full;
+                    } else {
+                        tries += 1;
+                        ahead = Some(records);
+                    }
                 }
                 Step::Bury => {
                     self.mode = Mode::Bury;

@@ -109,7 +109,7 @@ fn read(entries: &Entries, record: &JournalRecord) -> Result<Change, Misread> {
 /// The column that a put must have and has not.
 fn missing(entries: &Entries, record: &Record<'_>) -> Option<String> {
     let mut columns = entries.schema.columns().iter().enumerate();
-    let missing = columns.find(|(i, c)| !c.is_nullable() && record.get(*i).is_none());
+    let missing = columns.find(|(i, _)| record.get(*i).is_none());
     missing.map(|(_, column)| column.name().to_owned())
 }
 

@@ -97,12 +97,13 @@ fn the_schema_holds_what_the_attributes_say() {
         ColumnSpec::new("id", "id", &[], Kind::Text, false, true),
         ColumnSpec::new("title", "t", &["name", "caption"], Kind::Text, false, false),
         ColumnSpec::new("description", "description", &[], Kind::Text, true, false),
-        ColumnSpec::new("labels", "labels", &[], Kind::Json, true, false),
+        ColumnSpec::new("labels", "labels", &[], Kind::Json, true, false).when_absent(|| None),
         ColumnSpec::new("done", "done", &[], Kind::Bool, false, false)
-            .with_default(|| Value::Bool(false)),
+            .when_absent(|| Some(Value::Bool(false))),
         ColumnSpec::new("rank", "rank", &[], Kind::I32, false, false)
-            .with_default(|| Value::I64(7)),
-        ColumnSpec::new("due", "due", &[], Kind::Json, true, false),
+            .when_absent(|| Some(Value::I64(7))),
+        ColumnSpec::new("due", "due", &[], Kind::Json, true, false)
+            .when_absent(|| Some(Value::Null)),
         ColumnSpec::new("type", "type", &[], Kind::I64, false, false),
     ];
     let schema: Schema = Todo::SCHEMA;
@@ -110,7 +111,7 @@ fn the_schema_holds_what_the_attributes_say() {
     assert_eq!(schema.table(), "app.my_todos");
     assert_eq!(schema.version(), 2);
     assert_eq!(schema.columns(), expected);
-    let defaults = |columns: &[ColumnSpec]| columns.iter().map(|c| c.default()).collect::<Vec<_>>();
+    let defaults = |columns: &[ColumnSpec]| columns.iter().map(|c| c.absent()).collect::<Vec<_>>();
     assert_eq!(defaults(schema.columns()), defaults(&expected));
 }
 

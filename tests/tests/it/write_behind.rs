@@ -30,6 +30,7 @@ mod backlog;
 
 mod drain;
 
+mod corners;
 mod crashes;
 
 mod dead_letters;

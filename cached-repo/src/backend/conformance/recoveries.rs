@@ -98,8 +98,28 @@ async fn what_was_acknowledged_is_not_dirty(suite: &Suite<'_>) {
     desk.plant(Meta::Home("gone")).await;
     let repair = Repair { epoch: 2, settled: 1, last_id: v[1], ..REPAIR };
     assert_eq!(desk.recover(repair).await, Repaired::Kept { left: 1 });
+    let mut after = Some(0);
+    while let Some(at) = after {
+        after = desk.backend.sweep(&desk.keys, 0, at, v[1]).await.unwrap();
+    }
     assert_eq!(desk.state("a").await, None);
     assert_eq!(desk.state("b").await, Some(State::Dirty), "it was written again");
+    // Where nothing names it any more, whoever writes or evicts it finds out.
+    for evicts in [false, true] {
+        desk.plant_entry("a", State::Dirty, v[0]).await;
+        let slot = [desk.slot("a")];
+        if evicts {
+            assert_eq!(desk.backend.evict(&desk.keys, &slot).await.unwrap(), [true]);
+        } else {
+            let begun = desk.backend.begin(&desk.keys, &slot, "w", HOLD).await.unwrap();
+            assert_eq!(begun, Begin::Begun { epoch: 2, generation: 2 });
+        }
+        assert_eq!(desk.state("a").await, None);
+    }
+    let slot = [desk.slot("b")];
+    let begun = desk.backend.begin(&desk.keys, &slot, "w", HOLD).await.unwrap();
+    assert_eq!(begun, Begin::Dirty(0));
+    assert_eq!(desk.backend.evict(&desk.keys, &slot).await.unwrap(), [false]);
 }
 
 async fn an_outdated_journal_is_thrown_away(suite: &Suite<'_>) {

@@ -11,6 +11,7 @@
 local token, hold = next_argument(), tonumber(next_argument())
 local now = now_ms()
 local home = redis.call('HGET', KEYS[1], 'home')
+local acked = number(redis.call('HGET', KEYS[1], 'acked'))
 if home and home ~= server_id(now) then
   return { 'fenced' }
 end
@@ -18,7 +19,7 @@ for i = 3, #KEYS, 3 do
   local state = state_of(KEYS[i])
   if state == 'k' then
     return { 'kept', (i - 3) / 3 }
-  elseif is_pinned(state) then
+  elseif is_pinned(state) and journaled_version(KEYS[i]) > acked then
     return { 'dirty', (i - 3) / 3 }
   end
 end

@@ -56,6 +56,12 @@ local function state_of(key)
   return head and (head:match('^1(%a)') or '-'), kind
 end
 
+-- The version of an entry that holds a journaled write (dirty, tombstone); nil if it does not.
+local function journaled_version(key)
+  local head = head_of(key)
+  return head and head:match('^1[dt]') and tonumber(tonumber(head:sub(3, 18), 16))
+end
+
 -- Kept, dirty, tombstone: entries that hold what the store does not.
 local function is_pinned(state)
   return state == 'k' or state == 'd' or state == 't'

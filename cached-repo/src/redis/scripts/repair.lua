@@ -28,8 +28,8 @@ local function forget(lower, upper, latest)
     local page = redis.call('XRANGE', journal, lower, upper, 'COUNT', 64)
     for _, record in ipairs(page) do
       local entry = field_of(record, 'entry')
-      local head = entry and head_of(entry)
-      if head and head:match('^1[dt]') and number(tonumber(head:sub(3, 18), 16)) <= latest then
+      local version = entry and journaled_version(entry)
+      if version and version <= latest then
         redis.call('UNLINK', entry)
       end
       if number(version_of(record)) > last_id then
@@ -61,9 +61,8 @@ else
   local bytes = math.max(number(meta.bytes), number(last and field_of(last, 'bytes')))
   local acked_count, acked_bytes, oldest
   if is_ours then
-    -- The store may have later writes of these ids, which this server never saw. What was acknowledged
-    -- is dirty if it is of such a part.
-    forget('-', text_of(last_id) .. '-0', last_id)
+    -- The store may have later writes of these ids, which this server never saw.
+    forget('(' .. text_of(acked) .. '-0', text_of(last_id) .. '-0', last_id)
     acked_count, acked_bytes, oldest = standing_at(journal, acked, meta)
     answer = { 'kept', text_of(count - acked_count) }
   else

@@ -126,9 +126,10 @@ impl Tables {
             Ledger::Letter(letter) => {
                 Entry::Letters(self.letters.get(&key(&letter)).cloned().into_iter().collect())
             }
-            Ledger::Edit { letter, data } => {
-                self.decide(&letter, |letter| data.clone_into(&mut letter.data))
-            }
+            Ledger::Edit { letter, data } => self.decide(&letter, |letter| {
+                data.clone_into(&mut letter.data);
+                letter.schema.clear();
+            }),
             Ledger::Discard(letter) => {
                 self.decide(&letter, |letter| letter.state = LetterState::Discarded)
             }

@@ -36,7 +36,8 @@ impl MongoStore {
     }
 
     pub(super) async fn edit(&self, key: LetterKey<'_>, data: &str) -> Result<bool, StoreError> {
-        self.change(LETTERS, waiting(&key), doc! { "data": data }).await
+        let edited = doc! { "data": data, "fingerprint": "" };
+        self.change(LETTERS, waiting(&key), edited).await
     }
 
     pub(super) async fn discard(&self, key: LetterKey<'_>) -> Result<bool, StoreError> {

@@ -141,7 +141,7 @@ const LIST: &str = "SELECT entity, CAST(partition AS BIGINT), version, id, op, d
 const FIND: &str = "SELECT entity, CAST(partition AS BIGINT), version, id, op, data, fingerprint, \
     error, state FROM cached_repo_dead_letters WHERE entity = ? AND partition = ? AND version = ?";
 
-const EDIT: &str = "UPDATE cached_repo_dead_letters SET data = ? \
+const EDIT: &str = "UPDATE cached_repo_dead_letters SET data = ?, fingerprint = '' \
     WHERE entity = ? AND partition = ? AND version = ? AND state = 'waiting' RETURNING 1";
 
 const DISCARD: &str = "UPDATE cached_repo_dead_letters SET state = 'discarded' \

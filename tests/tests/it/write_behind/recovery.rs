@@ -187,8 +187,10 @@ async fn c11_what_is_being_replayed_is_not_trimmed_under_the_reader() {
 #[tokio::test]
 async fn c11_a_database_that_is_older_than_the_journal_stops_the_drain_until_somebody_skips() {
     let (scene, worker, backup) = backed_up().await;
+    let mut saved = Vec::new();
     for id in 0..6 {
-        worker.repo.save(&todo(&id.to_string(), "a")).await.unwrap().persisted().await.unwrap();
+        saved.push(worker.repo.save(&todo(&id.to_string(), "a")).await.unwrap());
+        saved[id].persisted().await.unwrap();
         advance(61).await;
     }
     scene.gate.replace(store::connect(&backup).await.unwrap());
@@ -203,8 +205,11 @@ async fn c11_a_database_that_is_older_than_the_journal_stops_the_drain_until_som
     assert_eq!(name(worker.repo.get("last").await.unwrap()), "a");
     let error = worker.cache.skip_gap("nobody").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
-    worker.cache.skip_gap("todos").await.unwrap();
-    waiting.persisted().await.unwrap();
+    worker.cache.skip_gap(&scene.entity()).await.unwrap();
+    worker.repo.flush().await.unwrap();
+    for receipt in [&saved[0], &waiting] {
+        assert_eq!(receipt.persisted().await.unwrap_err().kind(), ErrorKind::Recovered);
+    }
     assert_eq!((scene.row("last").await, scene.row("0").await), ("a".into(), "none".into()));
     worker.cache.skip_gap("todos").await.unwrap();
     assert_eq!(worker.events.count(|e| matches!(e, Event::JournalGap { .. })), 1);

@@ -22,7 +22,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         IN_PROCESS),
     mutant!("in-process-begin-ignores-dirty": "a store-first write does not wait for the drain",
         "cached-repo/src/memory/state.rs",
-        "Some(state) if state.is_pinned() => return Begin::Dirty(index)," => "Some(_) if false => return Begin::Dirty(index),",
+        "Some(_) if self.entries.journaled_version(&slot.entry, now) > Some(meta.acked) => {\n" => "Some(_) if false => {\n",
         IN_PROCESS),
     mutant!("in-process-outdated-journal-kept": "a journal that was given up is drained",
         "cached-repo/src/memory/partition.rs",
