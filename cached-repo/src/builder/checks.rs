@@ -65,7 +65,8 @@ pub(super) fn value_max(bytes: usize) -> Result<()> {
 pub(super) fn compression(format: Format, compression: Option<Compression>) -> Result<()> {
     let Some(compression) = compression else { return Ok(()) };
     if format == Format::Hash {
-        let message = "`compress` does not go with the format hash, whose fields other programs read:                        leave it out, or choose the format json or msgpack";
+        let message = "`compress` does not go with the format hash, whose fields other programs \
+                       read: leave it out, or choose the format json or msgpack";
         return Err(Error::configuration(message));
     }
     if !CAN_COMPRESS {

@@ -2,7 +2,8 @@
 //!
 //! A caller that joins late may not take any value: the row may have been read before a write that
 //! was acknowledged before the caller asked. It may take the value if it joined before the cache was
-//! asked whether the row may be read, or if the cache accepted the value afterwards, which it does only if nobody wrote meanwhile.
+//! asked whether the row may be read, or if the cache accepted the value afterwards, which it does only
+//! if nobody wrote meanwhile.
 //! Whoever joins after the value was offered to the cache only waits, and then asks the cache.
 
 use std::{
