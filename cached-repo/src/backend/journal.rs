@@ -168,6 +168,8 @@ pub(crate) struct Meta {
     pub(crate) acked_count: u64,
     pub(crate) acked_bytes: u64,
     pub(crate) sealed: bool,
+    /// What the last recovery found. Whoever settles its epoch tells of it.
+    pub(crate) news: News,
 }
 
 impl Meta {
@@ -262,6 +264,22 @@ pub(crate) struct Repair<'a> {
     pub(crate) journal: &'a str,
     /// The store's position.
     pub(crate) last_id: u64,
+    /// Whether it is no news that the journal goes on.
+    pub(crate) expects_kept: bool,
+    /// Whether it is no news that there is no journal, or an empty one.
+    pub(crate) expects_empty: bool,
+}
+
+/// What a recovery found that a person should know, and what earlier ones did that nobody told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum News {
+    /// Nothing.
+    #[default]
+    None,
+    /// The journal that was there goes on, with so many records that are not drained.
+    Recovered { left: u64 },
+    /// The journal was gone, or outdated: so many of its records were thrown away.
+    Lost { discarded: u64 },
 }
 
 /// The answer to a [`Repair`].

@@ -43,6 +43,8 @@ struct Attempts {
     op_id: String,
     backoff: Backoff,
     began: Instant,
+    /// When the last attempt was made.
+    tried_at: Instant,
     /// The highest version before the first attempt of which nobody knows whether it happened.
     tried_above: Option<u64>,
     /// When it began that nobody knows.
@@ -107,6 +109,7 @@ impl Journal {
                 schema: self.entries.codec.fingerprint_text(),
                 writes: &writes,
             };
+            attempts.tried_at = self.entries.clock.now();
             match self.entries.backend.append(&self.entries.keys, append).await {
                 Ok(Appended::Written { versions, epoch, journal }) => {
                     let receipt = |version| {
@@ -191,10 +194,12 @@ impl Journal {
 
 impl Attempts {
     fn new(journal: &Journal) -> Self {
+        let began = journal.entries.clock.now();
         Self {
             op_id: journal.entries.random.token(),
             backoff: Backoff::new(BACKOFF_FIRST, BACKOFF_MAX),
-            began: journal.entries.clock.now(),
+            began,
+            tried_at: began,
             tried_above: None,
             ambiguous_since: None,
             recoveries: 0,
@@ -212,7 +217,7 @@ impl Attempts {
         } else if !error.is_retryable() {
             return Err(self.fail(error.into_error()));
         }
-        let since = *self.ambiguous_since.get_or_insert(self.began);
+        let since = *self.ambiguous_since.get_or_insert(self.tried_at);
         if since.elapsed() >= AMBIGUOUS_PATIENCE {
             return Err(self.fail(error.into_error()));
         }

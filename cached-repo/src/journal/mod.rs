@@ -71,6 +71,8 @@ struct Partition {
     seen: AtomicU64,
     /// One recovery at a time.
     recovering: Mutex<()>,
+    /// Up to where a restored store gets again what Redis knew to be drained; 0 if it does not.
+    replaying: AtomicU64,
 }
 
 impl fmt::Debug for Journal {
@@ -136,6 +138,14 @@ impl Journal {
         self.partitions.get(partition as usize).ok_or_else(|| {
             Error::new(ErrorKind::Internal, format!("there is no partition {partition}"))
         })
+    }
+
+    /// Whether a restored store begins to get again what Redis knows to be drained. Told once, however
+    /// many sessions that takes.
+    pub(crate) fn replays(&self, partition: u32, acked: u64, last_id: u64) -> Result<bool> {
+        let goal = if acked > last_id { acked } else { 0 };
+        let before = self.partition(partition)?.replaying.swap(goal, Ordering::Relaxed);
+        Ok(goal != 0 && before != goal)
     }
 
     fn saw(&self, partition: u32, version: u64) {

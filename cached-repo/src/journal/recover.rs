@@ -14,11 +14,11 @@ use super::{Event, Journal};
 use crate::{
     backend::{
         CacheError,
-        journal::{Meta, Repair, Repaired},
+        journal::{Meta, News, Repair, Repaired},
     },
     error::{Error, ErrorKind, Result},
     failpoint::{self, Point},
-    store::{Entry, Ledger, Offset, StoreError},
+    store::{Class, Entry, Ledger, Offset, StoreError},
 };
 
 const OVERTAKEN_WAIT: Duration = Duration::from_millis(50);
@@ -56,11 +56,10 @@ impl Journal {
             self.check_identity(&meta, before)?;
         }
         if self.is_done(&meta, before.as_ref())? {
-            if let Some(before) = before.filter(|before| before.settled != before.epoch) {
-                self.sweep(partition, before.last_id).await?;
-                self.settle(partition, before.epoch).await?;
-            }
-            return Ok(());
+            return match before.filter(|before| before.settled != before.epoch) {
+                Some(begun) => self.conclude(partition, &begun, meta.news).await,
+                None => Ok(()),
+            };
         }
         let seen = before.as_ref().map_or(0, |before| before.epoch);
         let Some(raised) = self.raise(partition, &meta, seen).await? else {
@@ -69,6 +68,7 @@ impl Journal {
         };
         self.reach(Point::EpochRaised).await?;
         self.check_identity(&meta, &raised)?;
+        let is = |what: fn(&Offset) -> bool| before.as_ref().is_some_and(what);
         let repair = Repair {
             partition,
             ticket: &ticket,
@@ -76,6 +76,10 @@ impl Journal {
             settled: raised.settled,
             journal: &raised.journal,
             last_id: raised.last_id,
+            // It was only sealed.
+            expects_kept: meta.is_at_home() && (meta.sealed || is(|before| before.sealed)),
+            // The first write ever, first writes of several processes at a time, or it was sealed.
+            expects_empty: before.is_none() || is(|before| before.settled == 0 || before.sealed),
         };
         let repaired = backend.repair(&self.entries.keys, repair).await;
         let repaired = repaired.map_err(CacheError::into_error)?;
@@ -84,10 +88,8 @@ impl Journal {
             return Ok(());
         }
         self.reach(Point::Repaired).await?;
-        // Before anything else can fail: whoever comes next finds nothing to report.
-        self.report(partition, &meta, before.as_ref(), &raised, repaired);
-        self.sweep(partition, raised.last_id).await?;
-        self.settle(partition, raised.epoch).await?;
+        let repaired = self.meta(partition).await.map_err(CacheError::into_error)?;
+        self.conclude(partition, &raised, repaired.news).await?;
         self.saw(partition, raised.last_id);
         self.nudge(partition);
         Ok(())
@@ -177,42 +179,35 @@ impl Journal {
         Ok(())
     }
 
-    async fn settle(&self, partition: u32, epoch: u64) -> Result<()> {
-        let settle = Ledger::Settle { entity: self.name(), partition, epoch };
-        // If the epoch is another one by now, whoever raised it settles it.
-        self.store.ledger(settle).await.map(drop).map_err(StoreError::into_error)
+    /// Settles the epoch, and tells what the recovery found, which is in Redis until then: whoever comes
+    /// next finds it there.
+    async fn conclude(&self, partition: u32, raised: &Offset, news: News) -> Result<()> {
+        self.sweep(partition, raised.last_id).await?;
+        let settle = Ledger::Settle { entity: self.name(), partition, epoch: raised.epoch };
+        let settled = self.store.ledger(settle).await;
+        let is_told = match &settled {
+            // Somebody else has settled it, or has raised it and settles that.
+            Ok(Entry::Changed(false)) => true,
+            Ok(_) => false,
+            // Better twice than never.
+            Err(error) => error.class() != Class::Unknown,
+        };
+        if !is_told {
+            self.tell(partition, raised, news);
+        }
+        settled.map(drop).map_err(StoreError::into_error)
     }
 
-    fn report(
-        &self,
-        partition: u32,
-        meta: &Meta,
-        before: Option<&Offset>,
-        raised: &Offset,
-        repaired: Repaired,
-    ) {
+    fn tell(&self, partition: u32, raised: &Offset, news: News) {
         let counters = &self.entries.counters;
         let (entity, epoch, last_id) = (self.name().to_owned(), raised.epoch, raised.last_id);
-        let event = match repaired {
-            Repaired::Overtaken => return,
-            Repaired::Replaced { discarded } => match before {
-                // The first write ever.
-                None if discarded == 0 => return,
-                // The first writes of several processes at a time: the recovery of another one made the
-                // row, and was overtaken.
-                Some(before) if before.settled == 0 && discarded == 0 => return,
-                // It was empty when it was sealed.
-                Some(before) if before.sealed && discarded == 0 => return,
-                _ => {
-                    counters.journals_lost.add(1);
-                    Event::JournalLost { entity, partition, last_id, discarded }
-                }
-            },
-            // It was only sealed.
-            Repaired::Kept { .. } if meta.is_at_home() && before.is_some_and(|b| b.sealed) => {
-                return;
+        let event = match news {
+            News::None => return,
+            News::Recovered { left } => Event::Recovered { entity, partition, epoch, left },
+            News::Lost { discarded } => {
+                counters.journals_lost.add(1);
+                Event::JournalLost { entity, partition, last_id, discarded }
             }
-            Repaired::Kept { left } => Event::Recovered { entity, partition, epoch, left },
         };
         counters.recoveries.add(1);
         self.roster.listener.tell(&event);

@@ -10,7 +10,7 @@ use crate::{
         CacheError, Reply,
         journal::{
             Acknowledged, Acknowledgement, Append, Appended, JournalBackend, JournalRecord, Meta,
-            Repair, Repaired,
+            News, Repair, Repaired,
         },
     },
     key::Keyspace,
@@ -239,6 +239,8 @@ impl State {
         }
         let partition = self.partition(keys, ack.partition);
         partition.acknowledge(ack.last_id);
+        // Only a settled epoch is drained, so it was told.
+        partition.meta.news = News::None;
         partition.trim(ack.last_id, micros(ack.retention), ack.retained_bytes, now);
         let left = partition.meta.backlog();
         self.enlist(keys, ack.partition);

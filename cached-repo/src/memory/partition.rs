@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::backend::journal::{Bound, JournalRecord, Meta, Repair, Repaired};
+use crate::backend::journal::{Bound, JournalRecord, Meta, News, Repair, Repaired};
 
 /// What Redis would hold in a partition's stream and in its meta hash.
 #[derive(Clone, Debug, Default)]
@@ -122,6 +122,25 @@ impl Partition {
 
     /// Makes the server the journal's home. Says whether the journal goes on.
     pub(super) fn repair(&mut self, repair: &Repair<'_>, server: &str) -> Repaired {
+        // Whoever settles the epoch tells of it. What nobody has told yet is part of the news.
+        let untold = Some(self.meta.news).filter(|_| self.meta.epoch > repair.settled);
+        let repaired = self.move_home(repair, server);
+        self.meta.news = match (repaired, untold) {
+            (Repaired::Replaced { discarded }, Some(News::Lost { discarded: before })) => {
+                News::Lost { discarded: discarded + before }
+            }
+            (Repaired::Replaced { discarded }, _) if discarded > 0 || !repair.expects_empty => {
+                News::Lost { discarded }
+            }
+            (_, Some(lost @ News::Lost { .. })) => lost,
+            (Repaired::Kept { left }, Some(News::Recovered { .. })) => News::Recovered { left },
+            (Repaired::Kept { left }, _) if !repair.expects_kept => News::Recovered { left },
+            _ => News::None,
+        };
+        repaired
+    }
+
+    fn move_home(&mut self, repair: &Repair<'_>, server: &str) -> Repaired {
         let meta = &mut self.meta;
         meta.clock = meta.clock.max(repair.last_id);
         self.ticket = None;

@@ -165,12 +165,13 @@ impl JournalBackend for RedisBackend {
 
     fn repair<'a>(&'a self, keys: &'a Keyspace, repair: Repair<'a>) -> Reply<'a, Repaired> {
         Box::pin(async move {
-            let Repair { partition, ticket, epoch, settled, journal, last_id } = repair;
+            let Repair { partition, ticket, epoch, settled, journal, last_id, .. } = repair;
             let mut call = Call::default();
             call.key(keys.meta(partition)).key(keys.generation(partition));
             call.key(keys.journal(partition)).key(keys.backlog(partition));
             call.argument(ticket).argument(epoch).argument(settled);
             call.argument(journal).argument(last_id).argument(keys.member(partition));
+            call.argument(u8::from(repair.expects_kept)).argument(u8::from(repair.expects_empty));
             let answer: Vec<String> = self.run(Step::Repair, &call).await?;
             let number = answer.get(1).and_then(|text| text.parse().ok());
             match (answer.first().map(String::as_str), number) {
@@ -206,7 +207,7 @@ impl JournalBackend for RedisBackend {
     ) -> Reply<'a, Option<u64>> {
         Box::pin(async move {
             let mut call = Call::default();
-            call.key(keys.meta(partition)).argument(epoch);
+            call.key(keys.meta(partition)).key(keys.journal(partition)).argument(epoch);
             let answer: Option<String> = self.run(Step::Seal, &call).await?;
             answer.map(|text| text.parse().map_err(|_| unexpected(Step::Seal))).transpose()
         })

@@ -2,7 +2,7 @@
 
 use crate::backend::{
     CacheError,
-    journal::{JournalRecord, Meta},
+    journal::{JournalRecord, Meta, News},
 };
 
 /// A stream's entry: id, fields.
@@ -45,8 +45,9 @@ pub(super) fn meta(answer: Vec<String>) -> Option<Meta> {
         acked_count,
         acked_bytes,
         sealed,
+        news,
         server,
-    ]: [String; 12] = answer.try_into().ok()?;
+    ]: [String; 13] = answer.try_into().ok()?;
     let number = |text: String| if text.is_empty() { Some(0) } else { text.parse().ok() };
     Some(Meta {
         server,
@@ -61,7 +62,17 @@ pub(super) fn meta(answer: Vec<String>) -> Option<Meta> {
         acked_count: number(acked_count)?,
         acked_bytes: number(acked_bytes)?,
         sealed: !sealed.is_empty(),
+        news: news_of(&news)?,
     })
+}
+
+fn news_of(text: &str) -> Option<News> {
+    match text.split_once(' ') {
+        None if text.is_empty() => Some(News::None),
+        Some(("recovered", left)) => Some(News::Recovered { left: left.parse().ok()? }),
+        Some(("lost", discarded)) => Some(News::Lost { discarded: discarded.parse().ok()? }),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

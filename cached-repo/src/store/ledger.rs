@@ -48,7 +48,7 @@ pub enum Ledger<'a> {
     },
     /// Remember that the recovery of this epoch is complete. MUST do so only if the partition still is
     /// in it: a recoverer that was paused must not settle what another one began. Answers
-    /// [`Entry::Changed`]; true also if it was settled before.
+    /// [`Entry::Changed`], false also if it was settled before: one caller alone tells of the recovery.
     Settle {
         /// The ledger's name of the entity.
         entity: &'a str,

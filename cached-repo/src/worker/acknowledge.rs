@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     drain::{CLAIM_HOLD, Session},
-    ending::Trouble,
+    ending::{Ending, Trouble},
     plan::Plan,
 };
 use crate::{
@@ -80,6 +80,21 @@ impl Session<'_> {
             self.send((epoch, from), at, &settled.collect::<Vec<_>>()).await?;
         }
         self.send((epoch, at), last_id, &[]).await.map(drop)
+    }
+
+    /// Where there is nothing to drain: trims what has been retained for long enough. Later, it would be
+    /// replayed into a restored store over newer writes that did not pass the journal.
+    pub(super) async fn rest(
+        &self,
+        epoch: u64,
+        acked: u64,
+        trimmed_to: u64,
+    ) -> Result<Ending, Trouble> {
+        if trimmed_to >= acked {
+            return Ok(Ending::Idle);
+        }
+        self.send((epoch, acked), acked, &[]).await?;
+        Ok(Ending::Retaining)
     }
 
     async fn send(

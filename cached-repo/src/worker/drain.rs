@@ -97,8 +97,11 @@ impl<'a> Session<'a> {
                 self.journal.recover(self.partition).await?;
                 continue;
             }
-            if !meta.exists() || (meta.sealed && meta.backlog() == 0 && self.has(&meta).await?) {
+            if !meta.exists() {
                 return Ok(Ending::Idle);
+            }
+            if meta.sealed && meta.backlog() == 0 && self.has(&meta).await? {
+                return self.rest(meta.epoch, meta.acked, meta.trimmed_to).await;
             }
             let Some(mut reading) = self.position(&meta).await? else { continue };
             self.reach(Point::PositionRead).await?;
@@ -145,8 +148,12 @@ impl<'a> Session<'a> {
             if std::mem::take(&mut reading.is_fresh) {
                 self.check_all_are_there(reading, &records).await?;
             }
+            if records.is_empty() && batches > 0 {
+                return Ok(Some(Ending::Drained));
+            }
             if records.is_empty() {
-                return Ok(Some(if batches == 0 { Ending::Idle } else { Ending::Drained }));
+                let (epoch, trimmed_to) = (reading.offset.epoch, reading.trimmed_to);
+                return self.rest(epoch, reading.at.min(reading.acked), trimmed_to).await.map(Some);
             }
             self.reach(Point::RecordsRead).await?;
             let coalesce = self.journal.settings.coalesce && self.mode == Mode::Plain;

@@ -11,6 +11,8 @@ use crate::{
 pub(super) enum Ending {
     /// There was nothing.
     Idle,
+    /// There was nothing to drain; records are retained.
+    Retaining,
     /// Nothing is left.
     Drained,
     /// Another worker is at it.

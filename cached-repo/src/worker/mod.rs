@@ -132,7 +132,7 @@ struct Worker<'a> {
     /// What is to be drained next, each once.
     due: VecDeque<Target>,
     pauses: Pauses,
-    /// What was drained: when, and when it was last looked at.
+    /// What retains records: since when nothing else is known, and when it was last looked at.
     visited: HashMap<Target, (Instant, Instant)>,
     /// What is to be sealed when nobody writes to it until then.
     sealing: HashMap<Target, Instant>,
@@ -267,6 +267,11 @@ impl Worker<'_> {
             Ending::Failed(trouble) => self.wait(&journal, target, trouble),
             Ending::Taken => {}
             Ending::Idle => self.recovered(&journal, &target),
+            Ending::Retaining => {
+                self.recovered(&journal, &target);
+                let now = self.clock.now();
+                self.visited.entry(target).or_insert((now, now)).0 = now;
+            }
             Ending::Drained | Ending::More => {
                 self.recovered(&journal, &target);
                 let now = self.clock.now();

@@ -16,6 +16,8 @@ pub(super) struct Reading {
     pub(super) at: u64,
     /// What Redis knew to be committed. More than the store has, if that was restored.
     pub(super) acked: u64,
+    /// Records up to here are gone.
+    pub(super) trimmed_to: u64,
     /// How many records must be there.
     left: u64,
     /// Nothing was read yet.
@@ -51,7 +53,7 @@ impl Session<'_> {
             }
             return Err(Trouble::Lasting(reason));
         }
-        if meta.acked > offset.last_id {
+        if self.journal.replays(partition, meta.acked, offset.last_id)? {
             let (epoch, left) = (offset.epoch, meta.backlog());
             self.journal.entries.counters.recoveries.add(1);
             let event = Event::Recovered { entity, partition, epoch, left };
@@ -62,7 +64,8 @@ impl Session<'_> {
         }
         // After a repeated acknowledgement the count is another one.
         let left = if meta.acked == offset.last_id { meta.backlog() } else { 0 };
-        Ok(Some(Reading { at: offset.last_id, acked: meta.acked, left, is_fresh: true, offset }))
+        let (at, acked, trimmed_to) = (offset.last_id, meta.acked, meta.trimmed_to);
+        Ok(Some(Reading { at, acked, trimmed_to, left, is_fresh: true, offset }))
     }
 
     /// Notices that somebody deleted the stream, or that a server which should not evicted it. Where it

@@ -1,4 +1,4 @@
-//! The derive: what it makes of a struct, and what it says about a mistake.
+//! The derive: what it makes of a struct. What it says about a mistake: `tests/ui`.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,13 +6,6 @@ use cached_repo::{
     CachedEntity, Column, ColumnSpec, Kind, OnFull, Record, Schema, Settings, Value,
 };
 use serde::{Deserialize, Serialize};
-
-#[test]
-fn every_mistake_is_told_at_its_place() {
-    let cases = trybuild::TestCases::new();
-    cases.pass("ui/pass/*.rs");
-    cases.compile_fail("ui/fail/*.rs");
-}
 
 fn seven() -> i32 {
     7

@@ -44,6 +44,8 @@ mod swap;
 mod shutdown;
 
 mod releases;
+mod reports;
+mod retention;
 
 mod holes;
 

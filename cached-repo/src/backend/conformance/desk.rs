@@ -197,5 +197,13 @@ impl<'a> Desk<'a> {
 }
 
 /// A recovery of an empty partition.
-pub(super) const REPAIR: Repair<'static> =
-    Repair { partition: 0, ticket: "ticket", epoch: 1, settled: 1, journal: JOURNAL, last_id: 0 };
+pub(super) const REPAIR: Repair<'static> = Repair {
+    partition: 0,
+    ticket: "ticket",
+    epoch: 1,
+    settled: 1,
+    journal: JOURNAL,
+    last_id: 0,
+    expects_kept: false,
+    expects_empty: false,
+};

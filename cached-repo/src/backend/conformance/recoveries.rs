@@ -1,13 +1,14 @@
 //! The part of the suite that recovers and seals a journal.
 
 use super::{
-    desk::{Desk, JOURNAL, REPAIR, ROOMY},
+    desk::{self, Desk, JOURNAL, REPAIR, ROOMY},
     *,
 };
-use crate::backend::journal::{Appended, Fate, Repair, Repaired};
+use crate::backend::journal::{Appended, Fate, News, Repair, Repaired};
 
 pub(super) async fn run(suite: &Suite<'_>) {
     the_last_ticket_counts(suite).await;
+    what_was_found_is_news_until_it_is_settled(suite).await;
     at_home_a_recovery_raises_the_epoch_only(suite).await;
     a_journal_moves_to_another_server(suite).await;
     what_was_acknowledged_is_not_dirty(suite).await;
@@ -34,6 +35,45 @@ async fn the_last_ticket_counts(suite: &Suite<'_>) {
     assert_eq!(repair("other").await, Repaired::Overtaken, "a ticket is used up");
 }
 
+/// Whoever settles it tells, so it is there until then.
+async fn what_was_found_is_news_until_it_is_settled(suite: &Suite<'_>) {
+    let desk = Desk::bare(suite, "news");
+    let found = async |repair| {
+        desk.recover(repair).await;
+        desk.known().await.news
+    };
+    assert_eq!(
+        found(Repair { expects_empty: true, ..REPAIR }).await,
+        News::None,
+        "the first write"
+    );
+    let v = desk.append(&["a", "b"]).await;
+    assert_eq!(found(Repair { expects_kept: true, ..REPAIR }).await, News::None, "it was sealed");
+    let moved = Repair { epoch: 2, settled: 1, ..REPAIR };
+    desk.plant(Meta::Home("gone")).await;
+    assert_eq!(found(moved).await, News::Recovered { left: 2 });
+    assert_eq!(
+        desk.backend.ticket(&desk.keys, 0, "x").await.unwrap().news,
+        desk.known().await.news
+    );
+    let quiet = Repair { epoch: 3, expects_kept: true, expects_empty: true, ..moved };
+    assert_eq!(found(quiet).await, News::Recovered { left: 2 }, "nobody has told it");
+    assert_eq!(found(Repair { settled: 3, ..quiet }).await, News::None, "it was told");
+    // Two losses, and a journal that goes on.
+    let lost = Repair { epoch: 5, settled: 3, journal: "other", ..quiet };
+    desk.plant(Meta::Home("gone")).await;
+    assert_eq!(found(lost).await, News::Lost { discarded: 2 }, "whatever was expected");
+    assert!(desk.append(&["c"]).await[0] > v[1]);
+    desk.plant(Meta::Home("gone")).await;
+    assert_eq!(found(Repair { epoch: 6, ..REPAIR }).await, News::Lost { discarded: 3 });
+    desk.plant(Meta::Home("gone")).await;
+    let kept = Repair { epoch: 7, settled: 5, ..REPAIR };
+    assert_eq!(found(kept).await, News::Lost { discarded: 3 });
+    let v = desk.append(&["d"]).await;
+    desk.acknowledge_as("w", v[0], &[], (desk::LONG, 0)).await;
+    assert_eq!(desk.known().await.news, News::None, "what is drained is settled");
+}
+
 async fn at_home_a_recovery_raises_the_epoch_only(suite: &Suite<'_>) {
     let desk = Desk::open(suite, "raised").await;
     let v = desk.append(&["a", "b"]).await;
@@ -44,7 +84,8 @@ async fn at_home_a_recovery_raises_the_epoch_only(suite: &Suite<'_>) {
     assert_eq!(desk.recover(repair).await, Repaired::Kept { left: 1 });
     let after = desk.known().await;
     assert_eq!((after.epoch, after.clock), (4, far));
-    let rest = crate::backend::journal::Meta { epoch: 1, clock: before.clock, ..after };
+    let rest =
+        crate::backend::journal::Meta { epoch: 1, clock: before.clock, news: before.news, ..after };
     assert_eq!(rest, before);
     assert_eq!(desk.generation().await, 4);
     assert_eq!(desk.state("a").await, Some(State::Dirty));

@@ -60,6 +60,8 @@ local acked_count, acked_bytes, oldest = standing_at(journal, acked, meta)
 local left = oldest and math.max(1, number(meta.count) - acked_count) or 0
 local changes = {
   'acked', text_of(acked), 'acked_count', text_of(acked_count), 'acked_bytes', text_of(acked_bytes),
+  -- Only a settled epoch is drained, so they were told.
+  'news', '',
 }
 local function change(name, value)
   changes[#changes + 1] = name

@@ -153,9 +153,9 @@ local TRIED_AGAIN_MS = 5000
 -- What is known of a partition. A client gets the first of these.
 local FIELDS = {
   'home', 'journal', 'epoch', 'clk', 'acked', 'trimmed', 'count', 'bytes', 'acked_count',
-  'acked_bytes', 'sealed', 'ticket', 'mark_id', 'mark_at', 'mark_bytes',
+  'acked_bytes', 'sealed', 'news', 'ticket', 'mark_id', 'mark_at', 'mark_bytes',
 }
-local SHOWN = 11
+local SHOWN = 12
 
 -- For a client: '' for what is missing, and the server that answers at the end.
 local function shown_meta(key, now)

@@ -3,7 +3,8 @@
 -- KEYS: meta of the partition, generation of the partition, journal, backlog; and the entries that
 --   the records name, which only the journal knows.
 -- ARGV: ticket, epoch, epoch from which on a journal is up to date, journal's identity, the store's
---   position, member of the backlog.
+--   position, member of the backlog, '1' if it is no news that the journal goes on, '1' if it is none
+--   that there is nothing.
 -- Returns: 'overtaken' (nothing changed); 'kept', records left to drain; 'replaced', records thrown
 --   away.
 -- Atomic because: no write may be journaled between the look at the journal and its new epoch.
@@ -11,6 +12,7 @@
 local meta_key, generation_key, journal, backlog = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local ticket, epoch, settled = next_argument(), tonumber(next_argument()), tonumber(next_argument())
 local identity, last_id, member = next_argument(), tonumber(next_argument()), next_argument()
+local expects_kept, expects_empty = next_argument() == '1', next_argument() == '1'
 local meta = meta_of(meta_key)
 if meta.ticket ~= ticket then
   return { 'overtaken' }
@@ -75,6 +77,15 @@ else
     'acked_count', text_of(acked_count), 'acked_bytes', text_of(acked_bytes))
   enlist(backlog, member, oldest)
 end
-redis.call('HSET', meta_key, 'epoch', text_of(epoch))
+-- Whoever settles the epoch tells of it. What nobody has told yet is part of the news.
+local untold, before = ((number(meta.epoch) > settled and meta.news) or ''):match('^(%a*) ?(%d*)$')
+local is_lost = answer[1] == 'replaced' and not (expects_empty and answer[2] == '0')
+local news = ''
+if is_lost or untold == 'lost' then
+  news = 'lost ' .. text_of(number(is_lost and answer[2] or '0') + (tonumber(before) or 0))
+elseif answer[1] == 'kept' and (untold == 'recovered' or not expects_kept) then
+  news = 'recovered ' .. answer[2]
+end
+redis.call('HSET', meta_key, 'epoch', text_of(epoch), 'news', news)
 redis.call('SET', generation_key, text_of(epoch))
 return answer

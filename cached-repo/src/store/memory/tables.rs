@@ -111,10 +111,8 @@ impl Tables {
             Ledger::Settle { entity, partition, epoch } => self.change(
                 entity,
                 partition,
-                |offset| offset.epoch == epoch,
-                |offset| {
-                    offset.settled = epoch;
-                },
+                |offset| offset.epoch == epoch && offset.settled != epoch,
+                |offset| offset.settled = epoch,
             ),
             Ledger::Seal { entity, partition, epoch, last_id } => {
                 let is_so = |offset: &Offset| {

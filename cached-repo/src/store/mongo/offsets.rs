@@ -73,8 +73,9 @@ impl MongoStore {
         epoch: u64,
     ) -> Result<bool, StoreError> {
         let mut query = by_key(partition_key(entity, partition));
-        query.insert("epoch", number(epoch));
-        self.change(OFFSETS, query, doc! { "settled": number(epoch) }).await
+        let epoch = number(epoch);
+        query.extend(doc! { "epoch": &epoch, "settled": { "$ne": &epoch } });
+        self.change(OFFSETS, query, doc! { "settled": epoch }).await
     }
 
     pub(super) async fn seal(

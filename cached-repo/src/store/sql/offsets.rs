@@ -220,7 +220,7 @@ const MAKE: &str = "INSERT INTO cached_repo_offsets \
 
 const SETTLE: &str = "UPDATE cached_repo_offsets \
     SET settled = epoch, updated_at = CURRENT_TIMESTAMP \
-    WHERE entity = ? AND partition = ? AND epoch = ? RETURNING 1";
+    WHERE entity = ? AND partition = ? AND epoch = ? AND settled <> epoch RETURNING 1";
 
 const SEAL: &str = "UPDATE cached_repo_offsets \
     SET state = 'sealed', updated_at = CURRENT_TIMESTAMP \

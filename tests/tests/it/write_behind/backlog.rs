@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cached_repo::{Cache, CachedEntity, ErrorKind, OnFull, Outcome, Repository, Strategy, store};
 use futures_util::future::join_all;
-use tests::{Gated, Point};
+use tests::{Gated, Mode, Point, Proxy, servers};
 
 use super::scene::{Scene, patient};
 use crate::stage::{On, Over, Todo, name, save, todo};
@@ -131,3 +131,33 @@ over_both!(save_cached_writes_a_copy_and_no_row, |scene| {
     let error = kept.repo.save_cached(&todo("3", "x")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
 });
+
+/// How long it has waited before says nothing about how long the server needs to come back.
+#[tokio::test]
+async fn a_write_that_waited_for_room_is_as_patient_as_others_when_its_answer_is_lost() {
+    let scene = Scene::new(On::Memory, Over::Redis).await;
+    let proxy = Proxy::start(servers::redis_url()).await;
+    let near = patient().timeout(Duration::from_secs(300)).no_worker();
+    let near = near.namespace(&*scene.namespace);
+    let near = near.connect(&proxy.url()).await.unwrap();
+    let settings = scene.builder::<Todo>(&near).max_backlog(1);
+    let repo = settings.on_full(OnFull::Block(Duration::from_secs(600))).build().await.unwrap();
+    repo.save(&todo("1", "a")).await.unwrap();
+    let asked = proxy.request_bytes();
+    let saving = save(&repo, todo("2", "a"));
+    while proxy.request_bytes() == asked {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(30)).await;
+    tokio::time::resume();
+    let cuts = proxy.cuts();
+    proxy.set(Mode::CutAfter(0));
+    while proxy.cuts() == cuts {
+        tokio::task::yield_now().await;
+    }
+    let worker = scene.worker().await;
+    saving.await.unwrap().unwrap().persisted().await.unwrap();
+    worker.repo.flush().await.unwrap();
+    assert_eq!((scene.row("2").await, scene.offset().await.applied), ("a".into(), 2));
+}

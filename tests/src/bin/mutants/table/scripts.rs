@@ -154,11 +154,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         REDIS),
     mutant!("sealed-in-another-epoch": "a journal is sealed that was recovered meanwhile",
         "cached-repo/src/redis/scripts/seal.lua",
-        "meta.home ~= server_id(now_ms()) or meta.epoch ~= next_argument() or not is_drained" =>
-        "meta.home ~= server_id(now_ms()) or not is_drained",
+        "meta.home ~= server_id(now_ms()) or meta.epoch ~= next_argument() or oldest then" =>
+        "meta.home ~= server_id(now_ms()) or oldest then",
         REDIS),
     mutant!("sealed-with-a-backlog": "a journal is sealed that is not drained",
         "cached-repo/src/redis/scripts/seal.lua",
-        "number(meta.count) == number(meta.acked_count)" => "true",
+        " or oldest then" => " then",
         REDIS),
 ];

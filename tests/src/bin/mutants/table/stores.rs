@@ -69,8 +69,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         MEMORY),
     mutant!("settle-any-epoch": "a recoverer that was paused settles what another one began",
         "cached-repo/src/store/sql/offsets.rs",
-        "    WHERE entity = ? AND partition = ? AND epoch = ? RETURNING 1\";" =>
-        "    WHERE entity = ? AND partition = ? AND (epoch = ? OR 1 = 1) RETURNING 1\";",
+        "AND epoch = ? AND settled <> epoch RETURNING 1\";" =>
+        "AND (epoch = ? OR 1 = 1) AND settled <> epoch RETURNING 1\";",
+        SQLITE),
+    mutant!("settled-twice": "a recovery is told by all that settle it",
+        "cached-repo/src/store/sql/offsets.rs",
+        " AND settled <> epoch RETURNING" => " RETURNING",
         SQLITE),
     mutant!("sealed-in-the-store-in-another-epoch": "a journal is sealed that was recovered meanwhile",
         "cached-repo/src/store/sql/offsets.rs",

@@ -74,7 +74,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "write_behind::holes::a_recovery_is_settled_when_it_is_complete"),
     mutant!("loss-not-reported": "a journal is lost without a word",
         "cached-repo/src/journal/recover.rs",
-        "                None if discarded == 0 => return,\n" => "                _ if discarded == 0 => return,\n",
+        "expects_empty: before.is_none() ||" => "expects_empty: true ||",
         "write_behind::path::b7"),
     mutant!("store-first-over-a-dirty-entry": "a store-first write does not wait for the drain",
         "cached-repo/src/worker/dead_letters.rs",
