@@ -34,6 +34,7 @@ const OF_STRUCT: &[(&str, Form)] = &[
     ("collection", Text("todos")),
     ("strategy", Text("write_through")),
     ("format", Text("json")),
+    ("compress", Text("zstd")),
     ("ttl", Text("1h")),
     ("jitter", Text("10%")),
     ("negative_ttl", Text("30s")),
@@ -51,7 +52,6 @@ const OF_STRUCT: &[(&str, Form)] = &[
     ("max_backlog", Number("100000")),
     ("on_full", Text("block(1s)")),
     ("snapshot", LATER),
-    ("compress", LATER),
     ("partitions", Number("16")),
     ("namespace", Refused("is no attribute of an entity: set it on the cache")),
 ];

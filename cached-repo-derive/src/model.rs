@@ -33,6 +33,7 @@ pub(crate) struct Settings {
     /// The word, at its literal: rustc looks it up, and reports it where it is written.
     pub(crate) strategy: Option<Ident>,
     pub(crate) format: Option<Ident>,
+    pub(crate) compress: Option<Ident>,
     pub(crate) ttl: Option<Duration>,
     pub(crate) jitter_percent: Option<u8>,
     pub(crate) negative_ttl: Option<Duration>,
@@ -105,8 +106,9 @@ pub(crate) fn read<'a>(input: &'a DeriveInput, errors: &mut Errors) -> Entity<'a
         table,
         version: number(&said, "schema", 0..=u32::MAX, errors).unwrap_or(1),
         settings: Settings {
-            strategy: word(&said, "strategy", errors),
-            format: word(&said, "format", errors),
+            strategy: word(&said, "strategy", "strategy", errors),
+            format: word(&said, "format", "format", errors),
+            compress: compression(&said, errors),
             ttl: parsed(&said, "ttl", check::lifetime, errors),
             jitter_percent: parsed(&said, "jitter", check::percent, errors),
             negative_ttl: parsed(&said, "negative_ttl", check::duration, errors),
@@ -148,10 +150,22 @@ fn names(input: &DeriveInput, said: &Said, errors: &mut Errors) -> (String, Stri
     (prefix, table)
 }
 
-fn word(said: &Said, name: &str, errors: &mut Errors) -> Option<Ident> {
+fn word(said: &Said, name: &str, of: &str, errors: &mut Errors) -> Option<Ident> {
     let literal = said.text(name)?;
-    let message = format!("the name of a {name} is one word, spelled like an identifier");
+    let message = format!("the name of a {of} is one word, spelled like an identifier");
     errors.keep(literal.parse::<Ident>().map_err(|_| at(literal, &message)))
+}
+
+/// The compression, where the format is one of those that can be compressed.
+fn compression(said: &Said, errors: &mut Errors) -> Option<Ident> {
+    let literal = said.text("compress")?;
+    if said.text("format").is_some_and(|format| format.value() == "hash") {
+        let message =
+            "`compress` does not go with the format `hash`, whose fields other programs read";
+        errors.push(literal.span(), message);
+        return None;
+    }
+    word(said, "compress", "compression", errors)
 }
 
 fn number<T>(said: &Said, name: &str, range: RangeInclusive<T>, errors: &mut Errors) -> Option<T>

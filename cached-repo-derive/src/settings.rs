@@ -23,6 +23,7 @@ pub(crate) fn of(entity: &Entity<'_>) -> TokenStream {
     };
     let strategy = settings.strategy.as_ref().map(|word| name("Strategy", word));
     let format = settings.format.as_ref().map(|word| name("Format", word));
+    let compress = settings.compress.as_ref().map(|word| name("Compress", word));
     let ttl = settings.ttl.as_ref().map(duration).map(|ttl| quote!(.ttl(#ttl)));
     let jitter = settings.jitter_percent.map(|percent| quote!(.jitter_percent(#percent)));
     let negative_ttl =
@@ -40,7 +41,7 @@ pub(crate) fn of(entity: &Entity<'_>) -> TokenStream {
     });
     quote! {
         #krate::Settings::new()
-            #strategy #format #ttl #jitter #negative_ttl
+            #strategy #format #compress #ttl #jitter #negative_ttl
             #partitions #coalesce #batch #max_backlog #on_full
     }
 }

@@ -49,6 +49,8 @@ pub struct Settings {
     pub strategy: Option<&'static str>,
     /// The format's name.
     pub format: Option<&'static str>,
+    /// The compression's name.
+    pub compress: Option<&'static str>,
     /// How long a clean entry lives.
     pub ttl: Option<Duration>,
     /// By how many percent of itself a time to live is spread.
@@ -89,6 +91,7 @@ impl Settings {
         Self {
             strategy: None,
             format: None,
+            compress: None,
             ttl: None,
             jitter_percent: None,
             negative_ttl: None,
@@ -110,6 +113,12 @@ impl Settings {
     #[must_use]
     pub const fn format(self, name: &'static str) -> Self {
         Self { format: Some(name), ..self }
+    }
+
+    /// Says the compression.
+    #[must_use]
+    pub const fn compress(self, name: &'static str) -> Self {
+        Self { compress: Some(name), ..self }
     }
 
     /// Says the time to live.

@@ -68,7 +68,8 @@
 //! | `prefix` | required | first part of every key |
 //! | `table` (or `collection`) | = prefix | name in the store; `schema.table` is allowed |
 //! | `strategy` | `cache_aside` | see above |
-//! | `format` | `json` | `json`: JSON text; `hash`: one Redis hash field per column |
+//! | `format` | `json` | `json`: JSON text; `hash`: one Redis hash field per column; `msgpack`: MessagePack |
+//! | `compress` | none | `zstd`: entries of 4 KiB and more, in `json` and `msgpack`; needs the feature `zstd` |
 //! | `ttl` | `1h` | how long a copy lives; under `redis_only` only the builder's counts |
 //! | `jitter` | `10%` | by how much of itself a lifetime is spread |
 //! | `negative_ttl` | `30s` | how long "no such row" is remembered; `0` turns it off |
@@ -208,7 +209,7 @@ mod change;
 pub use change::{Change, EntityId};
 
 mod codec;
-pub use codec::Format;
+pub use codec::{Compression, Format};
 
 mod key;
 

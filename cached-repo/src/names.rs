@@ -1,4 +1,4 @@
-//! The words that `strategy = "…"` and `format = "…"` may say, as items that rustc can find.
+//! The words that `strategy`, `format` and `compress` may say, as items that rustc can find.
 //!
 //! The derive turns the literal into a path into this module, at the literal's span, so a typo is
 //! reported there with the nearest name, and the derive needs no list of its own.
@@ -19,6 +19,16 @@ pub trait StrategyName {
     label = "not built yet"
 )]
 pub trait FormatName {
+    /// As the attribute spells it.
+    const NAME: &'static str;
+}
+
+/// A compression that exists.
+#[diagnostic::on_unimplemented(
+    message = "the compression `{Self}` is not built yet",
+    label = "not built yet"
+)]
+pub trait CompressName {
     /// As the attribute spells it.
     const NAME: &'static str;
 }
@@ -45,4 +55,5 @@ macro_rules! names {
 
 names!(strategy: StrategyName,
     built [cache_aside, read_through, write_through, write_behind, redis_only], later []);
-names!(format: FormatName, built [json, hash], later [json_doc, msgpack]);
+names!(format: FormatName, built [json, hash, msgpack], later [json_doc]);
+names!(compress: CompressName, built [zstd], later []);

@@ -123,7 +123,7 @@ impl Write<'_> {
             (None, Body::Text(text)) => {
                 Ok(Cow::Owned(format!("{{{}", text.strip_prefix(',').unwrap_or(text))))
             }
-            (None, Body::Fields(_)) => Err(CacheError::answered("a journaled write has no data")),
+            (None, _) => Err(CacheError::answered("a journaled write has no data")),
         }
     }
 }

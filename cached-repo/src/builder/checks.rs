@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     backend::{CacheError, journal::Bound},
     cache::Entries,
+    codec::{CAN_COMPRESS, Compression, Format},
     error::{Error, ErrorKind, Result},
     journal::Roster,
     schema::Schema,
@@ -57,6 +58,20 @@ pub(super) fn journal(backlog: Bound, partitions: u32, batch: usize) -> Result<(
 pub(super) fn value_max(bytes: usize) -> Result<()> {
     if !(1..=VALUE_MAX_BYTES_MAX).contains(&bytes) {
         return Err(Error::configuration("`value_max_bytes` must be from 1 byte to 64 MiB"));
+    }
+    Ok(())
+}
+
+pub(super) fn compression(format: Format, compression: Option<Compression>) -> Result<()> {
+    let Some(compression) = compression else { return Ok(()) };
+    if format == Format::Hash {
+        let message = "`compress` does not go with the format hash, whose fields other programs \
+                       read: leave it out, or choose the format json or msgpack";
+        return Err(Error::configuration(message));
+    }
+    if !CAN_COMPRESS {
+        let message = format!("`compress` needs the feature `{compression}` of cached-repo");
+        return Err(Error::configuration(message));
     }
     Ok(())
 }
@@ -114,11 +129,7 @@ pub(super) async fn store(store: &SharedStore, schema: &Schema) -> Result<Checke
 }
 
 /// Refuses what another process of this entity was told differently.
-pub(super) async fn registry(
-    entries: &Entries,
-    store_id: Option<String>,
-    strategy: Strategy,
-) -> Result<()> {
+pub(super) async fn registry(entries: &Entries, store_id: Option<String>) -> Result<()> {
     let mut facts = vec![
         ("protocol", PROTOCOL.to_owned()),
         ("partitions", entries.keys.partitions().to_string()),
@@ -128,13 +139,6 @@ pub(super) async fn registry(
         // Its journal is drained by processes that go by the prefix.
         facts.push(("table", entries.schema.table().to_owned()));
     }
-    // A copy in another format is a miss; what the store does not have would not be found.
-    let kept = match strategy {
-        Strategy::RedisOnly => Some("redis_only format"),
-        Strategy::WriteBehind => Some("write_behind format"),
-        _ => None,
-    };
-    facts.extend(kept.map(|name| (name, entries.codec.format().to_string())));
     let registering = entries.backend.register(&entries.keys, &facts);
     let recorded = registering.await.map_err(CacheError::into_error)?;
     let registry = entries.keys.registry();

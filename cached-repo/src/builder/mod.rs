@@ -4,7 +4,7 @@ use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use crate::{
     cache::{Counters, Entries, Lifetimes, Owed},
-    codec::{Codec, Format},
+    codec::{Codec, Compression, Format, Packing},
     entity::{CachedEntity, Settings},
     error::{Error, Result},
     handle::Cache,
@@ -30,6 +30,8 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 const INTENT_GRACE: Duration = Duration::from_secs(5);
 const LIFETIME_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 const VALUE_MAX_BYTES: usize = 1024 * 1024;
+/// Below it there is little to win, and a save waits.
+const COMPRESS_MIN_BYTES: usize = 4 * 1024;
 
 /// Settings of a [`Repository`]. What is set here wins over the struct's attributes.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub struct RepositoryBuilder<E> {
     ttl: Option<Duration>,
     strategy: Option<Strategy>,
     format: Option<Format>,
+    compression: Option<Compression>,
+    compress_min_bytes: usize,
     store: Option<SharedStore>,
     outage: Outage,
     store_timeout: Duration,
@@ -60,6 +64,8 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             ttl: None,
             strategy: None,
             format: None,
+            compression: None,
+            compress_min_bytes: COMPRESS_MIN_BYTES,
             store: None,
             outage: Outage::default(),
             store_timeout: STORE_TIMEOUT,
@@ -85,6 +91,19 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
     /// The format of entries. Defaults to the attribute, and without one to JSON.
     pub fn format(mut self, format: Format) -> Self {
         self.format = Some(format);
+        self
+    }
+
+    /// Compresses the entries that this process writes, in the formats `json` and `msgpack`. Other
+    /// processes may do otherwise. Defaults to the attribute, and without one to none.
+    pub fn compress(mut self, compression: Compression) -> Self {
+        self.compression = Some(compression);
+        self
+    }
+
+    /// Entries of fewer bytes are not compressed. Defaults to 4 KiB.
+    pub fn compress_min_bytes(mut self, bytes: usize) -> Self {
+        self.compress_min_bytes = bytes;
         self
     }
 
@@ -192,6 +211,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             (None, Some(name)) => name.parse()?,
             (None, None) => Format::default(),
         };
+        let packing = self.packing(format)?;
         let lifetimes = self.lifetimes()?;
         let partitions = self.settings.partitions.unwrap_or(PARTITIONS);
         checks::numbers(partitions, self.store_timeout, self.intent_grace)?;
@@ -204,7 +224,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         key::check_table(schema.table())?;
         let store = if strategy.needs_store() { self.store } else { None };
         let entries = Arc::new(Entries {
-            codec: Codec::new(Arc::clone(&schema), format),
+            codec: Codec::new(Arc::clone(&schema), format, packing),
             backend,
             keys,
             schema,
@@ -227,7 +247,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
                 Arc::new(Journal::new(Arc::clone(&entries), Arc::clone(store), settings, roster))
             });
         }
-        checks::registry(&entries, store_id, strategy).await?;
+        checks::registry(&entries, store_id).await?;
         self.cache.duties.own(entries.schema.prefix(), std::any::type_name::<E>())?;
         let parts = Parts {
             entries: Arc::clone(&entries),
@@ -245,6 +265,16 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         }
         let value_max_bytes = self.value_max_bytes;
         Ok(Repository::new(Shared { strategy, flow, entries, journal, duties, value_max_bytes }))
+    }
+
+    fn packing(&self, format: Format) -> Result<Packing> {
+        let compression = match (self.compression, self.settings.compress) {
+            (None, Some(name)) => Some(name.parse()?),
+            (compression, _) => compression,
+        };
+        checks::compression(format, compression)?;
+        let (min_bytes, value_max_bytes) = (self.compress_min_bytes, self.value_max_bytes);
+        Ok(Packing { compression, min_bytes, value_max_bytes })
     }
 
     fn lifetimes(&self) -> Result<Lifetimes> {

@@ -9,12 +9,15 @@ use crate::{
     backend::{Backend, CacheError, Seen},
     change::EntityId,
     clock::{Clock, Random},
-    codec::Codec,
+    codec::{Codec, Format, Raw},
     column::ColumnError,
     key::{self, Keyspace, Slot},
     record::Record,
     schema::Schema,
 };
+
+/// How often a key is looked at again that seems to be of another type each time.
+const LOOKS_MAX: usize = 3;
 
 /// How long entries live.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +56,7 @@ pub(crate) enum Entry {
     Absent,
     /// Nothing.
     Nothing,
-    /// An entry of another schema or an earlier generation.
+    /// An entry of another schema or format, or an earlier generation.
     Outdated(Option<Record<'static>>),
     /// Bytes that are no entry of this entity.
     Undecodable(ColumnError),
@@ -71,9 +74,45 @@ impl Entries {
         ids.map(|id| self.keys.slot(id).partition).collect::<HashSet<_>>().len()
     }
 
+    /// One round trip, but where entries are of another type than this format's. Among strings a hash
+    /// looks like nothing: where that matters, there is [`read_closely`](Self::read_closely).
     pub(crate) async fn read(&self, ids: &[EntityId]) -> Result<Vec<Entry>, CacheError> {
+        self.look(ids, false).await
+    }
+
+    /// Reads entries of whatever type: one round trip more where a string was looked for in vain.
+    pub(crate) async fn read_closely(&self, ids: &[EntityId]) -> Result<Vec<Entry>, CacheError> {
+        self.look(ids, true).await
+    }
+
+    async fn look(&self, ids: &[EntityId], closely: bool) -> Result<Vec<Entry>, CacheError> {
         let slots = self.slots(ids);
-        let seen = self.backend.read(&self.keys, self.codec.format(), &slots).await?;
+        let mut format = self.codec.format();
+        let mut seen = self.backend.read(&self.keys, format, &slots).await?;
+        let is_open = |seen: &Seen| match &seen.raw {
+            Some(raw) => *raw == Raw::WrongType,
+            None => closely && format != Format::Hash,
+        };
+        let mut open: Vec<usize> = (0..seen.len()).filter(|&i| is_open(&seen[i])).collect();
+        for _ in 0..LOOKS_MAX {
+            if open.is_empty() {
+                break;
+            }
+            format = if format == Format::Hash { Format::Json } else { Format::Hash };
+            let again: Vec<Slot> = open.iter().map(|&i| slots[i].clone()).collect();
+            let answers = self.backend.read(&self.keys, format, &again).await?;
+            for (i, answer) in std::mem::take(&mut open).into_iter().zip(answers) {
+                // It became one of the other type between two looks, or is of a third one.
+                if answer.raw == Some(Raw::WrongType)
+                    || format == Format::Json && answer.raw.is_none()
+                {
+                    open.push(i);
+                }
+                if answer.raw.is_some() || format == Format::Hash {
+                    seen[i] = answer;
+                }
+            }
+        }
         let judge = |((id, slot), seen)| self.judge(id, slot, seen);
         Ok(ids.iter().zip(&slots).zip(seen).map(judge).collect())
     }
@@ -81,6 +120,7 @@ impl Entries {
     fn judge(&self, id: &EntityId, slot: &Slot, seen: Seen) -> Entry {
         let Some(raw) = seen.raw else { return Entry::Nothing };
         let pinned = raw.is_pinned();
+        let in_format = raw.format() == Some(self.codec.format());
         let decoded = match self.codec.decode(raw) {
             Ok(decoded) => decoded,
             Err(error) if pinned => return Entry::Unusable(error),
@@ -92,7 +132,8 @@ impl Entries {
             }
             // What the store does not have is read by its columns' names, whoever wrote it.
             let current = envelope.state.is_pinned()
-                || (envelope.fingerprint == self.codec.fingerprint()
+                || (in_format
+                    && envelope.fingerprint == self.codec.fingerprint()
                     && envelope.generation == seen.generation);
             if !current {
                 return Entry::Outdated(decoded.record);

@@ -1,8 +1,9 @@
 //! Single flight: of the callers in this process that miss one entry, one loads it.
 //!
 //! A caller that joins late may not take any value: the row may have been read before a write that
-//! was acknowledged before the caller asked. It may take the value if it joined before the row was
-//! read, or if the cache accepted the value afterwards, which it does only if nobody wrote meanwhile.
+//! was acknowledged before the caller asked. It may take the value if it joined before the cache was
+//! asked whether the row may be read, or if the cache accepted the value afterwards, which it does only
+//! if nobody wrote meanwhile.
 //! Whoever joins after the value was offered to the cache only waits, and then asks the cache.
 
 use std::{
@@ -29,9 +30,9 @@ struct Open {
 /// How far a load is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// The row was not read yet.
+    /// The cache was not asked yet whether the row may be read.
     Boarding,
-    /// The row may have been read.
+    /// It may have been asked, and the row may have been read.
     Loading,
     /// The row may have been offered to the cache.
     Filling,

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use serde::de::IgnoredAny;
 
-use super::json;
+use super::{json, member::column_named};
 use crate::{column::ColumnError, record::Record, schema::Schema};
 
 /// Why the data of a record cannot be used.
@@ -60,7 +60,7 @@ fn check_names(schema: &Schema, data: &[u8]) -> Result<(), Misread> {
     let members: HashMap<String, IgnoredAny> = serde_json::from_slice(data)
         .map_err(|_| Misread::Corrupt(ColumnError::new("the data is no JSON object")))?;
     let is_known = |name: &str| {
-        json::column_named(schema.columns(), name).is_some() || schema.removed().contains(&name)
+        column_named(schema.columns(), name).is_some() || schema.removed().contains(&name)
     };
     match members.into_keys().find(|name| !is_known(name)) {
         Some(name) => Err(Misread::Newer(name)),

@@ -22,7 +22,7 @@ use crate::column::ColumnError;
 /// The field's name, in JSON and in a hash.
 pub(crate) const ENVELOPE_FIELD: &str = "_cr";
 /// The whole width.
-const LEN: usize = 54;
+pub(super) const LEN: usize = 54;
 const FORMAT: u8 = b'1';
 const STAMP_AT: usize = 26;
 const HASHES_LEN: usize = 22;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Decoded, ENVELOPE_FIELD, Envelope, json::column_named, mismatch, spelled};
+use super::{Decoded, ENVELOPE_FIELD, Envelope, member::column_named, mismatch, spelled};
 use crate::{
     column::ColumnError,
     record::{Record, Value},

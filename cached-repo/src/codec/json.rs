@@ -9,11 +9,15 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{Decoded, ENVELOPE_FIELD, Envelope, mismatch, spelled};
+use super::{
+    Decoded, Envelope,
+    member::{Content, Member, Name},
+    mismatch, spelled,
+};
 use crate::{
     column::ColumnError,
     record::{Record, Value},
-    schema::{ColumnSpec, Kind, Schema},
+    schema::{Kind, Schema},
 };
 
 /// The members behind the envelope, with their commas and the closing brace.
@@ -108,7 +112,7 @@ impl<'de> Visitor<'de> for Object<'_> {
                 }
                 Member::Column(index) => {
                     let kind = columns[index].kind();
-                    record.set(index, members.next_value_seed(Content { kind })?);
+                    record.set(index, members.next_value_seed(Cell(kind))?);
                     next = index + 1;
                 }
                 Member::Unknown => drop(members.next_value::<IgnoredAny>()?),
@@ -118,135 +122,20 @@ impl<'de> Visitor<'de> for Object<'_> {
     }
 }
 
-enum Member {
-    Envelope,
-    Column(usize),
-    Unknown,
-}
+/// Reads a member's value. JSON in a column is taken as it stands.
+struct Cell(Kind);
 
-/// Finds a member's column. Entries keep the schema's order, so the next column is tried first.
-struct Name<'s> {
-    columns: &'s [ColumnSpec],
-    next: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = Member;
-
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Member, D::Error> {
-        reader.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Name<'_> {
-    type Value = Member;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a member's name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Member, E> {
-        if self.columns.get(self.next).is_some_and(|column| column.name() == name) {
-            return Ok(Member::Column(self.next));
-        }
-        if name == ENVELOPE_FIELD {
-            return Ok(Member::Envelope);
-        }
-        let found = column_named(self.columns, name);
-        Ok(found.map_or(Member::Unknown, Member::Column))
-    }
-}
-
-/// The column that an entry calls by this name, or called so in an older version of the struct.
-pub(super) fn column_named(columns: &[ColumnSpec], name: &str) -> Option<usize> {
-    let current = columns.iter().position(|column| column.name() == name);
-    current.or_else(|| columns.iter().position(|column| column.aliases().contains(&name)))
-}
-
-/// Reads a member's value as its column's kind.
-struct Content {
-    kind: Kind,
-}
-
-impl<'de> DeserializeSeed<'de> for Content {
+impl<'de> DeserializeSeed<'de> for Cell {
     type Value = Value<'static>;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
-        if self.kind != Kind::Json {
-            return reader.deserialize_any(self);
+        if self.0 != Kind::Json {
+            return reader.deserialize_any(Content(self.0));
         }
         let raw = Box::<RawValue>::deserialize(reader)?;
         Ok(match raw.get() {
             "null" => Value::Null,
             _ => Value::Json(Cow::Owned(Box::<str>::from(raw).into_string())),
         })
-    }
-}
-
-impl Visitor<'_> for Content {
-    type Value = Value<'static>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a value of kind {:?}", self.kind)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, v: bool) -> Result<Self::Value, E> {
-        match self.kind {
-            Kind::Bool => Ok(Value::Bool(v)),
-            _ => Err(E::invalid_type(serde::de::Unexpected::Bool(v), &self)),
-        }
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, v: i64) -> Result<Self::Value, E> {
-        match self.kind {
-            Kind::I16 | Kind::I32 | Kind::I64 => Ok(Value::I64(v)),
-            Kind::F32 | Kind::F64 => Ok(Value::F64(v as f64)),
-            _ => Err(E::invalid_type(serde::de::Unexpected::Signed(v), &self)),
-        }
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, v: u64) -> Result<Self::Value, E> {
-        match (self.kind, i64::try_from(v)) {
-            (Kind::U64, _) => Ok(Value::U64(v)),
-            (Kind::F32 | Kind::F64, _) => Ok(Value::F64(v as f64)),
-            (_, Ok(v)) => self.visit_i64(v),
-            _ => Err(E::invalid_type(serde::de::Unexpected::Unsigned(v), &self)),
-        }
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, v: f64) -> Result<Self::Value, E> {
-        match self.kind {
-            Kind::F64 => Ok(Value::F64(v)),
-            // Back the way it was written: as an f32, widened.
-            Kind::F32 => Ok(Value::F64(f64::from(v as f32))),
-            _ => Err(E::invalid_type(serde::de::Unexpected::Float(v), &self)),
-        }
-    }
-
-    fn visit_str<E: serde::de::Error>(self, v: &str) -> Result<Self::Value, E> {
-        self.visit_string(v.to_owned())
-    }
-
-    fn visit_string<E: serde::de::Error>(self, v: String) -> Result<Self::Value, E> {
-        match self.kind {
-            Kind::Text => Ok(Value::Text(Cow::Owned(v))),
-            Kind::Bytes => match STANDARD.decode(&v) {
-                Ok(bytes) => Ok(Value::Bytes(Cow::Owned(bytes))),
-                Err(_) => Err(E::custom("expected bytes in base64")),
-            },
-            Kind::F32 | Kind::F64 if matches!(v.as_str(), "NaN" | "inf" | "-inf") => {
-                v.parse().map(Value::F64).map_err(E::custom)
-            }
-            // Another program may have spelled it differently.
-            kind if kind.is_spelled() => match kind.canonical(&v) {
-                Some(text) => Ok(Value::Text(Cow::Owned(text.into_owned()))),
-                None => Err(E::custom(format!("expected {}", kind.spelled_as()))),
-            },
-            _ => Err(E::custom(format!("expected a value of kind {:?}, found text", self.kind))),
-        }
     }
 }

@@ -9,11 +9,18 @@ use crate::{
     schema::{Kind, Schema},
 };
 
+mod body;
+mod compress;
 mod data;
 mod envelope;
 mod hash;
 mod json;
+mod member;
+mod msgpack;
 
+pub(crate) use body::{Body, Raw};
+pub use compress::Compression;
+pub(crate) use compress::{IS_BUILT as CAN_COMPRESS, Packing};
 pub(crate) use data::Misread;
 pub(crate) use envelope::{ENVELOPE_FIELD, Envelope, State, stamp};
 
@@ -26,17 +33,20 @@ pub enum Format {
     Json,
     /// One hash field per column, readable with `HGETALL`; nulls are absent.
     Hash,
+    /// MessagePack under a string key: smaller than JSON where there are numbers and bytes.
+    Msgpack,
 }
 
 impl Format {
     /// Every format that there is.
-    pub const ALL: &'static [Format] = &[Format::Json, Format::Hash];
+    pub const ALL: &'static [Format] = &[Format::Json, Format::Hash, Format::Msgpack];
 
     /// The name that the attribute `format` uses.
     pub const fn name(self) -> &'static str {
         match self {
             Format::Json => "json",
             Format::Hash => "hash",
+            Format::Msgpack => "msgpack",
         }
     }
 }
@@ -52,43 +62,8 @@ impl FromStr for Format {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         Self::ALL.iter().copied().find(|format| format.name() == text).ok_or_else(|| {
-            Error::configuration(format!("unknown format {text:?}; there are: json, hash"))
+            Error::configuration(format!("unknown format {text:?}; there are: json, hash, msgpack"))
         })
-    }
-}
-
-/// An entry's columns, encoded, without the envelope that the server-side script puts in front.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Body {
-    /// The rest of a JSON object, from behind its first member to its closing brace.
-    Text(String),
-    /// The fields of a hash.
-    Fields(Vec<(String, Vec<u8>)>),
-}
-
-/// What Redis answered for an entry's key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Raw {
-    /// The text of a string key.
-    Text(Vec<u8>),
-    /// The fields of a hash.
-    Fields(Vec<(Vec<u8>, Vec<u8>)>),
-    /// A key of another type than the format's.
-    WrongType,
-}
-
-impl Raw {
-    /// Whether the bytes begin as those of an entry do that holds what the store does not.
-    pub(crate) fn is_pinned(&self) -> bool {
-        let envelope = match self {
-            Raw::Text(text) => text.strip_prefix(b"{\"_cr\":\""),
-            Raw::Fields(fields) => {
-                let own = |(name, _): &&(Vec<u8>, _)| name == ENVELOPE_FIELD.as_bytes();
-                fields.iter().find(own).map(|(_, value)| value.as_slice())
-            }
-            Raw::WrongType => None,
-        };
-        envelope.is_some_and(envelope::is_pinned)
     }
 }
 
@@ -106,15 +81,16 @@ pub(crate) struct Decoded {
 pub(crate) struct Codec {
     schema: Arc<Schema>,
     format: Format,
+    packing: Packing,
     fingerprint: u64,
     fingerprint_text: String,
 }
 
 impl Codec {
-    pub(crate) fn new(schema: Arc<Schema>, format: Format) -> Self {
+    pub(crate) fn new(schema: Arc<Schema>, format: Format, packing: Packing) -> Self {
         let fingerprint = schema.fingerprint();
         let fingerprint_text = envelope::spell(fingerprint);
-        Self { schema, format, fingerprint, fingerprint_text }
+        Self { schema, format, packing, fingerprint, fingerprint_text }
     }
 
     pub(crate) fn format(&self) -> Format {
@@ -130,10 +106,19 @@ impl Codec {
         stamp(self.fingerprint, key_hash)
     }
 
+    /// The body of an entry. A text says what [`encode_data`](Self::encode_data) does.
     pub(crate) fn encode(&self, record: &Record<'_>) -> Result<Body, ColumnError> {
         match self.format {
-            Format::Json => json::encode(&self.schema, record).map(Body::Text),
+            Format::Json => {
+                let text = json::encode(&self.schema, record)?;
+                let frame = self.packing.pack(text.as_bytes());
+                Ok(frame.map_or(Body::Text(text), Body::CompressedText))
+            }
             Format::Hash => hash::encode(&self.schema, record).map(Body::Fields),
+            Format::Msgpack => {
+                let bytes = msgpack::encode(&self.schema, record)?;
+                Ok(Body::Packed(self.packing.pack(&bytes).unwrap_or(bytes)))
+            }
         }
     }
 
@@ -161,12 +146,20 @@ impl Codec {
         match self.format {
             Format::Json => Body::Text("}".to_owned()),
             Format::Hash => Body::Fields(Vec::new()),
+            Format::Msgpack => Body::Packed(msgpack::encode_absence()),
         }
     }
 
+    /// Reads an entry in whatever format it is.
     pub(crate) fn decode(&self, raw: Raw) -> Result<Decoded, ColumnError> {
         let mut decoded = match raw {
-            Raw::Text(text) => json::decode(&self.schema, &text)?,
+            Raw::Text(text) => {
+                let text = self.packing.unpack(&self.schema, text)?;
+                match msgpack::split(&text) {
+                    Some((envelope, rest)) => msgpack::decode(&self.schema, envelope, rest)?,
+                    None => json::decode(&self.schema, &text)?,
+                }
+            }
             Raw::Fields(fields) => hash::decode(&self.schema, fields, self.fingerprint)?,
             Raw::WrongType => {
                 return Err(ColumnError::new("the key holds another type than the format's"));

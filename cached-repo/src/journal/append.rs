@@ -12,7 +12,7 @@ use crate::{
         journal::{Append, Appended, Write},
     },
     change::Change,
-    codec::{Body, Format, State},
+    codec::{Body, State},
     entity::OnFull,
     error::{Error, ErrorKind, Outcome, Result},
     key::Slot,
@@ -171,10 +171,10 @@ impl Journal {
             return Ok(Prepared { slot, stamp, body: codec.encode_absence(), deletes: true, data });
         };
         let body = codec.encode(record).map_err(unwritable)?;
-        let data = match codec.format() {
+        let data = match &body {
             // The entry says the same.
-            Format::Json => None,
-            Format::Hash => Some(codec.encode_data(record).map_err(unwritable)?),
+            Body::Text(_) => None,
+            _ => Some(codec.encode_data(record).map_err(unwritable)?),
         };
         Ok(Prepared { slot, stamp, body, deletes: false, data })
     }

@@ -7,7 +7,7 @@ use crate::{
         Content,
         journal::{Fate, Settled},
     },
-    codec::{Body, ENVELOPE_FIELD, Envelope, Format, Raw, State},
+    codec::{Envelope, Format, Raw, State},
     key::Slot,
 };
 
@@ -29,23 +29,16 @@ impl Entries {
     pub(super) fn read(&self, key: &str, format: Format, now: u64) -> Option<Raw> {
         let entry = self.live(key, now)?;
         match (&entry.raw, format) {
-            (Raw::Text(_), Format::Json) | (Raw::Fields(_), Format::Hash) => {
-                Some(entry.raw.clone())
-            }
-            // `MGET` takes a hash for nothing; `HGETALL` refuses a string.
-            (_, Format::Json) => None,
+            (raw, format) if is_of(raw, format) => Some(raw.clone()),
+            // `HGETALL` refuses a string; `MGET` takes a hash for nothing.
             (_, Format::Hash) => Some(Raw::WrongType),
+            _ => None,
         }
     }
 
-    /// Whether there is an entry of this format.
+    /// Whether there is an entry of the type that this format has.
     pub(super) fn is_of(&self, key: &str, format: Format, now: u64) -> bool {
-        self.live(key, now).is_some_and(|entry| {
-            matches!(
-                (&entry.raw, format),
-                (Raw::Text(_), Format::Json) | (Raw::Fields(_), Format::Hash)
-            )
-        })
+        self.live(key, now).is_some_and(|entry| is_of(&entry.raw, format))
     }
 
     /// The state of an entry: outer `None` without an entry, inner `None` without an envelope.
@@ -75,16 +68,7 @@ impl Entries {
         now: u64,
     ) {
         let envelope = Envelope::compose(content.state, version, generation, content.stamp);
-        let raw = match content.body {
-            Body::Text(rest) => {
-                Raw::Text(format!("{{\"{ENVELOPE_FIELD}\":\"{envelope}\"{rest}").into_bytes())
-            }
-            Body::Fields(fields) => {
-                let own = (ENVELOPE_FIELD.as_bytes().to_vec(), envelope.into_bytes());
-                let rest = fields.iter().map(|(name, v)| (name.as_bytes().to_vec(), v.clone()));
-                Raw::Fields(std::iter::once(own).chain(rest).collect())
-            }
-        };
+        let raw = content.body.compose(&envelope);
         let deadline = content.ttl.map(|ttl| now + super::micros(ttl));
         let state = Some(content.state);
         self.0.insert(slot.entry.clone(), Entry { raw, state, version, deadline });
@@ -129,20 +113,22 @@ impl Entries {
 
     #[cfg(feature = "conformance")]
     pub(super) fn plant(&mut self, key: &str, raw: Raw) {
-        let envelope = match &raw {
-            Raw::Text(text) => text.strip_prefix(b"{\"_cr\":\"").and_then(|rest| rest.get(..54)),
-            Raw::Fields(fields) => {
-                fields.iter().find(|(name, _)| name == b"_cr").map(|(_, value)| value.as_slice())
-            }
-            Raw::WrongType => None,
-        };
-        let envelope = envelope.and_then(|text| Envelope::parse(text).ok());
+        let envelope = raw.envelope().and_then(|text| Envelope::parse(text).ok());
         let (state, version) = envelope.map_or((None, 0), |e| (Some(e.state), e.version));
         self.0.insert(key.to_owned(), Entry { raw, state, version, deadline: None });
     }
 
     fn live(&self, key: &str, now: u64) -> Option<&Entry> {
         self.0.get(key).filter(|entry| entry.is_live(now))
+    }
+}
+
+/// Whether Redis would hold it under a key of the type that this format has.
+fn is_of(raw: &Raw, format: Format) -> bool {
+    match raw {
+        Raw::Text(_) => format != Format::Hash,
+        Raw::Fields(_) => format == Format::Hash,
+        Raw::WrongType => false,
     }
 }
 
@@ -163,19 +149,6 @@ impl Entry {
             _ => State::Clean,
         };
         self.state = Some(state);
-        let envelope = match &mut self.raw {
-            Raw::Text(text) => text.get_mut(ENVELOPE_AT..),
-            Raw::Fields(fields) => {
-                let own = fields.iter_mut().find(|(name, _)| name == ENVELOPE_FIELD.as_bytes());
-                own.map(|(_, envelope)| envelope.as_mut_slice())
-            }
-            Raw::WrongType => None,
-        };
-        if let Some(letter) = envelope.and_then(|envelope| envelope.get_mut(1)) {
-            *letter = state.letter() as u8;
-        }
+        self.raw.set_state(state);
     }
 }
-
-/// Where the envelope begins in an entry's text: behind `{"_cr":"`.
-const ENVELOPE_AT: usize = 8;

@@ -29,6 +29,12 @@ impl Call {
             Body::Text(text) => {
                 self.argument("text").argument(1).argument(text);
             }
+            Body::CompressedText(bytes) => {
+                self.argument("text").argument(1).arguments.push(bytes.clone());
+            }
+            Body::Packed(bytes) => {
+                self.argument("packed").argument(1).arguments.push(bytes.clone());
+            }
             Body::Fields(fields) => {
                 self.argument("fields").argument(2 * fields.len());
                 for (name, value) in fields {

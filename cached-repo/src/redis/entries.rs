@@ -1,4 +1,4 @@
-//! Reading entries: one round trip for any number of them, in either format.
+//! Reading entries: one round trip for any number of them, in any format.
 
 use redis::{RedisResult, Value};
 
@@ -20,7 +20,7 @@ pub(super) async fn read(
     partitions.sort_unstable();
     partitions.dedup();
     let (raws, generations) = match format {
-        Format::Json => read_texts(connection, keys, slots, &partitions).await?,
+        Format::Json | Format::Msgpack => read_texts(connection, keys, slots, &partitions).await?,
         Format::Hash => read_hashes(connection, keys, slots, &partitions).await?,
     };
     let generation = |slot: &Slot| {

@@ -82,7 +82,7 @@ impl RedisBackend {
 /// What `TYPE` answers for an entry of this format.
 fn key_type(format: Format) -> &'static str {
     match format {
-        Format::Json => "string",
+        Format::Json | Format::Msgpack => "string",
         Format::Hash => "hash",
     }
 }

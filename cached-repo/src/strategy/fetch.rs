@@ -21,6 +21,9 @@ const HOLDER_WAITS_MS: [u64; 5] = [2, 4, 8, 16, 20];
 impl Loader {
     /// Lands flights: under leases where they are granted.
     pub(super) async fn fetch(&self, leads: Vec<Lead>) {
+        // Only the lease knows of journaled entries in a format that a first look passes over: whoever
+        // joins from now on may have passed over one that was not there yet when it was asked for.
+        self.flights.advance(&leads, Phase::Loading);
         let token = self.random.token();
         let asks: Vec<_> = leads.iter().map(|lead| (&lead.id, lead.replace)).collect();
         let leases = match self.entries.lease(&asks, &token, LEASE_HOLD).await {

@@ -72,8 +72,9 @@ impl Loader {
         let mut found: Vec<Found> = (0..ids.len()).map(|_| None).collect();
         let mut missed: Vec<Miss> =
             (0..ids.len()).map(|index| Miss { index, replace: false, past_cache: false }).collect();
-        for _ in 0..FLIGHTS_MAX {
-            self.look_up(ids, &mut missed, &mut found).await?;
+        for flight in 0..FLIGHTS_MAX {
+            // A flight brings nothing where the entry is in a format that the first look passes over.
+            self.look_up(ids, &mut missed, &mut found, flight > 0).await?;
             if missed.is_empty() {
                 return Ok(found);
             }
@@ -98,6 +99,7 @@ impl Loader {
         ids: &[EntityId],
         missed: &mut Vec<Miss>,
         found: &mut [Found],
+        closely: bool,
     ) -> Result<()> {
         let asked: Cow<'_, [EntityId]> = match missed.len() == ids.len() {
             true => Cow::Borrowed(ids),
@@ -105,7 +107,11 @@ impl Loader {
         };
         // Before the entries are read: a debt that is settled in between has removed its entry.
         let owed = self.entries.owed(&asked);
-        let answers = match self.entries.read(&asked).await {
+        let read = match closely {
+            true => self.entries.read_closely(&asked).await,
+            false => self.entries.read(&asked).await,
+        };
+        let answers = match read {
             Ok(answers) => answers,
             Err(error) => {
                 self.entries.counters.cache_failures.add(1);

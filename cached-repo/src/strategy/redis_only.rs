@@ -25,7 +25,7 @@ impl RedisOnly {
 
     async fn look_up(&self, ids: &[EntityId]) -> Result<Vec<Option<Record<'static>>>> {
         let counters = &self.entries.counters;
-        let found = self.entries.read(ids).await.map_err(|e| e.into_error())?;
+        let found = self.entries.read_closely(ids).await.map_err(|e| e.into_error())?;
         let found = found.into_iter().zip(ids).map(|(entry, id)| match entry {
             // There is nothing newer anywhere: an older shape is read by name.
             Entry::Hit(record) | Entry::Outdated(Some(record)) => Ok(Some(record)),

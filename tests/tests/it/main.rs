@@ -14,6 +14,7 @@ mod credentials;
 mod derive;
 mod failpoints;
 mod faults;
+mod formats;
 mod ids;
 mod interleaved_writes;
 mod interleavings;

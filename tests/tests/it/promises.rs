@@ -18,8 +18,10 @@ macro_rules! promises {
                 use super::*;
                 promises!(@point $promise json_in_process RedisOnly Json Memory InProcess);
                 promises!(@point $promise hash_in_process RedisOnly Hash Memory InProcess);
+                promises!(@point $promise msgpack_in_process RedisOnly Msgpack Memory InProcess);
                 promises!(@point $promise json_redis RedisOnly Json Memory Redis);
                 promises!(@point $promise hash_redis RedisOnly Hash Memory Redis);
+                promises!(@point $promise msgpack_redis RedisOnly Msgpack Memory Redis);
             }
         }
     )*};
@@ -30,17 +32,21 @@ macro_rules! promises {
             promises!(@point $promise hash_memory_in_process $strategy Hash Memory InProcess);
             promises!(@point $promise json_sqlite_in_process $strategy Json Sqlite InProcess);
             promises!(@point $promise hash_sqlite_in_process $strategy Hash Sqlite InProcess);
+            promises!(@point $promise msgpack_sqlite_in_process $strategy Msgpack Sqlite InProcess);
             promises!(@point $promise json_postgres_in_process $strategy Json Postgres InProcess);
             promises!(@point $promise hash_postgres_in_process $strategy Hash Postgres InProcess);
-            // With these two every pair of the matrix occurs.
+            // With these every pair of the matrix occurs.
             promises!(@point $promise json_mysql_in_process $strategy Json MySql InProcess);
             promises!(@point $promise hash_mysql_redis $strategy Hash MySql Redis);
+            promises!(@point $promise msgpack_mysql_in_process $strategy Msgpack MySql InProcess);
             promises!(@point $promise json_memory_redis $strategy Json Memory Redis);
             promises!(@point $promise hash_memory_redis $strategy Hash Memory Redis);
+            promises!(@point $promise msgpack_memory_redis $strategy Msgpack Memory Redis);
             promises!(@point $promise json_sqlite_redis $strategy Json Sqlite Redis);
             promises!(@point $promise hash_sqlite_redis $strategy Hash Sqlite Redis);
             promises!(@point $promise json_postgres_redis $strategy Json Postgres Redis);
             promises!(@point $promise hash_postgres_redis $strategy Hash Postgres Redis);
+            promises!(@point $promise msgpack_postgres_redis $strategy Msgpack Postgres Redis);
             // Every pair, not the whole product.
             promises!(@point $promise json_mongo_redis $strategy Json Mongo Redis);
             promises!(@point $promise hash_mongo_in_process $strategy Hash Mongo InProcess);
@@ -48,6 +54,11 @@ macro_rules! promises {
             promises!(
                 @point $promise json_mongo_standalone_in_process
                 $strategy Json MongoStandalone InProcess
+            );
+            promises!(@point $promise msgpack_mongo_redis $strategy Msgpack Mongo Redis);
+            promises!(
+                @point $promise msgpack_mongo_standalone_in_process
+                $strategy Msgpack MongoStandalone InProcess
             );
         }
     )*};

@@ -132,7 +132,7 @@ async fn round_trip(strategy: Strategy, format: Format, on: On) {
 #[tokio::test]
 async fn redis_alone_holds_everything_that_can_be_spelled() {
     let scene = Scene::new::<All>(On::Memory).await;
-    for format in [Format::Json, Format::Hash] {
+    for &format in Format::ALL {
         let builder = Repository::<All>::builder(&scene.cache).prefix(format.name());
         let builder = builder.strategy(Strategy::RedisOnly).format(format);
         let repo = builder.value_max_bytes(4 * 1024 * 1024).build().await.unwrap();

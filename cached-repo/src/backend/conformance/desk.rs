@@ -48,10 +48,7 @@ impl<'a> Desk<'a> {
     }
 
     pub(super) fn body(&self, text: &str) -> Body {
-        match self.format {
-            Format::Json => Body::Text(format!(",\"v\":\"{text}\"}}")),
-            _ => Body::Fields(vec![("v".to_owned(), text.as_bytes().to_vec())]),
-        }
+        body(self.format, text)
     }
 
     /// Appends puts of ids, in one step; the data is `{"v":"id"}`, and an id that begins with `-` is
@@ -72,7 +69,8 @@ impl<'a> Desk<'a> {
                 let body = match (deletes, self.format) {
                     (false, _) => self.body(name),
                     (true, Format::Json) => Body::Text("}".to_owned()),
-                    (true, _) => Body::Fields(Vec::new()),
+                    (true, Format::Msgpack) => Body::Packed(Vec::new()),
+                    (true, Format::Hash) => Body::Fields(Vec::new()),
                 };
                 (slot, stamp, body, deletes, format!("{{\"v\":\"{name}\"}}"))
             })
@@ -129,12 +127,8 @@ impl<'a> Desk<'a> {
     }
 
     pub(super) async fn envelope(&self, id: &str) -> Option<Envelope> {
-        let envelope = match self.read(id).await? {
-            Raw::Text(text) => text[8..62].to_vec(),
-            Raw::Fields(fields) => fields.into_iter().find(|(name, _)| name == b"_cr").unwrap().1,
-            Raw::WrongType => panic!("the key has another type"),
-        };
-        Some(Envelope::parse(&envelope).unwrap())
+        let raw = self.read(id).await?;
+        Some(Envelope::parse(raw.envelope().expect("an envelope")).unwrap())
     }
 
     pub(super) async fn state(&self, id: &str) -> Option<State> {
@@ -193,10 +187,7 @@ impl<'a> Desk<'a> {
     pub(super) async fn plant_entry(&self, id: &str, state: State, version: u64) {
         let slot = self.slot(id);
         let envelope = Envelope::compose(state, version, 1, &stamp(1, slot.hash));
-        let raw = match self.format {
-            Format::Json => Raw::Text(format!("{{\"_cr\":\"{envelope}\",\"v\":\"x\"}}").into()),
-            _ => Raw::Fields(vec![(b"_cr".to_vec(), envelope.into_bytes())]),
-        };
+        let raw = self.body("x").compose(&envelope);
         self.backend.plant(&slot.entry, raw).await.unwrap();
     }
 

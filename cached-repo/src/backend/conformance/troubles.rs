@@ -6,10 +6,10 @@ use super::{
 };
 use crate::backend::journal::{Append, Appended, Fate, Repair, Repaired, Write};
 
-/// Runs it, in both formats. The namespace must be unused, and the server nobody else's.
+/// Runs it, in every format. The namespace must be unused, and the server nobody else's.
 pub(crate) async fn run(backend: &dyn Backend, namespace: &str) {
-    for (format, name) in [(Format::Json, "json"), (Format::Hash, "hash")] {
-        let keys = Keyspace::new(namespace, name, backend.topology(), 4).unwrap();
+    for &format in Format::ALL {
+        let keys = Keyspace::new(namespace, format.name(), backend.topology(), 4).unwrap();
         let suite = Suite { backend, namespace, keys, format };
         a_key_of_another_type_changes_nothing(&suite).await;
         without_memory_nothing_is_journaled_and_all_is_drained(&suite).await;

@@ -39,6 +39,7 @@ local function settle(key, version, ttl)
     return
   end
   if kind == 'string' then
+    -- Behind the head and the envelope's format.
     redis.call('SETRANGE', key, 9, letter)
   else
     redis.call('HSET', key, '_cr', '1' .. letter .. head:sub(3))

@@ -59,10 +59,10 @@ end
 -- Whether `redis_only` keeps the entry. The first look fails where it is of another type.
 local function is_kept(key, content)
   local head
-  if content.shape == 'text' then
+  if content.shape ~= 'fields' then
     head = redis.pcall('GETRANGE', key, 0, 9)
     if type(head) == 'string' then
-      return head == '{"_cr":"1k'
+      return behind_head(head) == '1k'
     end
   else
     head = redis.pcall('HGET', key, '_cr')

@@ -25,6 +25,15 @@ local function server_id(now)
   return server
 end
 
+-- What stands in front of the envelope in a string: in JSON, and in MessagePack. Both are of one length.
+local HEADS = { text = '{"_cr":"', packed = '\131\163_cr\218\0\054' }
+
+-- What follows the head of an entry's string; '' where it has none.
+local function behind_head(start)
+  local head = start:sub(1, 8)
+  return (head == HEADS.text or head == HEADS.packed) and start:sub(9) or ''
+end
+
 -- The beginning of the entry's envelope ('' without one), to its version at least, and the entry's
 -- type; nil without an entry.
 local function head_of(key)
@@ -34,7 +43,7 @@ local function head_of(key)
   end
   local head
   if kind == 'string' then
-    head = redis.call('GETRANGE', key, 0, 25):match('^{"_cr":"(1%a.*)')
+    head = behind_head(redis.call('GETRANGE', key, 0, 25)):match('^1%a.*')
   elseif kind == 'hash' then
     head = (redis.call('HGET', key, '_cr') or ''):match('^1%a.*')
   end
@@ -87,7 +96,7 @@ local function next_argument()
 end
 
 -- The content of an entry: state letter ('' for none), stamp, time to live in ms (0 for ever),
--- 'text' or 'fields', and the counted values.
+-- 'text', 'packed' or 'fields', and the counted values.
 local function next_content()
   local state = next_argument()
   if state == '' then
@@ -109,8 +118,9 @@ end
 -- Writes an entry, whatever was under its key.
 local function write_entry(key, content, version, generation)
   local envelope = string.format('1%s%016x%08x%s', content.state, version, generation, content.stamp)
-  if content.shape == 'text' then
-    local text = '{"_cr":"' .. envelope .. '"' .. content.values[1]
+  local head = HEADS[content.shape]
+  if head then
+    local text = head .. envelope .. (content.shape == 'text' and '"' or '') .. content.values[1]
     if content.ttl > 0 then
       redis.call('SET', key, text, 'PX', content.ttl)
     else

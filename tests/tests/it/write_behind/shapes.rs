@@ -92,12 +92,8 @@ where
     Old: CachedEntity<Id = String> + Clone + Debug + PartialEq,
     New: CachedEntity<Id = String> + Clone + Debug + PartialEq,
 {
-    for (over, format) in [
-        (Over::InProcess, Format::Json),
-        (Over::InProcess, Format::Hash),
-        (Over::Redis, Format::Json),
-        (Over::Redis, Format::Hash),
-    ] {
+    let both = |over| Format::ALL.iter().map(move |&format| (over, format));
+    for (over, format) in [Over::InProcess, Over::Redis].into_iter().flat_map(both) {
         let what = format!("{written:?} in {format} over {over:?}");
         let scene = Scene::new(On::Memory, over).await;
         let (old, _) = build::<Old>(&scene, format, false).await;

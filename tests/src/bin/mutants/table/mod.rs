@@ -10,6 +10,8 @@ mod scripts;
 
 mod in_process;
 
+mod formats;
+
 mod stores;
 
 mod types;
@@ -23,6 +25,7 @@ pub(crate) const TABLE: &[&[Mutant]] = &[
     types::MUTANTS,
     scripts::MUTANTS,
     in_process::MUTANTS,
+    formats::MUTANTS,
 ];
 
 /// What every backend passes.
