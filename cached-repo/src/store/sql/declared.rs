@@ -125,7 +125,6 @@ pub(super) fn finer(time: Time, digits: i32) -> Option<String> {
 }
 
 /// Why a column of so many digits, of which so many stand behind the point, does not hold a decimal.
-#[cfg_attr(not(any(feature = "postgres", feature = "mysql")), allow(dead_code))]
 pub(super) fn longer(decimal: &Decimal, precision: i32, scale: i32) -> Option<String> {
     let (whole, fraction) = (decimal.whole_digits(), decimal.fraction_digits());
     let fits = |digits: usize, most: i32| i64::try_from(digits).is_ok_and(|d| d <= most.into());

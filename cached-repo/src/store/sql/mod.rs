@@ -40,6 +40,8 @@ use sqlite::Sqlite;
 
 mod bury;
 pub(super) mod connect;
+// SQLite has no types of its own for what is looked at there.
+#[cfg_attr(not(any(feature = "postgres", feature = "mysql")), allow(dead_code))]
 mod declared;
 mod describe;
 mod error;
