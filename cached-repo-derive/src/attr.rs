@@ -38,6 +38,7 @@ const OF_STRUCT: &[(&str, Form)] = &[
     ("jitter", Text("10%")),
     ("negative_ttl", Text("30s")),
     ("schema", Number("2")),
+    ("removed", Texts("old_field")),
     ("crate", Text("my::reexport")),
     ("near", LATER),
     ("near_capacity", LATER),

@@ -109,6 +109,25 @@ pub(crate) fn names(fields: &[Field<'_>], errors: &mut Errors) {
     }
 }
 
+/// What was removed is not there.
+pub(crate) fn removed(names: &[Name], fields: &[Field<'_>], errors: &mut Errors) {
+    for (i, name) in names.iter().enumerate() {
+        let stored = fields.iter().filter(|field| field.storage != Storage::Skipped);
+        let has = |field: &&Field<'_>| {
+            field.name.text == name.text || field.aliases.iter().any(|a| a.text == name.text)
+        };
+        let message = match stored.clone().find(has) {
+            _ if name.text.is_empty() => "a name cannot be empty".to_owned(),
+            Some(field) => format!("`{}` is a name of the field `{}`", name.text, field.ident),
+            None if names[..i].iter().any(|other| other.text == name.text) => {
+                format!("`{}` is removed twice", name.text)
+            }
+            None => continue,
+        };
+        errors.push(name.span, message);
+    }
+}
+
 fn entry_name<'a>(
     field: &Field<'a>,
     name: &'a Name,

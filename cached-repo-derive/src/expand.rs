@@ -165,7 +165,14 @@ fn schema(entity: &Entity<'_>, columns: &[&Field<'_>]) -> TokenStream {
         }
     });
     // The block makes the array a constant of its own, which can be borrowed for ever.
-    quote!(#krate::Schema::new(#prefix, #table, #version, const { &[#(#specs),*] }))
+    let removed = match entity.removed.as_slice() {
+        [] => None,
+        names => {
+            let names = names.iter().map(|name| &name.text);
+            Some(quote!(.with_removed(&[#(#names),*])))
+        }
+    };
+    quote!(#krate::Schema::new(#prefix, #table, #version, const { &[#(#specs),*] }) #removed)
 }
 
 fn write(entity: &Entity<'_>, index: usize, field: &Field<'_>) -> TokenStream {

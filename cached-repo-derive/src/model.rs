@@ -22,6 +22,8 @@ pub(crate) struct Entity<'a> {
     pub(crate) prefix: String,
     pub(crate) table: String,
     pub(crate) version: u32,
+    /// Names of columns that older versions had.
+    pub(crate) removed: Vec<Name>,
     pub(crate) settings: Settings,
     pub(crate) fields: Vec<Field<'a>>,
 }
@@ -96,7 +98,7 @@ pub(crate) fn read<'a>(input: &'a DeriveInput, errors: &mut Errors) -> Entity<'a
         let message = "`crate` is a path: \"my::reexport\"";
         errors.keep(literal.parse_with(Path::parse_mod_style).map_err(|_| at(literal, message)))
     });
-    Entity {
+    let entity = Entity {
         input,
         krate: krate.unwrap_or_else(|| parse_quote!(::cached_repo)),
         prefix,
@@ -114,8 +116,11 @@ pub(crate) fn read<'a>(input: &'a DeriveInput, errors: &mut Errors) -> Entity<'a
             max_backlog: number(&said, "max_backlog", 1..=u64::MAX, errors),
             on_full: parsed(&said, "on_full", check::on_full, errors),
         },
+        removed: said.texts("removed").map(Name::from).collect(),
         fields: fields(input, errors),
-    }
+    };
+    check::removed(&entity.removed, &entity.fields, errors);
+    entity
 }
 
 /// The prefix and the table. Empty where they are missing.

@@ -158,6 +158,7 @@ pub struct Schema {
     table: Cow<'static, str>,
     version: u32,
     columns: Cow<'static, [ColumnSpec]>,
+    removed: &'static [&'static str],
 }
 
 impl Schema {
@@ -174,7 +175,16 @@ impl Schema {
             table: Cow::Borrowed(table),
             version,
             columns: Cow::Borrowed(columns),
+            removed: &[],
         }
+    }
+
+    /// With the names of columns that older versions of the struct had. Without that, a journaled write
+    /// that has them is taken for one of a newer version, and waits for it.
+    #[must_use]
+    pub const fn with_removed(mut self, names: &'static [&'static str]) -> Self {
+        self.removed = names;
+        self
     }
 
     /// The first part of every key, and the entity's name in messages.
@@ -195,6 +205,11 @@ impl Schema {
     /// The columns, in the order in which the struct declares them.
     pub fn columns(&self) -> &[ColumnSpec] {
         &self.columns
+    }
+
+    /// The names of columns that older versions of the struct had.
+    pub fn removed(&self) -> &[&'static str] {
+        self.removed
     }
 
     /// The columns that make up the id, with their indices.

@@ -19,6 +19,8 @@ pub(crate) enum Misread {
     Newer(String),
     /// An older version of the struct wrote it, without a column that has no default here.
     Older(String),
+    /// Another version of the struct wrote it, with a value that the column does not hold here.
+    Unfit(String),
     /// No version of the struct wrote this.
     Corrupt(ColumnError),
 }
@@ -33,12 +35,19 @@ pub(super) fn decode(schema: &Schema, data: &[u8], same: bool) -> Result<Record<
     if !same {
         check_names(schema, data)?;
     }
-    let decoded = json::decode(schema, data).map_err(Misread::Corrupt)?;
+    let decoded = json::decode(schema, data).map_err(|error| match same {
+        true => Misread::Corrupt(error),
+        false => Misread::Unfit(error.to_string()),
+    })?;
     let mut record = decoded.record.unwrap_or_else(|| Record::absent(schema.columns().len()));
     for (index, column) in schema.columns().iter().enumerate() {
-        // An older version of the struct did not have the column yet.
+        // An older version of the struct did not have the column yet, or let it be null.
+        let lacks = match record.get(index) {
+            None => true,
+            Some(value) => value.is_null() && !column.is_nullable(),
+        };
         if !same
-            && record.get(index).is_none()
+            && lacks
             && let Some(absent) = column.absent()
         {
             record.set(index, absent);
@@ -50,7 +59,10 @@ pub(super) fn decode(schema: &Schema, data: &[u8], same: bool) -> Result<Record<
 fn check_names(schema: &Schema, data: &[u8]) -> Result<(), Misread> {
     let members: HashMap<String, IgnoredAny> = serde_json::from_slice(data)
         .map_err(|_| Misread::Corrupt(ColumnError::new("the data is no JSON object")))?;
-    match members.into_keys().find(|name| json::column_named(schema.columns(), name).is_none()) {
+    let is_known = |name: &str| {
+        json::column_named(schema.columns(), name).is_some() || schema.removed().contains(&name)
+    };
+    match members.into_keys().find(|name| !is_known(name)) {
         Some(name) => Err(Misread::Newer(name)),
         None => Ok(()),
     }

@@ -1,4 +1,5 @@
-//! What a [`Cache`] does with the journals of its repositories: the worker, health, shutdown.
+//! What a [`Cache`] keeps and does for its repositories: whose a prefix is, the worker of their journals,
+//! health, shutdown.
 
 use std::{
     collections::HashMap,

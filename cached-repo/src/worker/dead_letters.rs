@@ -208,6 +208,7 @@ fn change(journal: &Journal, letter: &DeadLetter) -> Result<Change> {
     let record = record.map_err(|misread| match misread {
         Misread::Newer(name) => unreadable(format!("it has a column `{name}`")),
         Misread::Older(name) => unreadable(format!("it has no column `{name}`")),
+        Misread::Unfit(why) => unreadable(why),
         Misread::Corrupt(error) => unreadable(error.to_string()),
     })?;
     let id = entries.id_of(&record).ok_or_else(|| unreadable("it has no id".to_owned()))?;

@@ -9,6 +9,7 @@ use crate::{
     codec::Misread,
     column::ColumnError,
     record::Record,
+    store::check_kinds,
 };
 
 /// A batch. Its records are a contiguous part of the journal.
@@ -46,7 +47,8 @@ impl Plan {
                 Err(Misread::Newer(what)) => {
                     plan.waits_for = Some(format!(
                         "a newer version of this struct journaled something that this one has no place \
-                         for ({what}): it waits for a process that has that version"
+                         for ({what}): it waits for a process that has that version. A column that was \
+                         removed is to be named: `#[cache(removed = \"…\")]`"
                     ));
                     break;
                 }
@@ -55,6 +57,13 @@ impl Plan {
                         "an older version of this struct journaled a write without `{column}`, which \
                          has no default here: it waits for a process that has that version, or for \
                          `#[cache(default)]`"
+                    ));
+                    break;
+                }
+                Err(Misread::Unfit(why)) => {
+                    plan.waits_for = Some(format!(
+                        "another version of this struct journaled a write that this one cannot make \
+                         ({why}): it waits for a process that has that version"
                     ));
                     break;
                 }
@@ -99,7 +108,7 @@ fn read(entries: &Entries, record: &JournalRecord) -> Result<Change, Misread> {
         _ if record.schema != entries.codec.fingerprint_text() => {
             match missing(entries, &columns) {
                 Some(column) => return Err(Misread::Older(column)),
-                None => Change::Put { id, record: columns },
+                None => fitting(entries, Change::Put { id, record: columns })?,
             }
         }
         _ => Change::Put { id, record: columns },
@@ -109,8 +118,19 @@ fn read(entries: &Entries, record: &JournalRecord) -> Result<Change, Misread> {
 /// The column that a put must have and has not.
 fn missing(entries: &Entries, record: &Record<'_>) -> Option<String> {
     let mut columns = entries.schema.columns().iter().enumerate();
-    let missing = columns.find(|(i, _)| record.get(*i).is_none());
+    let missing = columns.find(|(i, column)| match record.get(*i) {
+        None => true,
+        Some(value) => value.is_null() && !column.is_nullable(),
+    });
     missing.map(|(_, column)| column.name().to_owned())
+}
+
+/// Another version of the struct may have had other kinds of columns under these names.
+fn fitting(entries: &Entries, change: Change) -> Result<Change, Misread> {
+    match check_kinds(&entries.schema, &change) {
+        Ok(()) => Ok(change),
+        Err(error) => Err(Misread::Unfit(error.to_string())),
+    }
 }
 
 fn no_id(_: &Record<'_>) -> Misread {

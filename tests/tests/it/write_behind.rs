@@ -41,6 +41,7 @@ mod incidents;
 
 mod swap;
 
+mod shapes;
 mod shutdown;
 
 mod releases;

@@ -167,4 +167,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "cached-repo/src/journal/append.rs",
         "get_or_insert(self.tried_at)" => "get_or_insert(self.began)",
         "write_behind::backlog::a_write_that_waited"),
+    mutant!("unfit-is-corrupt": "a write of another version of the struct becomes a dead letter",
+        "cached-repo/src/codec/data.rs",
+        "false => Misread::Unfit(error.to_string())," => "false => Misread::Corrupt(error),",
+        "write_behind::shapes::a_column_of_another_type"),
+    mutant!("null-where-it-may-not-be": "a column that became required is given to the store as null",
+        "cached-repo/src/worker/plan.rs",
+        "Some(value) => value.is_null() && !column.is_nullable()," => "Some(_) => false,",
+        "write_behind::shapes::a_column_that_became"),
 ];
