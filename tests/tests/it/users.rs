@@ -1,5 +1,7 @@
 //! The users that tests run as: they may do what the library says that it needs, and nothing else.
 
+use std::time::Duration;
+
 use cached_repo::{
     Cache,
     store::{self, BoxFuture, SharedStore},
@@ -22,7 +24,10 @@ pub(crate) async fn redis(
     prefixes: &[&str],
     besides: &[&str],
 ) -> String {
-    let cache = Cache::builder().namespace(namespace).no_worker().connect(url).await.unwrap();
+    // A busy machine is no reason for a test to see Redis as down.
+    let patient = Duration::from_secs(30);
+    let builder = Cache::builder().timeout(patient).connect_timeout(patient).no_worker();
+    let cache = builder.namespace(namespace).connect(url).await.unwrap();
     let line = cache.acl_setuser(namespace, prefixes).unwrap();
     let mut words = line.split(' ');
     let mut command = redis::cmd(words.next().unwrap());

@@ -90,8 +90,8 @@ impl Scene {
                 let mut url = self.url.clone();
                 // One of a test's own forgets its users when it is killed.
                 if url == servers::redis_url() {
-                    let schema = Todo::SCHEMA;
-                    url = users::redis(&url, &self.namespace, &[schema.prefix()], PLANT).await;
+                    let prefixes = ["todos", "bounded", "others", "shapes"];
+                    url = users::redis(&url, &self.namespace, &prefixes, PLANT).await;
                 }
                 cache.namespace(&*self.namespace).connect(&url).await.unwrap()
             }
