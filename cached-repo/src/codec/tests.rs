@@ -181,65 +181,6 @@ fn bytes_that_are_no_entry_are_errors_and_never_panics() {
     assert!(codec(Format::Json).decode(Raw::WrongType).is_err());
 }
 
-/// A column of each kind that is spelled, and how another program may spell what the library spells so.
-const SPELLED: [(Kind, &str, &str); 7] = [
-    (Kind::Uuid, "67E55044-10B1-426F-9247-BB680E5FE0C8", "67e55044-10b1-426f-9247-bb680e5fe0c8"),
-    (Kind::Decimal, "-01.50", "-1.5"),
-    (Kind::Timestamp, "2026-01-02 04:34:05.60+01:30", "2026-01-02T03:04:05.6Z"),
-    (Kind::DateTime, "2026-01-02 03:04:05.600", "2026-01-02T03:04:05.6"),
-    (Kind::Date, "2026-01-02", "2026-01-02"),
-    (Kind::Time, "03:04:05.0", "03:04:05"),
-    (Kind::ObjectId, "0123456789ABCDEF01234567", "0123456789abcdef01234567"),
-];
-
-fn spelled_codec(kind: Kind, format: Format) -> Codec {
-    let columns = vec![
-        ColumnSpec::new("id", "id", &[], Kind::Text, false, true),
-        ColumnSpec::new("value", "value", &[], kind, true, false),
-    ];
-    let packing = Packing { compression: None, min_bytes: 0, value_max_bytes: usize::MAX };
-    Codec::new(Arc::new(Schema::new("t", "t", 1, columns.leak())), format, packing)
-}
-
-#[test]
-fn other_spellings_are_read_and_only_the_one_is_written() {
-    for (kind, theirs, ours) in SPELLED {
-        let value = |text: &str| {
-            let mut record = Record::absent(2);
-            record.set(0, Value::Text(Cow::Borrowed("x")));
-            record.set(1, Value::Text(Cow::Owned(text.to_owned())));
-            record
-        };
-        let fields = |text: &str| {
-            Raw::Fields(vec![(b"id".to_vec(), b"x".to_vec()), (b"value".to_vec(), text.into())])
-        };
-        let json = |text: &str| Raw::Text(format!("{{\"id\":\"x\",\"value\":\"{text}\"}}").into());
-        for &format in Format::ALL {
-            let codec = spelled_codec(kind, format);
-            let raw = |text: &str| match format {
-                Format::Json => json(text),
-                Format::Msgpack => {
-                    let head: &[u8] = b"\x82\xa2id\xa1x\xa5value\xd9";
-                    let row = [head, &[text.len() as u8], text.as_bytes()].concat();
-                    let body = Body::Packed(msgpack::checked(&row));
-                    composed(body, State::Clean, &codec.stamp(9))
-                }
-                Format::Hash => fields(text),
-            };
-            for text in [theirs, ours] {
-                let record = codec.decode(raw(text)).unwrap().record.unwrap();
-                assert_eq!(record, value(ours), "{kind:?} as {format}");
-            }
-            assert!(codec.decode(raw("something else")).is_err(), "{kind:?} as {format}");
-            assert!(codec.encode(&value(ours)).is_ok(), "{kind:?} as {format}");
-            if theirs != ours {
-                assert!(codec.encode(&value(theirs)).is_err(), "{kind:?} as {format}");
-            }
-            assert!(codec.encode(&value("something else")).is_err(), "{kind:?} as {format}");
-        }
-    }
-}
-
 /// JSON and hashes check themselves only, as other programs may write them.
 #[test]
 fn any_damage_of_a_checked_entry_is_noticed_and_no_other_one_panics() {
@@ -327,3 +268,5 @@ fn a_frame_that_grows_beyond_the_bound_is_an_error() {
         assert!(unpack(b"\x28\xb5\x2f\xfd").is_err());
     }
 }
+
+mod spelled;
