@@ -48,8 +48,8 @@ fn other_spellings_are_read_and_only_the_one_is_written() {
                 Format::Hash => fields(text),
             };
             for text in [theirs, ours] {
-                let record = codec.decode(raw(text)).unwrap().record.unwrap();
-                assert_eq!(record, value(ours), "{kind:?} as {format}");
+                let record = codec.decode(raw(text)).ok().and_then(|decoded| decoded.record);
+                assert_eq!(record, Some(value(ours)), "{kind:?} as {format}");
             }
             assert!(codec.decode(raw("something else")).is_err(), "{kind:?} as {format}");
             assert!(codec.encode(&value(ours)).is_ok(), "{kind:?} as {format}");
