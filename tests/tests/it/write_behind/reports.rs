@@ -7,7 +7,7 @@ use cached_repo::{
 use futures_util::future::join_all;
 
 use super::scene::{Process, Scene};
-use crate::stage::todo;
+use crate::stage::{save, todo};
 
 /// The kinds of what all processes were told, in no order.
 fn told(processes: &[&Process]) -> Vec<String> {
@@ -85,4 +85,21 @@ async fn of_many_that_recover_at_a_time_one_tells() {
         join_all(saves).await;
         assert_eq!(told(&all), vec!["lost 0"; round]);
     }
+}
+
+/// One repairs, and another one settles before it comes to that.
+#[tokio::test(start_paused = true)]
+async fn who_finds_it_settled_says_nothing() {
+    let scene = Scene::in_process().await;
+    scene.open().await;
+    let (slow, other) = (scene.writer().await, scene.worker().await);
+    scene.host.suffer(Incident::Wipe).await.unwrap();
+    let settling = scene.gate.hold(tests::Point::BeforeLedger, "settle");
+    let saving = save(&slow.repo, todo("1", "a"));
+    settling.arrived().await;
+    other.repo.save(&todo("2", "a")).await.unwrap().persisted().await.unwrap();
+    assert_eq!(told(&[&slow, &other]), ["lost 0"]);
+    settling.release();
+    saving.await.unwrap().unwrap();
+    assert_eq!(told(&[&slow, &other]), ["lost 0"], "it was told twice");
 }
