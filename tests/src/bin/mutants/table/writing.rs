@@ -70,7 +70,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant!("settled-before-the-repair": "the store believes a journal that Redis does not have yet",
         "cached-repo/src/journal/recover.rs",
         "        self.reach(Point::EpochRaised).await?;\n" =>
-        "        self.settle(partition, raised.epoch).await?;\n        self.reach(Point::EpochRaised).await?;\n",
+        "        self.conclude(partition, &raised, News::None).await?;\n        self.reach(Point::EpochRaised).await?;\n",
         "write_behind::holes::a_recovery_is_settled_when_it_is_complete"),
     mutant!("loss-not-reported": "a journal is lost without a word",
         "cached-repo/src/journal/recover.rs",
