@@ -59,7 +59,10 @@ async fn what_was_found_is_news_until_it_is_settled(suite: &Suite<'_>) {
     let quiet = Repair { epoch: 3, expects_kept: true, expects_empty: true, ..moved };
     assert_eq!(found(quiet).await, News::Recovered { left: 2 }, "nobody has told it");
     assert_eq!(found(Repair { settled: 3, ..quiet }).await, News::None, "it was told");
-    // Two losses, and a journal that goes on.
+    // A journal that went on, two losses, and a journal that goes on.
+    desk.plant(Meta::Home("gone")).await;
+    let kept = Repair { epoch: 4, settled: 3, ..REPAIR };
+    assert_eq!(found(kept).await, News::Recovered { left: 2 });
     let lost = Repair { epoch: 5, settled: 3, journal: "other", ..quiet };
     desk.plant(Meta::Home("gone")).await;
     assert_eq!(found(lost).await, News::Lost { discarded: 2 }, "whatever was expected");

@@ -82,7 +82,8 @@ local untold, before = ((number(meta.epoch) > settled and meta.news) or ''):matc
 local is_lost = answer[1] == 'replaced' and not (expects_empty and answer[2] == '0')
 local news = ''
 if is_lost or untold == 'lost' then
-  news = 'lost ' .. text_of(number(is_lost and answer[2] or '0') + (tonumber(before) or 0))
+  local discarded = is_lost and number(answer[2]) or 0
+  news = 'lost ' .. text_of(discarded + (untold == 'lost' and number(before) or 0))
 elseif answer[1] == 'kept' and (untold == 'recovered' or not expects_kept) then
   news = 'recovered ' .. answer[2]
 end
