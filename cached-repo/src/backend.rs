@@ -205,8 +205,8 @@ pub(crate) struct Server {
 /// When a server syncs what it writes to its disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Syncs {
-    /// Also when a client asks for it.
-    OnDemand,
+    /// It tells when, to a client that waits for it.
+    Told,
     /// With every write.
     Always,
     /// Now and then, or never.

@@ -79,8 +79,9 @@ pub enum Durability {
     /// to this.
     #[default]
     Memory,
-    /// Once it is on the disk of Redis. A server of version 7.2 is told to wait for that (`WAITAOF`); an
-    /// older one must sync with every write (`appendfsync always`).
+    /// Once it is on the disk of Redis. A server of version 7.2 tells when it is (`WAITAOF`): with
+    /// `appendfsync everysec` within about a second. An older one must sync with every write
+    /// (`appendfsync always`).
     Fsync,
     /// Once so many replicas have it in memory (`WAIT`). It is lost if a replica takes over that was
     /// none of them.

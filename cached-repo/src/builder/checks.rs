@@ -81,7 +81,7 @@ fn syncs(server: &Server, durability: DurabilitySettings) -> Result<()> {
     }
     let version = &server.version;
     Err(Error::configuration(match server.syncs {
-        Syncs::OnDemand | Syncs::Always => return Ok(()),
+        Syncs::Told | Syncs::Always => return Ok(()),
         Syncs::Seldom if !server.aof => {
             "`durability` is fsync, and Redis has no append-only file: set \
                                          appendonly yes"
@@ -89,7 +89,7 @@ fn syncs(server: &Server, durability: DurabilitySettings) -> Result<()> {
         }
         Syncs::Seldom => format!(
             "`durability` is fsync, and Redis {version} does not sync with every write: set appendfsync \
-             always, or use 7.2 or newer, which syncs when it is asked"
+             always, or use 7.2 or newer, which tells when it has synced"
         ),
         Syncs::Unknown => format!(
             "`durability` is fsync, and this user may not ask Redis {version} whether it syncs with \

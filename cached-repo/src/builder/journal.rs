@@ -14,7 +14,7 @@ use crate::{
 const BACKLOG_MAX: u64 = 100_000;
 const BACKLOG_MAX_BYTES: u64 = 1024 * 1024 * 1024;
 const BATCH: usize = 500;
-const DURABILITY_TIMEOUT: Duration = Duration::from_secs(1);
+const DURABILITY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What only `write_behind` looks at, and what no attribute says.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +69,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         self
     }
 
-    /// How long a write waits to be that durable, 1 ms to 1 min. Defaults to 1 s.
+    /// How long a write waits to be that durable, 1 ms to 1 min. Defaults to 5 s.
     pub fn durability_timeout(mut self, timeout: Duration) -> Self {
         self.behind.durability_timeout = timeout;
         self

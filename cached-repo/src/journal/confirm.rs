@@ -100,7 +100,8 @@ fn unmet(level: Durability, reached: Reached, longest: Duration) -> Error {
         ),
         _ => format!(
             "the write is journaled, and was not on the disk of Redis after {longest:?}: set \
-             appendfsync always on a Redis before 7.2, or raise `durability_timeout`"
+             appendfsync always on a Redis before 7.2, everysec or always on a newer one, or raise \
+             `durability_timeout`"
         ),
     };
     Error::new(ErrorKind::DurabilityNotMet, message)

@@ -142,7 +142,7 @@ impl Backend for MemoryBackend {
             version: RUN_ID.to_owned(),
             eviction_policy: policy,
             aof: true,
-            syncs: Syncs::OnDemand,
+            syncs: Syncs::Told,
             ..Server::default()
         })
     }

@@ -36,7 +36,7 @@ type Place = (String, String, u64);
 pub(super) struct Durable {
     connection: Connection,
     /// Whether the server can be asked to wait for its disk.
-    has_waitaof: bool,
+    pub(super) has_waitaof: bool,
     waiting: Mutex<Vec<Waiter>>,
     turn: Turn<()>,
 }

@@ -270,7 +270,7 @@ impl Backend for RedisBackend {
     }
 
     fn commands(&self) -> Vec<&'static str> {
-        acl::commands(self.has_functions)
+        acl::commands(self.has_functions, self.durable.has_waitaof)
     }
 
     #[cfg(feature = "conformance")]

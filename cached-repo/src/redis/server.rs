@@ -89,7 +89,7 @@ async fn syncs(
 ) -> Result<Syncs, CacheError> {
     match (aof, version) {
         (false, _) => return Ok(Syncs::Seldom),
-        (true, Some(found)) if found >= WAITAOF_SINCE => return Ok(Syncs::OnDemand),
+        (true, Some(found)) if found >= WAITAOF_SINCE => return Ok(Syncs::Told),
         (true, _) => {}
     }
     let asked = connection.call(async |mut connection| syncs_always(&mut connection).await).await;
