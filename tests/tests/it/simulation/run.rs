@@ -55,7 +55,7 @@ struct Process {
 pub(super) fn simulate(seed: u64, course: Course) -> Vec<String> {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let tasks = LocalSet::new();
-    let trace = tasks.block_on(&runtime, async {
+    tasks.block_on(&runtime, async {
         let run = async {
             let world = Rc::new(World::new(seed).await);
             world.run(course).await;
@@ -70,8 +70,7 @@ pub(super) fn simulate(seed: u64, course: Course) -> Vec<String> {
             ),
             Err(_) => panic!("seed {seed}, {course:?}: it hangs"),
         }
-    });
-    trace
+    })
 }
 
 impl World {
