@@ -22,6 +22,8 @@ const CLIENTS: u64 = 3;
 const OPERATIONS: usize = 6;
 /// What every id is in the beginning.
 const FIRST: u32 = 999;
+/// Longer than a worker keeps its right to drain.
+const PAUSED: Duration = Duration::from_secs(20);
 /// Longer than anything waits.
 const HANG: Duration = Duration::from_secs(60 * 60);
 
@@ -230,7 +232,7 @@ impl World {
     async fn faults(&self, replicates: bool) {
         loop {
             self.pause(300).await;
-            let fault = self.below(8);
+            let fault = self.below(11);
             self.tell(format!("fault {fault}"));
             match fault {
                 0 => self.gate.fail(Point::BeforeApply, None, StoreError::transient("a fault")),
@@ -246,7 +248,9 @@ impl World {
                     let strategy = self.any_strategy();
                     self.start(strategy).await;
                 }
-                6 if replicates => self.host.suffer(Incident::Replicate).await.unwrap(),
+                6 => self.gate.slow(Duration::from_millis(self.below(100) as u64)),
+                7 => self.hold().await,
+                8 if replicates => self.host.suffer(Incident::Replicate).await.unwrap(),
                 // The first one stays.
                 _ => {
                     let count = self.processes.borrow().len();
@@ -257,6 +261,17 @@ impl World {
                 }
             }
         }
+    }
+
+    /// One call of a store is stopped in its tracks for longer than a worker keeps its right to drain.
+    async fn hold(&self) {
+        let points =
+            [Point::BeforeApply, Point::AfterApply, Point::BeforeLedger, Point::AfterLedger];
+        let held = self.gate.hold(points[self.below(points.len())], None);
+        tokio::task::spawn_local(async move {
+            sleep(PAUSED).await;
+            held.release();
+        });
     }
 
     /// Redis loses something, and whatever the ids are then is what the rest begins with.
