@@ -90,6 +90,12 @@ impl StoreError {
         self.class
     }
 
+    /// What caused it.
+    #[cfg(feature = "mongodb")]
+    pub(super) fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
+        self.source.as_deref()
+    }
+
     pub(crate) fn into_error(self) -> Error {
         let (kind, outcome) = match self.class {
             Class::Transient => (ErrorKind::StoreUnavailable, Outcome::NotApplied),

@@ -11,7 +11,7 @@ use crate::{
 /// A strategy, a format, a store and a cache.
 pub(super) type Point = (Strategy, Format, On, Over);
 
-/// Makes a test of each promise and point, and `run`, which answers the points of each promise.
+/// Makes a test of each promise and point; `run`, which answers the points of each promise; and `all`.
 macro_rules! promises {
     ($($promise:ident),* $(,)?) => {
         $(mod $promise {
@@ -28,6 +28,11 @@ macro_rules! promises {
                 $promise::redis_only::points(),
             ])),*];
             each.into_iter().map(|(promise, points)| (promise, points.concat())).collect()
+        }
+
+        /// All promises one after the other, each on a stage of its own.
+        pub(crate) async fn all(stage: impl AsyncFn() -> Stage) {
+            $($promise(stage().await).await;)*
         }
     };
 }
