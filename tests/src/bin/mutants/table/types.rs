@@ -34,8 +34,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "types::declared::a_table_that_was_changed"),
     mutant!("types-of-yesterday-bury": "a row is refused because of a type that the table has no more",
         "cached-repo/src/store/sql/write.rs",
-        "if e.class().is_refusal() && self.has_changed(write.table.schema).await? => {" =>
-        "if e.class() == crate::store::Class::Fenced => {",
+        "&& self.has_changed(write.table.schema).await?" => "&& write.table.name.is_empty()",
         "types::declared::a_table_that_was_changed"),
     mutant!("types-of-yesterday-refuse": "what a column has room for by now is refused until the process starts anew",
         "cached-repo/src/store/sql/write.rs",
