@@ -169,6 +169,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "            self.reach(Point::PositionMoved).await?;\n" =>
         "            session.script(\"COMMIT; BEGIN\".to_owned()).await.map_err(|e| classify::<D>(e, \"write\"))?;\n            self.reach(Point::PositionMoved).await?;\n",
         "stores::journal::a_column_that_is_missing", "failpoints::p5"),
+    mutant!("columns-added-without-a-value": "old rows are null where the field is no Option",
+        "cached-repo/src/store/sql/describe.rs",
+        "format!(\" NOT NULL DEFAULT {literal}\")" => "format!(\"/* {literal} */\")",
+        "stores::computed::a_column_that_is_missing"),
     mutant!("systemic-codes-bury": "a table that is wrong makes dead letters",
         "cached-repo/src/store/sql/sqlite.rs",
         "TOOBIG | CONSTRAINT | MISMATCH => Class::Record," => "TOOBIG | CONSTRAINT | MISMATCH | 1 => Class::Record,",
