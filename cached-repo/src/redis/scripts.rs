@@ -33,6 +33,7 @@ pub(super) enum Step {
     Repair,
     Seal,
     Sweep,
+    Confirm,
 }
 
 /// What a function may do, as the server is told.
@@ -46,7 +47,7 @@ const WRITES: &str = "{}";
 const START: &str = "start(ARGV)";
 
 impl Step {
-    const ALL: [Step; 16] = [
+    const ALL: [Step; 17] = [
         Step::Lease,
         Step::Fill,
         Step::Begin,
@@ -63,6 +64,7 @@ impl Step {
         Step::Repair,
         Step::Seal,
         Step::Sweep,
+        Step::Confirm,
     ];
 
     /// Name, text, flags.
@@ -86,6 +88,7 @@ impl Step {
             Step::Repair => ("repair", include_str!("scripts/repair.lua"), MAKES_ROOM),
             Step::Seal => ("seal", include_str!("scripts/seal.lua"), WRITES),
             Step::Sweep => ("sweep", include_str!("scripts/sweep.lua"), MAKES_ROOM),
+            Step::Confirm => ("confirm", include_str!("scripts/confirm.lua"), MAKES_ROOM),
         }
     }
 
@@ -140,16 +143,23 @@ impl Scripts {
         step: Step,
         call: &Call,
     ) -> Result<T, CacheError> {
+        connection.call(async |mut connection| self.run_on(&mut connection, step, call).await).await
+    }
+
+    /// Runs a step over this connection, and over no other one.
+    pub(super) async fn run_on<T: FromRedisValue>(
+        &self,
+        connection: &mut MultiplexedConnection,
+        step: Step,
+        call: &Call,
+    ) -> RedisResult<T> {
         let (function, script) = &self.steps[step as usize];
-        let send = async |mut connection: MultiplexedConnection| {
-            if self.functions.load(Ordering::Relaxed)
-                && let Some(answer) = self.function(&mut connection, function, call).await
-            {
-                return answer;
-            }
-            invocation(script, call).invoke_async(&mut connection).await
-        };
-        connection.call(send).await
+        if self.functions.load(Ordering::Relaxed)
+            && let Some(answer) = self.function(connection, function, call).await
+        {
+            return answer;
+        }
+        invocation(script, call).invoke_async(connection).await
     }
 
     /// Runs a step as a script. It goes as far as it can where a function is refused for what it might

@@ -64,7 +64,7 @@ impl Outline {
                         continue;
                     }
                     // A constant of a trait may have no value: it ends there all the same.
-                    while let Some(token) = tokens.next() {
+                    for token in tokens.by_ref() {
                         if is_semicolon(&token) {
                             let item = begin..token.span().byte_range().end;
                             self.constants.push((name.to_string(), item));

@@ -23,8 +23,11 @@ struct Variant {
     body: String,
 }
 
-/// The functions of one file that are to be switched, by the places of their bodies.
-type Functions = BTreeMap<(usize, usize), Vec<Variant>>;
+/// Where a body begins and ends, by bytes.
+type Place = (usize, usize);
+
+/// The functions of one file that are to be switched.
+type Functions = BTreeMap<Place, Vec<Variant>>;
 
 /// What the tree of all mutants consists of, before anything is written.
 #[derive(Default)]
@@ -130,9 +133,9 @@ impl Edited {
     }
 
     /// The functions as the mutant has them. A changed constant is one of their own to those that use it.
-    fn variants(&self, mutant: &'static str) -> Result<Vec<((usize, usize), Variant)>, String> {
+    fn variants(&self, mutant: &'static str) -> Result<Vec<(Place, Variant)>, String> {
         let outline = Outline::of(&self.text)?;
-        let mut bodies: BTreeMap<(usize, usize), String> = BTreeMap::new();
+        let mut bodies: BTreeMap<Place, String> = BTreeMap::new();
         let body_at = |place: &Range<usize>| self.text[place.clone()].to_owned();
         for (from, to) in &self.edits {
             let at = self.text.find(from.as_str()).ok_or("an edit of nothing")?;
@@ -154,6 +157,6 @@ impl Edited {
     }
 }
 
-fn key(place: &Range<usize>) -> (usize, usize) {
+fn key(place: &Range<usize>) -> Place {
     (place.start, place.end)
 }
