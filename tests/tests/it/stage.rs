@@ -90,6 +90,18 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) async fn new(strategy: Strategy, format: Format, on: On, over: Over) -> Self {
         let (store, directory) = open(on).await;
+        let stage = Self::with(store, strategy, format, on, over).await;
+        Self { directory, ..stage }
+    }
+
+    /// Over a store that was opened before.
+    pub(crate) async fn with(
+        store: SharedStore,
+        strategy: Strategy,
+        format: Format,
+        on: On,
+        over: Over,
+    ) -> Self {
         let namespace = isolate::unique("stage");
         let table = isolate::unique("todos");
         let schema = Todo::SCHEMA.with_table(table.clone());
@@ -98,7 +110,7 @@ impl Stage {
         let cache = connect(over, &namespace, At::Shared).await;
         let settings = Settings { strategy, format, table, store: gate.clone() };
         let repo = settings.builder(&cache).build().await.unwrap();
-        Self { strategy, on, over, gate, repo, cache, namespace, settings, directory }
+        Self { strategy, on, over, gate, repo, cache, namespace, settings, directory: None }
     }
 
     /// The cheapest stage: everything in this process, so that time may be paused.

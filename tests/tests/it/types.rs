@@ -8,7 +8,10 @@ use cached_repo::{
 };
 use tests::{Gated, isolate, servers};
 
-use crate::stage::{On, open};
+use crate::{
+    databases::STORES,
+    stage::{On, open},
+};
 
 mod all;
 use all::{All, EXTREMES};
@@ -16,10 +19,6 @@ use all::{All, EXTREMES};
 mod declared;
 mod ids;
 mod sessions;
-
-/// All stores.
-const STORES: [On; 6] =
-    [On::Memory, On::Sqlite, On::Postgres, On::MySql, On::Mongo, On::MongoStandalone];
 
 macro_rules! round_trips {
     ($($name:ident $strategy:ident $format:ident $on:ident;)*) => {$(
