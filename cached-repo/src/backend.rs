@@ -80,6 +80,9 @@ pub(crate) trait Backend: JournalBackend + fmt::Debug + Send + Sync + 'static {
     /// Facts about the server.
     fn server(&self) -> Reply<'_, Server>;
 
+    /// Whether entries can be documents.
+    fn documents(&self) -> Reply<'_, Documents>;
+
     fn topology(&self) -> Topology;
 
     /// What a user of the server must be allowed to send; nothing where there are no users.
@@ -198,6 +201,19 @@ pub(crate) struct Server {
     pub(crate) persistence_error: Option<String>,
     /// Whether it has replicas, and takes writes that none of them may get.
     pub(crate) writes_alone: bool,
+}
+
+/// Whether a server has the commands for documents: `JSON.GET` and `JSON.SET`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Documents {
+    /// It has.
+    Held,
+    /// It has, and this client's user may not use them.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
+    Refused,
+    /// It has not.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
+    Lacking,
 }
 
 /// What the journal will keep for a partition.

@@ -24,7 +24,7 @@ const HOLD: Duration = Duration::from_secs(30);
 
 /// Runs the suite over a backend, in every format. The namespace must be unused.
 pub(crate) async fn run(backend: &dyn Backend, namespace: &str) {
-    for &format in Format::ALL {
+    for format in formats(backend).await {
         let keys = Keyspace::new(namespace, format.name(), backend.topology(), 4).unwrap();
         let suite = Suite { backend, namespace, keys, format };
         suite.leases_and_fills().await;
@@ -42,6 +42,12 @@ pub(crate) async fn run(backend: &dyn Backend, namespace: &str) {
         drains::run(&suite).await;
         recoveries::run(&suite).await;
     }
+}
+
+/// The formats that the server can hold.
+async fn formats(backend: &dyn Backend) -> impl Iterator<Item = Format> {
+    let has_documents = backend.documents().await.unwrap() == Documents::Held;
+    Format::ALL.iter().copied().filter(move |&f| f != Format::JsonDoc || has_documents)
 }
 
 struct Suite<'a> {
@@ -76,6 +82,7 @@ impl Suite<'_> {
         let raw = self.read(slot).await?;
         let bytes = match &raw {
             Raw::Text(text) => text.as_slice(),
+            Raw::Document(text) => text.as_slice(),
             Raw::Fields(fields) => &fields.iter().find(|(name, _)| name == b"v").unwrap().1,
             Raw::WrongType => panic!("the key has another type"),
         };
@@ -299,6 +306,7 @@ fn body(format: Format, text: &str) -> Body {
     match format {
         Format::Json => Body::Text(format!(",\"v\":\"{text}\"}}")),
         Format::Msgpack => Body::Packed([b"\0\xff\"", text.as_bytes(), b"\""].concat()),
+        Format::JsonDoc => Body::Document(format!(",\"v\":\"{text}\"}}")),
         Format::Hash => Body::Fields(vec![("v".to_owned(), format!("\"{text}\"").into_bytes())]),
     }
 }

@@ -192,7 +192,8 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
     /// # Errors
     ///
     /// [`Configuration`](crate::ErrorKind::Configuration) with what to do about it: a strategy without its
-    /// store, a store without its tables, a server that may evict the only copy, other settings than
+    /// store, a store without its tables, a server that may evict the only copy or lacks what the format
+    /// needs, other settings than
     /// the entity's other processes have, another store than the one this Redis knows.
     /// `CacheUnavailable` and `StoreUnavailable` when one of them does not answer.
     pub async fn build(self) -> Result<Repository<E>> {
@@ -237,6 +238,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         });
         // First what a person can mend in the source, then what the servers say.
         strategy::check_store(strategy, store.as_ref())?;
+        checks::format(&entries).await?;
         checks::server(&entries, strategy, &duties.roster).await?;
         let (mut store_id, mut journal) = (None, None);
         if let Some(store) = &store {

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     backend::{
-        Backend, Begin, CacheError, End, Fill, Lease, LeaseAsk, Put, PutReply, Reply, Seen, Server,
+        Backend, Begin, CacheError, Documents, End, Fill, Lease, LeaseAsk, Put, PutReply, Reply, Seen, Server,
     },
     clock::Clock,
     codec::Format,
@@ -143,6 +143,10 @@ impl Backend for MemoryBackend {
             aof: true,
             ..Server::default()
         })
+    }
+
+    fn documents(&self) -> Reply<'_, Documents> {
+        done(Documents::Held)
     }
 
     fn topology(&self) -> Topology {

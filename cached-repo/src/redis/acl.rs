@@ -37,10 +37,15 @@ pub(super) const CALLED: &[&str] = &[
     "zscore",
 ];
 
+/// What is sent, and what the scripts call, where the server has documents. Elsewhere it knows no such
+/// commands, and there are no such keys.
+pub(super) const DOCUMENTS: &[&str] = &["json.get", "json.set"];
+
 /// Each once.
-pub(super) fn commands(has_functions: bool) -> Vec<&'static str> {
+pub(super) fn commands(has_functions: bool, has_documents: bool) -> Vec<&'static str> {
     let functions = if has_functions { FUNCTIONS } else { &[] };
-    let mut commands = [SENT, functions, CALLED].concat();
+    let documents = if has_documents { DOCUMENTS } else { &[] };
+    let mut commands = [SENT, functions, CALLED, documents].concat();
     commands.sort_unstable();
     commands.dedup();
     commands

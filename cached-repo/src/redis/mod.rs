@@ -7,7 +7,7 @@ use redis::{FromRedisValue, Value, from_redis_value};
 
 use crate::{
     backend::{
-        Backend, Begin, CacheError, End, Fill, Lease, LeaseAsk, Put, PutReply, Reply, Seen, Server,
+        Backend, Begin, CacheError, Documents, End, Fill, Lease, LeaseAsk, Put, PutReply, Reply, Seen, Server,
     },
     clock::{Clock, Random},
     codec::Format,
@@ -44,6 +44,8 @@ pub(crate) struct RedisBackend {
     scripts: Scripts,
     topology: Topology,
     has_functions: bool,
+    /// Whether the server had the commands for documents when it was connected to.
+    has_documents: bool,
 }
 
 /// What is done only where a test says so, and what is not.
@@ -65,13 +67,13 @@ impl RedisBackend {
         let dial = Dial::new(url, tls, credentials)?;
         let connection = Connection::new(dial, timeout, connect_timeout, clock, random);
         connection.open().await?;
-        let Nature { topology, has_functions } =
+        let Nature { topology, has_functions, has_documents } =
             server::nature(&connection, allowed.cluster).await?;
         let scripts = Scripts::new();
         if has_functions && allowed.functions {
             scripts.use_functions();
         }
-        Ok(Self { connection, scripts, topology, has_functions })
+        Ok(Self { connection, scripts, topology, has_functions, has_documents })
     }
 
     async fn run<T: FromRedisValue>(&self, step: Step, call: &Call) -> Result<T, CacheError> {
@@ -84,6 +86,7 @@ fn key_type(format: Format) -> &'static str {
     match format {
         Format::Json | Format::Msgpack => "string",
         Format::Hash => "hash",
+        Format::JsonDoc => "ReJSON-RL",
     }
 }
 
@@ -259,12 +262,16 @@ impl Backend for RedisBackend {
         Box::pin(server::facts(&self.connection))
     }
 
+    fn documents(&self) -> Reply<'_, Documents> {
+        Box::pin(server::documents(&self.connection))
+    }
+
     fn topology(&self) -> Topology {
         self.topology
     }
 
     fn commands(&self) -> Vec<&'static str> {
-        acl::commands(self.has_functions)
+        acl::commands(self.has_functions, self.has_documents)
     }
 
     #[cfg(feature = "conformance")]

@@ -2,9 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::connection::Connection;
+use redis::{RedisResult, Value};
+
+use super::{
+    acl,
+    connection::Connection,
+    fault::{describe, says},
+};
 use crate::{
-    backend::{CacheError, Server},
+    backend::{CacheError, Documents, Server},
     error::{Error, Result},
     key::Topology,
 };
@@ -19,6 +25,7 @@ const FUNCTIONS_SINCE: (u32, u32) = (7, 0);
 pub(super) struct Nature {
     pub(super) topology: Topology,
     pub(super) has_functions: bool,
+    pub(super) has_documents: bool,
 }
 
 /// Looks whether the server is one that this crate can use.
@@ -39,7 +46,30 @@ pub(super) async fn nature(connection: &Connection, accept_cluster: bool) -> Res
         }
         _ => Topology::Standalone,
     };
-    Ok(Nature { topology, has_functions })
+    let documents = documents(connection).await.map_err(CacheError::into_error)?;
+    let has_documents = documents != Documents::Lacking;
+    Ok(Nature { topology, has_functions, has_documents })
+}
+
+/// Whether the server has the commands for documents, and this client may use them. Asked without the
+/// arguments that they need: which error comes says it, and nothing is done.
+pub(super) async fn documents(connection: &Connection) -> Result<Documents, CacheError> {
+    let mut pipeline = redis::pipe();
+    for command in acl::DOCUMENTS {
+        pipeline.cmd(command);
+    }
+    let answers: Vec<RedisResult<Value>> = connection.pipeline(pipeline.ignore_errors()).await?;
+    let errors: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
+    if errors.iter().any(|error| says(error, "unknown command")) {
+        return Ok(Documents::Lacking);
+    }
+    if errors.iter().any(|error| error.code() == Some("NOPERM")) {
+        return Ok(Documents::Refused);
+    }
+    match errors.iter().find(|error| !says(error, "wrong number of arguments")) {
+        Some(error) => Err(CacheError::answered(format!("Redis refused: {}", describe(error)))),
+        None => Ok(Documents::Held),
+    }
 }
 
 /// The facts that decide whether a repository may be built on it.
