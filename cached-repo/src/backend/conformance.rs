@@ -3,7 +3,7 @@
 // A violated promise is a panic: this file is a test that other crates can call.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, mem::discriminant, time::Duration};
 
 use super::*;
 use crate::{
@@ -257,16 +257,18 @@ impl Suite<'_> {
     }
 
     async fn entries_of_another_type_are_replaced(&self) {
-        let slot = self.slot("type");
-        let other = match self.format {
-            Format::Hash => Raw::Text(b"text".to_vec()),
-            _ => Raw::Fields(vec![(b"v".to_vec(), b"x".to_vec())]),
-        };
-        self.backend.plant(&slot.entry, other).await.unwrap();
-        assert!(matches!(self.read(&slot).await, None | Some(Raw::WrongType)));
-        assert_eq!(self.lease(&slot, "a", false).await, Lease::Granted { generation: 0 });
-        assert!(self.fill(&slot, "a", 0, "mine").await);
-        assert_eq!(self.value(&slot).await.as_deref(), Some("mine"));
+        for format in formats(self.backend).await {
+            let slot = self.slot(&format!("type-{format}"));
+            let other = body(format, "other").compose("another program's");
+            if discriminant(&other) == discriminant(&self.body("x").compose("")) {
+                continue;
+            }
+            self.backend.plant(&slot.entry, other).await.unwrap();
+            assert!(matches!(self.read(&slot).await, None | Some(Raw::WrongType)));
+            assert_eq!(self.lease(&slot, "a", false).await, Lease::Granted { generation: 0 });
+            assert!(self.fill(&slot, "a", 0, "mine").await);
+            assert_eq!(self.value(&slot).await.as_deref(), Some("mine"));
+        }
     }
 
     async fn facts_are_recorded_once(&self) {

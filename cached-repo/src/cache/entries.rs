@@ -99,8 +99,7 @@ impl Entries {
             let answers = self.backend.read(&self.keys, format, &again).await?;
             for (i, answer) in std::mem::take(&mut open).into_iter().zip(answers) {
                 // It is of a type that comes later, or became one of another type between two looks.
-                if answer.raw == Some(Raw::WrongType)
-                    || passes_over(format) && answer.raw.is_none()
+                if answer.raw == Some(Raw::WrongType) || passes_over(format) && answer.raw.is_none()
                 {
                     open.push(i);
                 }

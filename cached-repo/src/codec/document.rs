@@ -39,8 +39,11 @@ fn member(kind: Kind, value: &Value<'_>, text: &mut Vec<u8>) -> Result<(), Colum
     json::member(kind, value, text)?;
     match value {
         Value::F64(v) if v.is_finite() && !is_kept_number(&text[start..]) => {
-            text.insert(start, b'"');
-            text.push(b'"');
+            text.truncate(start);
+            // `Debug` writes the shortest text that reads back.
+            let digits =
+                if kind == Kind::F32 { format!("{:?}", *v as f32) } else { format!("{v:?}") };
+            json::string(&digits, text);
         }
         Value::Json(v) if v.starts_with(MARKED) || !is_kept(v) => {
             text.truncate(start);

@@ -43,11 +43,7 @@ pub(super) fn members(
     String::from_utf8(text).map_err(|_| ColumnError::new("not UTF-8"))
 }
 
-pub(super) fn member(
-    kind: Kind,
-    value: &Value<'_>,
-    text: &mut Vec<u8>,
-) -> Result<(), ColumnError> {
+pub(super) fn member(kind: Kind, value: &Value<'_>, text: &mut Vec<u8>) -> Result<(), ColumnError> {
     match (kind, value) {
         (_, Value::Null) => text.extend_from_slice(b"null"),
         (Kind::Bool, Value::Bool(v)) => drop(write!(text, "{v}")),

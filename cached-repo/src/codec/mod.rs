@@ -44,7 +44,7 @@ pub enum Format {
 
 impl Format {
     /// Every format that there is.
-    pub const ALL: &'static [Format] = 
+    pub const ALL: &'static [Format] =
         &[Format::Json, Format::Hash, Format::JsonDoc, Format::Msgpack];
 
     /// The name that the attribute `format` uses.

@@ -10,7 +10,8 @@ use std::{
 
 use crate::{
     backend::{
-        Backend, Begin, CacheError, Documents, End, Fill, Lease, LeaseAsk, Put, PutReply, Reply, Seen, Server,
+        Backend, Begin, CacheError, Documents, End, Fill, Lease, LeaseAsk, Put, PutReply, Reply,
+        Seen, Server,
     },
     clock::Clock,
     codec::Format,

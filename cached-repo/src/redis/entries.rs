@@ -25,9 +25,7 @@ pub(super) async fn read(
     partitions.dedup();
     let (raws, generations) = match format {
         Format::Json | Format::Msgpack => read_texts(connection, keys, slots, &partitions).await?,
-        Format::Hash => {
-            read_each(connection, keys, slots, &partitions, ("HGETALL", hash)).await?
-        }
+        Format::Hash => read_each(connection, keys, slots, &partitions, ("HGETALL", hash)).await?,
         Format::JsonDoc => {
             read_each(connection, keys, slots, &partitions, ("JSON.GET", document)).await?
         }

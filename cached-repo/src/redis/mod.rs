@@ -7,7 +7,8 @@ use redis::{FromRedisValue, Value, from_redis_value};
 
 use crate::{
     backend::{
-        Backend, Begin, CacheError, Documents, End, Fill, Lease, LeaseAsk, Put, PutReply, Reply, Seen, Server,
+        Backend, Begin, CacheError, Documents, End, Fill, Lease, LeaseAsk, Put, PutReply, Reply,
+        Seen, Server,
     },
     clock::{Clock, Random},
     codec::Format,

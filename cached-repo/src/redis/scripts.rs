@@ -5,9 +5,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use redis::{
-    Cmd, FromRedisValue, RedisError, RedisResult, Script, aio::MultiplexedConnection,
-};
+use redis::{Cmd, FromRedisValue, RedisError, RedisResult, Script, aio::MultiplexedConnection};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
@@ -249,7 +247,8 @@ mod tests {
         let called = calls.map(|rest| rest.strip_prefix('\'').and_then(|r| r.split('\'').next()));
         let called: Option<BTreeSet<String>> =
             called.map(|name| name.map(str::to_lowercase)).collect();
-        let allowed = acl::CALLED.iter().chain(acl::DOCUMENTS).map(|&name| name.to_owned()).collect();
+        let allowed =
+            acl::CALLED.iter().chain(acl::DOCUMENTS).map(|&name| name.to_owned()).collect();
         assert_eq!(called, Some(allowed), "every call names its command");
     }
 

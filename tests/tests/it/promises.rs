@@ -22,6 +22,8 @@ macro_rules! promises {
                 promises!(@point $promise json_redis RedisOnly Json Memory Redis);
                 promises!(@point $promise hash_redis RedisOnly Hash Memory Redis);
                 promises!(@point $promise msgpack_redis RedisOnly Msgpack Memory Redis);
+                promises!(@point $promise document_in_process RedisOnly JsonDoc Memory InProcess);
+                promises!(@point $promise document_redis RedisOnly JsonDoc Memory RedisJson);
             }
         }
     )*};
@@ -56,6 +58,16 @@ macro_rules! promises {
                 $strategy Json MongoStandalone InProcess
             );
             promises!(@point $promise msgpack_mongo_redis $strategy Msgpack Mongo Redis);
+            promises!(@point $promise document_memory_in_process $strategy JsonDoc Memory InProcess);
+            promises!(@point $promise document_memory_redis $strategy JsonDoc Memory RedisJson);
+            promises!(@point $promise document_sqlite_redis $strategy JsonDoc Sqlite RedisJson);
+            promises!(@point $promise document_postgres_redis $strategy JsonDoc Postgres RedisJson);
+            promises!(@point $promise document_mysql_in_process $strategy JsonDoc MySql InProcess);
+            promises!(@point $promise document_mongo_redis $strategy JsonDoc Mongo RedisJson);
+            promises!(
+                @point $promise document_mongo_standalone_in_process
+                $strategy JsonDoc MongoStandalone InProcess
+            );
             promises!(
                 @point $promise msgpack_mongo_standalone_in_process
                 $strategy Msgpack MongoStandalone InProcess

@@ -20,7 +20,7 @@ async fn other(stage: &Stage, strategy: Strategy, format: Format) -> Repository<
 #[tokio::test]
 async fn copies_in_another_format_are_misses_and_replaced() {
     for (old, new) in changes() {
-        for over in [Over::InProcess, Over::Redis] {
+        for over in [Over::InProcess, Over::redis_of(&[old, new])] {
             for strategy in STORE_FIRST {
                 let stage = Stage::new(strategy, old, On::Memory, over).await;
                 let other = other(&stage, strategy, new).await;
@@ -46,7 +46,7 @@ async fn copies_in_another_format_are_misses_and_replaced() {
 #[tokio::test]
 async fn journaled_writes_in_another_format_are_read_and_built_on() {
     for (old, new) in changes() {
-        for over in [Over::InProcess, Over::Redis] {
+        for over in [Over::InProcess, Over::redis_of(&[old, new])] {
             let stage = Stage::new(Strategy::WriteBehind, old, On::Memory, over).await;
             stage.repo.save(&todo("1", "in the store")).await.unwrap().persisted().await.unwrap();
             for (deletes, expected) in [(false, "journaled"), (true, "none")] {
@@ -79,7 +79,7 @@ async fn journaled_writes_in_another_format_are_read_and_built_on() {
 #[tokio::test]
 async fn the_only_copies_in_another_format_are_read_and_written() {
     for (old, new) in changes() {
-        for over in [Over::InProcess, Over::Redis] {
+        for over in [Over::InProcess, Over::redis_of(&[old, new])] {
             let stage = Stage::new(Strategy::RedisOnly, old, On::Memory, over).await;
             let other = other(&stage, Strategy::RedisOnly, new).await;
             stage.repo.save(&todo("1", "a")).await.unwrap();

@@ -76,7 +76,7 @@ where
     Keyed<I>: CachedEntity<Id = I>,
     I: Id + IntoId<I>,
 {
-    let scene = Scene::new::<Keyed<I>>(on).await;
+    let scene = Scene::new::<Keyed<I>>(on, Over::Redis).await;
     let entity = |id: &I, name: &str| Keyed { id: id.clone(), name: name.to_owned() };
     for (strategy, format) in
         [(Strategy::WriteThrough, Format::Hash), (Strategy::WriteBehind, Format::Json)]
@@ -111,7 +111,7 @@ async fn ids_of_two_types_are_one_row_each() {
     let (one, other) = (Uuid::nil(), Uuid::max());
     let days = ["1000-01-01", "2024-02-29"].map(|day| day.parse::<NaiveDate>().unwrap());
     for on in STORES {
-        let scene = Scene::new::<Paired>(on).await;
+        let scene = Scene::new::<Paired>(on, Over::Redis).await;
         let all: Vec<_> = [(one, days[0]), (one, days[1]), (other, days[0])]
             .map(|(tenant, day)| Paired { tenant, day, name: format!("{tenant} {day}") })
             .into();
