@@ -1,7 +1,6 @@
 //! The servers that `tests/run` starts for all tests, and servers of a test's own to be killed.
 
 use std::{
-    collections::HashMap,
     env, fs,
     net::Ipv4Addr,
     path::{Path, PathBuf},
@@ -37,20 +36,6 @@ pub fn redis_cluster_url() -> String {
 /// The URL of the Redis server with RedisJSON that all tests share.
 pub fn redis_json_url() -> String {
     from_environment("CACHED_REPO_TEST_REDIS_JSON")
-}
-
-/// The file of the module that holds documents, from which that server has loaded it.
-async fn redis_json_module() -> String {
-    let client = redis::Client::open(redis_json_url()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let listing = redis::cmd("MODULE").arg("LIST").query_async(&mut connection).await;
-    let modules: Vec<HashMap<String, redis::Value>> = listing.unwrap();
-    let paths =
-        modules.iter().filter_map(|module| redis::from_redis_value_ref(module.get("path")?).ok());
-    let path = paths.into_iter().find(|path: &String| Path::new(path).exists());
-    path.expect(
-        "the server of CACHED_REPO_TEST_REDIS_JSON has its module from a file of this machine",
-    )
 }
 
 /// The URL of the PostgreSQL database that all tests share.
@@ -130,12 +115,6 @@ impl PrivateRedis {
             }
         }
         panic!("redis-server does not start with {arguments:?}");
-    }
-
-    /// Starts one that holds documents.
-    pub async fn start_with_json(arguments: &[&str]) -> Self {
-        let module = redis_json_module().await;
-        Self::start(&[&["--loadmodule", &module], arguments].concat()).await
     }
 
     /// Starts one that listens with TLS on another port as well; answers that port. `clients` says

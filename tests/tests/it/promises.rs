@@ -37,7 +37,6 @@ macro_rules! promises {
             promises!(@point $promise msgpack_sqlite_in_process $strategy Msgpack Sqlite InProcess);
             promises!(@point $promise json_postgres_in_process $strategy Json Postgres InProcess);
             promises!(@point $promise hash_postgres_in_process $strategy Hash Postgres InProcess);
-            // With these every pair of the matrix occurs.
             promises!(@point $promise json_mysql_in_process $strategy Json MySql InProcess);
             promises!(@point $promise hash_mysql_redis $strategy Hash MySql Redis);
             promises!(@point $promise msgpack_mysql_in_process $strategy Msgpack MySql InProcess);
@@ -53,25 +52,15 @@ macro_rules! promises {
             promises!(@point $promise json_mongo_redis $strategy Json Mongo Redis);
             promises!(@point $promise hash_mongo_in_process $strategy Hash Mongo InProcess);
             promises!(@point $promise hash_mongo_standalone_redis $strategy Hash MongoStandalone Redis);
-            promises!(
-                @point $promise json_mongo_standalone_in_process
-                $strategy Json MongoStandalone InProcess
-            );
+            promises!(@point $promise json_alone $strategy Json MongoStandalone InProcess);
             promises!(@point $promise msgpack_mongo_redis $strategy Msgpack Mongo Redis);
-            promises!(@point $promise document_memory_in_process $strategy JsonDoc Memory InProcess);
             promises!(@point $promise document_memory_redis $strategy JsonDoc Memory RedisJson);
             promises!(@point $promise document_sqlite_redis $strategy JsonDoc Sqlite RedisJson);
             promises!(@point $promise document_postgres_redis $strategy JsonDoc Postgres RedisJson);
             promises!(@point $promise document_mysql_in_process $strategy JsonDoc MySql InProcess);
             promises!(@point $promise document_mongo_redis $strategy JsonDoc Mongo RedisJson);
-            promises!(
-                @point $promise document_mongo_standalone_in_process
-                $strategy JsonDoc MongoStandalone InProcess
-            );
-            promises!(
-                @point $promise msgpack_mongo_standalone_in_process
-                $strategy Msgpack MongoStandalone InProcess
-            );
+            promises!(@point $promise document_alone $strategy JsonDoc MongoStandalone InProcess);
+            promises!(@point $promise msgpack_alone $strategy Msgpack MongoStandalone InProcess);
         }
     )*};
     (@point $promise:ident $name:ident $strategy:ident $format:ident $on:ident $over:ident) => {

@@ -2,13 +2,13 @@
 
 use super::*;
 
-fn written(index: usize, value: Value<'static>) -> String {
+fn written(index: usize, value: Value<'static>) -> Option<String> {
     let mut record = Record::absent(COLUMNS.len());
     record.set(0, Value::Text(Cow::Borrowed("x")));
     record.set(index, value);
-    match codec(Format::JsonDoc).encode(&record).unwrap() {
-        Body::Document(text) => text,
-        other => panic!("{other:?}"),
+    match codec(Format::JsonDoc).encode(&record) {
+        Ok(Body::Document(text)) => Some(text),
+        _ => None,
     }
 }
 
@@ -35,20 +35,21 @@ fn only_what_the_module_would_change_is_spelled_as_a_text() {
         (json("[1e400]"), r#","id":"x","tree":"_cr:[1e400]"}"#),
         (json(r#""\ud800""#), r#","id":"x","tree":"_cr:\"\\ud800\""}"#),
     ] {
-        assert_eq!(written, expected);
+        assert_eq!(written.as_deref(), Some(expected));
     }
 }
 
 #[test]
 fn what_another_program_wrote_into_a_document_is_read() {
-    let record = read(r#"{"extra":[1],"bytes":"/w==","real":2,"id":"x","tree":"5"}"#).unwrap();
-    assert_eq!(record.get(5), Some(&Value::F64(2.0)));
-    assert_eq!(record.get(6), Some(&Value::Bytes(Cow::Borrowed(b"\xff"))));
-    assert_eq!(record.get(7), Some(&Value::Json(Cow::Borrowed("\"5\""))), "a text, and no number");
-    let spelled = read(r#"{"id":"x","half":"0.1","real":"-2.5e-8","tree":"_cr:[1, 2]"}"#).unwrap();
-    assert_eq!(spelled.get(4), Some(&Value::F64(f64::from(0.1_f32))));
-    assert_eq!(spelled.get(5), Some(&Value::F64(-2.5e-8)));
-    assert_eq!(spelled.get(7), Some(&Value::Json(Cow::Borrowed("[1, 2]"))));
+    let get = |document: &str, index: usize| read(document)?.get(index).cloned();
+    let plain = r#"{"extra":[1],"bytes":"/w==","real":2,"id":"x","tree":"5"}"#;
+    assert_eq!(get(plain, 5), Some(Value::F64(2.0)));
+    assert_eq!(get(plain, 6), Some(Value::Bytes(Cow::Borrowed(b"\xff"))));
+    assert_eq!(get(plain, 7), Some(Value::Json(Cow::Borrowed("\"5\""))), "a text, and no number");
+    let spelled = r#"{"id":"x","half":"0.1","real":"-2.5e-8","tree":"_cr:[1, 2]"}"#;
+    assert_eq!(get(spelled, 4), Some(Value::F64(f64::from(0.1_f32))));
+    assert_eq!(get(spelled, 5), Some(Value::F64(-2.5e-8)));
+    assert_eq!(get(spelled, 7), Some(Value::Json(Cow::Borrowed("[1, 2]"))));
     for other in [r#""real":"two""#, r#""tree":"_cr:""#, r#""tree":"_cr:[""#, r#""big":"1""#] {
         assert_eq!(read(&format!("{{\"id\":\"x\",{other}}}")), None, "{other}");
     }
