@@ -88,7 +88,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         self
     }
 
-    /// The format of entries. Defaults to the attribute, and without one to JSON.
+    /// The format of entries. [`Format::JsonDoc`] needs a server with RedisJSON. Defaults to the attribute, and without one to JSON.
     pub fn format(mut self, format: Format) -> Self {
         self.format = Some(format);
         self

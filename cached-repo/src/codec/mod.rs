@@ -36,7 +36,8 @@ pub enum Format {
     /// One hash field per column, readable with `HGETALL`; nulls are absent.
     Hash,
     /// A RedisJSON document with one member per column, whose paths people and programs read and write
-    /// with `JSON.GET` and `JSON.SET`. Needs a server that has these commands.
+    /// with `JSON.GET` and `JSON.SET`. Needs a server that has these commands. What RedisJSON would not
+    /// keep exactly, such as a float of 17 digits, stands in it as a text.
     JsonDoc,
     /// MessagePack under a string key: smaller than JSON where there are numbers and bytes.
     Msgpack,

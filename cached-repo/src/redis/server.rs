@@ -46,8 +46,12 @@ pub(super) async fn nature(connection: &Connection, accept_cluster: bool) -> Res
         }
         _ => Topology::Standalone,
     };
-    let documents = documents(connection).await.map_err(CacheError::into_error)?;
-    let has_documents = documents != Documents::Lacking;
+    let has_documents = match documents(connection).await {
+        Ok(documents) => documents != Documents::Lacking,
+        Err(error) if error.is_retryable() => return Err(error.into_error()),
+        // Only who needs them is refused, by `build`.
+        Err(_) => false,
+    };
     Ok(Nature { topology, has_functions, has_documents })
 }
 
