@@ -11,7 +11,7 @@ use std::{
 use crate::{
     backend::{
         Backend, Begin, CacheError, Documents, End, Fill, Lease, LeaseAsk, Put, PutReply, Reply,
-        Seen, Server,
+        Seen, Server, Syncs,
     },
     clock::Clock,
     codec::Format,
@@ -142,6 +142,7 @@ impl Backend for MemoryBackend {
             version: RUN_ID.to_owned(),
             eviction_policy: policy,
             aof: true,
+            syncs: Syncs::Told,
             ..Server::default()
         })
     }

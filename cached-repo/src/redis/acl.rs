@@ -1,11 +1,16 @@
 //! What a user of the server must be allowed, and nothing else.
 
+use super::server::Nature;
+
 /// What is sent.
 const SENT: &[&str] =
-    &["select", "info", "mget", "hgetall", "xrange", "zrange", "evalsha", "script|load"];
+    &["select", "info", "mget", "hgetall", "xrange", "zrange", "wait", "evalsha", "script|load"];
 
 /// What is sent where the server has functions. Without these permissions, scripts do the same.
 const FUNCTIONS: &[&str] = &["fcall", "function|load"];
+
+/// What is sent where the server has it.
+const WAITAOF: &[&str] = &["waitaof"];
 
 /// What the scripts call.
 pub(super) const CALLED: &[&str] = &[
@@ -42,10 +47,11 @@ pub(super) const CALLED: &[&str] = &[
 pub(super) const DOCUMENTS: &[&str] = &["json.get", "json.set"];
 
 /// Each once.
-pub(super) fn commands(has_functions: bool, has_documents: bool) -> Vec<&'static str> {
-    let functions = if has_functions { FUNCTIONS } else { &[] };
-    let documents = if has_documents { DOCUMENTS } else { &[] };
-    let mut commands = [SENT, functions, CALLED, documents].concat();
+pub(super) fn commands(nature: Nature) -> Vec<&'static str> {
+    let functions = if nature.has_functions { FUNCTIONS } else { &[] };
+    let waitaof = if nature.has_waitaof { WAITAOF } else { &[] };
+    let documents = if nature.has_documents { DOCUMENTS } else { &[] };
+    let mut commands = [SENT, functions, waitaof, CALLED, documents].concat();
     commands.sort_unstable();
     commands.dedup();
     commands

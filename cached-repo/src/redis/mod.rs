@@ -22,6 +22,7 @@ mod acl;
 mod call;
 mod client;
 mod connection;
+mod durable;
 mod entries;
 mod fault;
 mod journal;
@@ -35,6 +36,7 @@ mod server;
 use call::Call;
 use client::Dial;
 use connection::Connection;
+use durable::Durable;
 use scripts::{Scripts, Step};
 use server::Nature;
 
@@ -42,11 +44,11 @@ use server::Nature;
 #[derive(Debug)]
 pub(crate) struct RedisBackend {
     connection: Connection,
+    durable: Durable,
     scripts: Scripts,
     topology: Topology,
-    has_functions: bool,
-    /// Whether the server had the commands for documents when it was connected to.
-    has_documents: bool,
+    /// As it was when the server was connected to.
+    nature: Nature,
 }
 
 /// What is done only where a test says so, and what is not.
@@ -65,16 +67,18 @@ impl RedisBackend {
         allowed: Allowed,
         (clock, random): (Clock, Random),
     ) -> Result<Self> {
-        let dial = Dial::new(url, tls, credentials)?;
-        let connection = Connection::new(dial, timeout, connect_timeout, clock, random);
+        let dial = || Dial::new(url, tls, credentials.clone());
+        let connection = Connection::new(dial()?, timeout, connect_timeout, clock, random.clone());
         connection.open().await?;
-        let Nature { topology, has_functions, has_documents } =
-            server::nature(&connection, allowed.cluster).await?;
+        let nature = server::nature(&connection, allowed.cluster).await?;
+        // Nothing is sent before somebody asks for it.
+        let waiting = Connection::new(dial()?, timeout, connect_timeout, clock, random);
+        let durable = Durable::new(waiting, nature.has_waitaof);
         let scripts = Scripts::new();
-        if has_functions && allowed.functions {
+        if nature.has_functions && allowed.functions {
             scripts.use_functions();
         }
-        Ok(Self { connection, scripts, topology, has_functions, has_documents })
+        Ok(Self { connection, durable, scripts, topology: nature.topology, nature })
     }
 
     async fn run<T: FromRedisValue>(&self, step: Step, call: &Call) -> Result<T, CacheError> {
@@ -272,7 +276,7 @@ impl Backend for RedisBackend {
     }
 
     fn commands(&self) -> Vec<&'static str> {
-        acl::commands(self.has_functions, self.has_documents)
+        acl::commands(self.nature)
     }
 
     #[cfg(feature = "conformance")]
