@@ -206,19 +206,19 @@ pub(crate) struct Server {
 }
 
 /// Whether a server has the commands for documents: `JSON.GET` and `JSON.SET`.
+#[cfg_attr(not(feature = "redis"), allow(dead_code))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Documents {
     /// It has.
     Held,
     /// It has, and this client's user may not use them.
-    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
     Refused,
     /// It has not.
-    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
     Lacking,
 }
 
 /// When a server syncs what it writes to its disk.
+#[cfg_attr(not(feature = "redis"), allow(dead_code))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Syncs {
     /// It tells when, to a client that waits for it.

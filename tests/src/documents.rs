@@ -1,10 +1,15 @@
-//! A Redis of a test's own that holds documents.
+//! Redis servers that hold documents.
 
 use std::{collections::HashMap, path::Path};
 
 use redis::{Value, from_redis_value_ref};
 
-use crate::servers::{PrivateRedis, redis_json_url};
+use crate::servers::{PrivateRedis, from_environment};
+
+/// The URL of the Redis server with RedisJSON that all tests share.
+pub fn redis_json_url() -> String {
+    from_environment("CACHED_REPO_TEST_REDIS_JSON")
+}
 
 impl PrivateRedis {
     /// Starts one that holds documents.

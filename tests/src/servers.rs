@@ -18,6 +18,8 @@ use crate::{
     process::{Directory, Process, free_port, unprivileged},
 };
 
+pub use crate::documents::redis_json_url;
+
 /// How long a server may take to start.
 const START_MAX: Duration = Duration::from_secs(30);
 /// Between a look for a free port and its use somebody else may take it.
@@ -31,11 +33,6 @@ pub fn redis_url() -> String {
 /// The URL of the Redis server in cluster mode that all tests share. It owns every slot.
 pub fn redis_cluster_url() -> String {
     from_environment("CACHED_REPO_TEST_REDIS_CLUSTER")
-}
-
-/// The URL of the Redis server with RedisJSON that all tests share.
-pub fn redis_json_url() -> String {
-    from_environment("CACHED_REPO_TEST_REDIS_JSON")
 }
 
 /// The URL of the PostgreSQL database that all tests share.
@@ -86,7 +83,7 @@ pub async fn initiate_replica_set(port: u16) {
     }
 }
 
-fn from_environment(name: &str) -> String {
+pub(crate) fn from_environment(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| {
         panic!("{name} is not set: run the tests through `tests/run`, which starts the servers")
     })
