@@ -106,6 +106,12 @@ impl Gated {
         *lock(&self.inner) = inner;
     }
 
+    /// Everything that was to happen, and has not, does not.
+    pub fn calm(&self) {
+        lock(&self.traps).clear();
+        self.up();
+    }
+
     /// From now on every call fails before its effect, as if nobody could be reached.
     pub fn down(&self) {
         self.is_down.store(true, Ordering::SeqCst);

@@ -14,6 +14,8 @@ mod in_process;
 
 mod formats;
 
+mod simulation;
+
 mod stores;
 
 mod types;
@@ -29,6 +31,7 @@ pub(crate) const TABLE: &[&[Mutant]] = &[
     scripts::MUTANTS,
     in_process::MUTANTS,
     formats::MUTANTS,
+    simulation::MUTANTS,
 ];
 
 /// What every backend passes.
