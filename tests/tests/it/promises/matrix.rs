@@ -65,26 +65,33 @@ macro_rules! matrix {
                 msgpack_mongo_redis Msgpack Mongo Redis,
                 json_mongo_standalone_in_process Json MongoStandalone InProcess,
                 hash_mongo_standalone_redis Hash MongoStandalone Redis,
-                msgpack_mongo_standalone_in_process Msgpack MongoStandalone InProcess);
+                msgpack_mongo_standalone_in_process Msgpack MongoStandalone InProcess,
+                document_memory_redis JsonDoc Memory RedisJson,
+                document_sqlite_redis JsonDoc Sqlite RedisJson,
+                document_postgres_redis JsonDoc Postgres RedisJson,
+                document_mysql_in_process JsonDoc MySql InProcess,
+                document_mongo_redis JsonDoc Mongo RedisJson,
+                document_mongo_standalone_in_process JsonDoc MongoStandalone InProcess);
             #[cfg(feature = "matrix")]
-            matrix!(@formats $promise $strategy json Json, hash Hash, msgpack Msgpack);
+            matrix!(@formats $promise $strategy
+                json Json Redis, hash Hash Redis, msgpack Msgpack Redis, document JsonDoc RedisJson);
         }
     )*};
-    (@formats $promise:ident $strategy:ident $($name:ident $format:ident),*) => {
+    (@formats $promise:ident $strategy:ident $($name:ident $format:ident $redis:ident),*) => {
         $(mod $name {
             matrix!(@points $promise $strategy
                 memory_in_process $format Memory InProcess,
-                memory_redis $format Memory Redis,
+                memory_redis $format Memory $redis,
                 sqlite_in_process $format Sqlite InProcess,
-                sqlite_redis $format Sqlite Redis,
+                sqlite_redis $format Sqlite $redis,
                 postgres_in_process $format Postgres InProcess,
-                postgres_redis $format Postgres Redis,
+                postgres_redis $format Postgres $redis,
                 mysql_in_process $format MySql InProcess,
-                mysql_redis $format MySql Redis,
+                mysql_redis $format MySql $redis,
                 mongo_in_process $format Mongo InProcess,
-                mongo_redis $format Mongo Redis,
+                mongo_redis $format Mongo $redis,
                 mongo_standalone_in_process $format MongoStandalone InProcess,
-                mongo_standalone_redis $format MongoStandalone Redis);
+                mongo_standalone_redis $format MongoStandalone $redis);
         })*
         pub(in crate::promises) fn points() -> Vec<crate::promises::matrix::Point> {
             [$($name::points()),*].concat()
@@ -98,7 +105,9 @@ macro_rules! matrix {
                 msgpack_in_process Msgpack Memory InProcess,
                 json_redis Json Memory Redis,
                 hash_redis Hash Memory Redis,
-                msgpack_redis Msgpack Memory Redis);
+                msgpack_redis Msgpack Memory Redis,
+                document_in_process JsonDoc Memory InProcess,
+                document_redis JsonDoc Memory RedisJson);
         }
     };
     (@points $promise:ident $strategy:ident
@@ -125,7 +134,9 @@ fn every_pair_of_the_matrix_is_run_by_every_promise() {
         for wanted in product() {
             let same = |(strategy, format, on, over): &Point| {
                 let (a, b, c, d) = wanted;
-                [*strategy == a, *format == b, *on == c, *over == d]
+                // Documents want a Redis of their own, which is no other backend.
+                let in_process = (*over == Over::InProcess) == (d == Over::InProcess);
+                [*strategy == a, *format == b, *on == c, in_process]
             };
             let pairs = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)];
             let is_run = match cfg!(feature = "matrix") {
@@ -145,10 +156,9 @@ fn product() -> Vec<Point> {
     let mut points = Vec::new();
     for (strategy, on) in places {
         for &format in Format::ALL {
-            points.extend(OVERS.map(|over| (strategy, format, on, over)));
+            let overs = [Over::InProcess, Over::redis_of(&[format])];
+            points.extend(overs.map(|over| (strategy, format, on, over)));
         }
     }
     points
 }
-
-const OVERS: [Over; 2] = [Over::InProcess, Over::Redis];

@@ -80,7 +80,7 @@ where
     Keyed<I>: CachedEntity<Id = I>,
     I: Id + IntoId<I>,
 {
-    let scene = Scene::new::<Keyed<I>>(on).await;
+    let scene = Scene::new::<Keyed<I>>(on, Over::Redis).await;
     let entity = |id: &I, name: &str| Keyed { id: id.clone(), name: name.to_owned() };
     for (strategy, format) in
         [(Strategy::WriteThrough, Format::Hash), (Strategy::WriteBehind, Format::Json)]
@@ -120,7 +120,7 @@ async fn decimals_that_are_one_as_floats_are_rows_of_their_own() {
     };
     let (gone, kept) = (ids(""), ids(".0000000001"));
     for on in STORES {
-        let scene = Scene::new::<Keyed<Decimal>>(on).await;
+        let scene = Scene::new::<Keyed<Decimal>>(on, Over::Redis).await;
         let schema = Keyed::<Decimal>::SCHEMA.with_table(scene.table.clone());
         let put = |id: &EntityId| {
             let mut record = Record::absent(2);
@@ -145,7 +145,7 @@ async fn ids_of_two_types_are_one_row_each() {
     let (one, other) = (Uuid::nil(), Uuid::max());
     let days = ["1000-01-01", "2024-02-29"].map(|day| day.parse::<NaiveDate>().unwrap());
     for on in STORES {
-        let scene = Scene::new::<Paired>(on).await;
+        let scene = Scene::new::<Paired>(on, Over::Redis).await;
         let all: Vec<_> = [(one, days[0]), (one, days[1]), (other, days[0])]
             .map(|(tenant, day)| Paired { tenant, day, name: format!("{tenant} {day}") })
             .into();
