@@ -39,9 +39,19 @@ pub(crate) fn of(entity: &Entity<'_>) -> TokenStream {
             quote!(.on_full(#krate::OnFull::Block(#time)))
         }
     });
+    // Which strategies have snapshots is known to the library, which rustc asks.
+    let snapshot = settings.snapshot.map(|(interval, span)| {
+        let of = match &settings.strategy {
+            Some(word) => quote!(strategy::#word),
+            None => quote!(OfBuilder),
+        };
+        let path = at(span, quote!(#krate::names::#of));
+        let interval = duration(&interval);
+        quote!(.snapshot::<#path>(#interval))
+    });
     quote! {
         #krate::Settings::new()
             #strategy #format #compress #ttl #jitter #negative_ttl
-            #partitions #coalesce #batch #max_backlog #on_full
+            #partitions #coalesce #batch #max_backlog #on_full #snapshot
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     column::{Column, ColumnError},
     record::{Record, Value},
     schema::Schema,
+    names::SnapshotName,
 };
 
 /// A struct that a [`Repository`](crate::Repository) can keep. Derive it.
@@ -67,6 +68,8 @@ pub struct Settings {
     pub max_backlog: Option<u64>,
     /// What a write does when they are that many.
     pub on_full: Option<OnFull>,
+    /// How often what `redis_only` keeps is copied to the store.
+    pub snapshot: Option<Duration>,
 }
 
 /// What a write does when the journal holds as many writes that are not drained as it may.
@@ -100,6 +103,7 @@ impl Settings {
             batch: None,
             max_backlog: None,
             on_full: None,
+            snapshot: None,
         }
     }
 
@@ -161,6 +165,12 @@ impl Settings {
     #[must_use]
     pub const fn max_backlog(self, writes: u64) -> Self {
         Self { max_backlog: Some(writes), ..self }
+    }
+
+    /// Says how often what is kept is copied to the store, for a strategy that has snapshots.
+    #[must_use]
+    pub const fn snapshot<S: SnapshotName>(self, interval: Duration) -> Self {
+        Self { snapshot: Some(interval), ..self }
     }
 
     /// Says what a write does at the bound.

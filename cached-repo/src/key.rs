@@ -4,7 +4,7 @@
 //! an entity have `@` behind the prefix, which no encoded id contains. On a cluster every key of a
 //! partition carries the partition as its hash tag: `todos:{7}:42`.
 
-use std::fmt::Write;
+use std::{borrow::Cow, fmt::Write};
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -12,6 +12,7 @@ use crate::{
     change::EntityId,
     error::{Error, Result},
     record::Value,
+    schema::Kind,
 };
 
 /// An encoded id longer than this (bytes) is replaced in keys by its hash.
@@ -53,6 +54,14 @@ pub(crate) struct Slot {
     /// Tells this entry from every other one, whatever key it was found under.
     pub(crate) hash: u64,
     pub(crate) entry: String,
+}
+
+/// What an entry's key says of its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyedId<'k> {
+    Text(&'k str),
+    /// The id is too long: the entry has it.
+    Hashed,
 }
 
 impl Keyspace {
@@ -135,6 +144,55 @@ impl Keyspace {
     /// The token of the worker that drains a partition.
     pub(crate) fn claim(&self, partition: u32) -> String {
         self.of_partition(partition, "worker")
+    }
+
+    /// Sorted set of the ids that changed under `redis_only` since they were copied to the store: id,
+    /// version.
+    pub(crate) fn changed(&self, partition: u32) -> String {
+        self.of_partition(partition, "changed")
+    }
+
+    /// Sorted set of the ids whose only copies expire: id, when (ms).
+    // The in-process backend keeps this one and the next with the first one.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
+    pub(crate) fn expiring(&self, partition: u32) -> String {
+        self.of_partition(partition, "expiring")
+    }
+
+    /// Sorted set of the ids whose last change the store refused: id, version.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
+    pub(crate) fn refused(&self, partition: u32) -> String {
+        self.of_partition(partition, "refused")
+    }
+
+    /// The token of the process that copies a partition to the store.
+    pub(crate) fn copier(&self, partition: u32) -> String {
+        self.of_partition(partition, "copier")
+    }
+
+    /// Hash that says how far the survey is of what was there before changes were marked.
+    pub(crate) fn survey(&self) -> String {
+        format!("{}@survey", self.head)
+    }
+
+    /// What the store's records of the copying of this entity are called.
+    pub(crate) fn snapshot_ledger(&self) -> String {
+        format!("{}@snapshot", self.ledger_name())
+    }
+
+    /// The text of the id whose entry has this key, as far as the key has it.
+    pub(crate) fn id_text<'k>(&self, key: &'k str) -> Option<KeyedId<'k>> {
+        let rest = key.strip_prefix(&self.head)?;
+        let rest = match self.topology {
+            Topology::Standalone => rest,
+            Topology::Cluster => rest.strip_prefix('{')?.split_once("}:")?.1,
+        };
+        match rest {
+            "" => None,
+            _ if rest.starts_with('@') => None,
+            _ if rest.starts_with(HASHED) => Some(KeyedId::Hashed),
+            _ => Some(KeyedId::Text(rest)),
+        }
     }
 
     /// Says for a while that this append was tried again and is done.
@@ -241,6 +299,27 @@ pub(crate) fn entity_id(values: Vec<Value<'static>>) -> Result<EntityId> {
     Ok(EntityId::new(values, text))
 }
 
+/// Reads what [`entity_id`] spelled, for id columns of these kinds.
+pub(crate) fn parse_id(kinds: &[Kind], text: &str) -> Option<EntityId> {
+    let parts: Vec<&str> = text.split(PART_SEPARATOR).collect();
+    if parts.len() != kinds.len() {
+        return None;
+    }
+    let value = |(part, kind): (&&str, &Kind)| {
+        let value = match kind {
+            Kind::Bool => Value::Bool(part.parse().ok()?),
+            Kind::I16 | Kind::I32 | Kind::I64 => Value::I64(part.parse().ok()?),
+            Kind::U64 => Value::U64(part.parse().ok()?),
+            Kind::Bytes => Value::Bytes(Cow::Owned(decode(part)?)),
+            _ => Value::Text(Cow::Owned(String::from_utf8(decode(part)?).ok()?)),
+        };
+        Some(value)
+    };
+    let id = entity_id(parts.iter().zip(kinds).map(value).collect::<Option<_>>()?).ok()?;
+    // Only one text spells an id.
+    (id.text() == text).then_some(id)
+}
+
 /// Names (namespace, prefix) need no encoding, so that keys stay readable and unambiguous.
 pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -282,10 +361,27 @@ fn encode(bytes: &[u8], text: &mut String) {
     }
 }
 
+/// Undoes [`encode`].
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, behind @ ..] = rest {
+        rest = behind;
+        match (first, behind) {
+            (b'%', [high, low, behind @ ..]) => {
+                let digits = [*high, *low];
+                bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
+                rest = behind;
+            }
+            (b'%', _) => return None,
+            _ => bytes.push(*first),
+        }
+    }
+    Some(bytes)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
-
     use super::*;
 
     fn text(id: &str) -> EntityId {
@@ -337,6 +433,10 @@ mod tests {
             keys.generation(slot.partition).to_owned(),
             keys.journal(slot.partition),
             keys.claim(slot.partition),
+            keys.copier(slot.partition),
+            keys.changed(slot.partition),
+            keys.expiring(slot.partition),
+            keys.refused(slot.partition),
             keys.op(slot.partition, "ab"),
             keys.backlog(slot.partition),
         ];
@@ -355,10 +455,44 @@ mod tests {
         all.extend((0..16).map(|p| keys.meta(p)));
         all.extend((0..16).map(|p| keys.generation(p).to_owned()));
         all.extend((0..16).map(|p| keys.journal(p)));
-        all.extend((0..16).map(|p| keys.claim(p)));
+        for p in 0..16 {
+            all.extend([keys.claim(p), keys.copier(p)]);
+            all.extend([keys.changed(p), keys.expiring(p), keys.refused(p)]);
+        }
+        all.push(keys.survey());
         all.push(keys.backlog(0));
         all.push(keys.registry());
         let distinct: std::collections::HashSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());
+    }
+
+    #[test]
+    fn what_spells_an_id_is_read_as_that_id() {
+        let value = |text: &str| Value::Text(Cow::Owned(text.to_owned()));
+        for (kinds, values) in [
+            (vec![Kind::Text], vec![value("a:b{c}%\n\0é,@#")]),
+            (vec![Kind::Text, Kind::Text], vec![value(""), value("a,b")]),
+            (vec![Kind::I32, Kind::U64], vec![Value::I64(-7), Value::U64(u64::MAX)]),
+            (vec![Kind::Bool], vec![Value::Bool(false)]),
+            (vec![Kind::Bytes], vec![Value::Bytes(Cow::Owned(vec![0, 255, b'a']))]),
+        ] {
+            let id = entity_id(values.clone()).unwrap();
+            assert_eq!(parse_id(&kinds, id.text()).unwrap().values(), values);
+            let keys = keyspace(Topology::Cluster);
+            assert_eq!(keys.id_text(&keys.slot(&id).entry), Some(KeyedId::Text(id.text())));
+        }
+        for wrong in ["%4", "%zz", "%61", "a:b", "a,b", "", "%FF"] {
+            assert!(parse_id(&[Kind::Text], wrong).is_none(), "{wrong}");
+        }
+        assert!(parse_id(&[Kind::I64], "+7").is_none());
+    }
+
+    #[test]
+    fn keys_of_others_name_no_entity() {
+        let keys = keyspace(Topology::Standalone);
+        assert_eq!(keys.id_text(&keys.meta(3)), None);
+        assert_eq!(keys.id_text("todos:42"), None);
+        let long = text(&"x".repeat(ID_LEN_MAX + 1));
+        assert_eq!(keys.id_text(&keys.slot(&long).entry), Some(KeyedId::Hashed));
     }
 }

@@ -175,7 +175,7 @@ mod strategy;
 pub use strategy::{CacheStep, Durable, Outage, Saved, Strategy};
 
 mod worker;
-pub use worker::DeadLetters;
+pub use worker::{DeadLetters, Snapshot};
 
 mod journal;
 pub use journal::Event;

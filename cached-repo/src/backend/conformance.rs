@@ -118,6 +118,7 @@ impl Suite<'_> {
             .iter()
             .map(|(slot, stamp, body)| Put {
                 slot,
+                id: &slot.entry,
                 content: body.as_ref().map(|body| content(State::Kept, stamp, body)),
             })
             .collect();

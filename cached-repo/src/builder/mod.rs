@@ -8,7 +8,7 @@ use crate::{
     entity::{CachedEntity, Settings},
     error::{Error, Result},
     handle::Cache,
-    journal::Journal,
+    journal::{Copying, Journal},
     key::{self, Keyspace},
     repository::{Repository, Shared},
     schema::Schema,
@@ -18,6 +18,7 @@ use crate::{
 
 mod checks;
 mod journal;
+mod snapshot;
 
 use journal::WriteBehindSettings;
 
@@ -51,6 +52,8 @@ pub struct RepositoryBuilder<E> {
     store_timeout: Duration,
     intent_grace: Duration,
     value_max_bytes: usize,
+    /// What the builder was told, which may be that there are none.
+    snapshot: Option<Option<Duration>>,
     behind: WriteBehindSettings,
     entity: PhantomData<fn() -> E>,
 }
@@ -71,12 +74,14 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             store_timeout: STORE_TIMEOUT,
             intent_grace: INTENT_GRACE,
             value_max_bytes: VALUE_MAX_BYTES,
+            snapshot: None,
             behind: WriteBehindSettings::default(),
             entity: PhantomData,
         }
     }
 
-    /// The store behind the cache. Every strategy but `redis_only` needs one.
+    /// The store behind the cache. Every strategy but `redis_only` needs one; that one needs it for
+    /// snapshots, `import` and `export`.
     pub fn store(mut self, store: &SharedStore) -> Self {
         self.store = Some(Arc::clone(store));
         self
@@ -222,7 +227,9 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         let topology = backend.topology();
         let keys = Keyspace::new(&namespace, schema.prefix(), topology, partitions)?;
         key::check_table(schema.table())?;
-        let store = if strategy.needs_store() { self.store } else { None };
+        let interval = self.snapshot.unwrap_or(self.settings.snapshot);
+        checks::snapshot(strategy, interval, self.store.is_some())?;
+        let store = self.store;
         let entries = Arc::new(Entries {
             codec: Codec::new(Arc::clone(&schema), format, packing),
             backend,
@@ -241,6 +248,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         let (mut store_id, mut journal) = (None, None);
         if let Some(store) = &store {
             let checked = checks::store(store, &entries.schema).await?;
+            checks::copies(interval, &checked)?;
             store_id = Some(checked.identity);
             let roster = Arc::clone(&duties.roster);
             journal = checked.journals.then(|| {
@@ -248,7 +256,15 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             });
         }
         checks::registry(&entries, store_id).await?;
+        checks::sides(&entries, strategy, store.is_some()).await?;
         self.cache.duties.own(entries.schema.prefix(), std::any::type_name::<E>())?;
+        let mut copying = None;
+        if strategy == Strategy::RedisOnly {
+            let copied = |journal: &Arc<Journal>| Copying::new(Arc::clone(journal), interval);
+            copying = journal.as_ref().map(copied).map(Arc::new);
+            // Without snapshots the store is only for those who call `import` and `export`.
+            journal = journal.filter(|_| interval.is_some());
+        }
         let parts = Parts {
             entries: Arc::clone(&entries),
             store,
@@ -263,8 +279,18 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         if let Some(journal) = &journal {
             self.cache.enlist(journal);
         }
-        let value_max_bytes = self.value_max_bytes;
-        Ok(Repository::new(Shared { strategy, flow, entries, journal, duties, value_max_bytes }))
+        if let Some(copying) = copying.as_ref().filter(|copying| copying.interval.is_some()) {
+            duties.roster.enlist_copying(copying);
+        }
+        Ok(Repository::new(Shared {
+            strategy,
+            flow,
+            entries,
+            journal,
+            copying,
+            duties,
+            value_max_bytes: self.value_max_bytes,
+        }))
     }
 
     fn packing(&self, format: Format) -> Result<Packing> {

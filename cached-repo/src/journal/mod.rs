@@ -27,12 +27,14 @@ use crate::{
 };
 
 mod append;
+mod copying;
 mod events;
 mod receipt;
 mod recover;
 mod roster;
 mod wait;
 
+pub(crate) use copying::{CopyPosition, Copying, exported};
 pub use events::Event;
 pub(crate) use events::Listener;
 pub(crate) use receipt::Receipt;

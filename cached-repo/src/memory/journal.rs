@@ -7,13 +7,13 @@ use super::{
 };
 use crate::{
     backend::{
-        CacheError, Reply,
+        CacheError, Reply, Side,
         journal::{
             Acknowledged, Acknowledgement, Append, Appended, JournalBackend, JournalRecord, Meta,
             News, Repair, Repaired,
         },
     },
-    key::Keyspace,
+    key::{Keyspace, Slot},
 };
 use std::time::Duration;
 
@@ -127,6 +127,9 @@ impl State {
             epoch: meta.epoch,
             journal: meta.journal.clone(),
         };
+        if self.side(keys, append.partition).is_redis_only() {
+            return Ok(Appended::Kept(0));
+        }
         if !meta.exists() || !meta.is_at_home() || meta.sealed {
             return Ok(Appended::Fenced);
         }
@@ -174,7 +177,9 @@ impl State {
     /// Why these writes may not be journaled now.
     fn refusal(&self, keys: &Keyspace, append: &Append<'_>, now: u64) -> Option<Appended> {
         let slots = || append.writes.iter().map(|write| write.slot);
-        if let Some(index) = slots().position(|slot| self.entries.is_kept(&slot.entry, now)) {
+        let is_open = self.side(keys, append.partition) == Side::Open;
+        let is_kept = |slot: &Slot| is_open && self.entries.is_kept(&slot.entry, now);
+        if let Some(index) = slots().position(is_kept) {
             return Some(Appended::Kept(index));
         }
         let deadlines = slots().filter_map(|slot| self.intended_until(keys, slot));
@@ -184,7 +189,8 @@ impl State {
 
     pub(super) fn meta(&self, keys: &Keyspace, partition: u32) -> Meta {
         let found = self.partitions.get(&keys.meta(partition)).map(|p| p.meta.clone());
-        Meta { server: self.server.clone(), ..found.unwrap_or_default() }
+        let (server, side) = (self.server.clone(), self.side(keys, partition));
+        Meta { server, side, ..found.unwrap_or_default() }
     }
 
     pub(super) fn partition(&mut self, keys: &Keyspace, partition: u32) -> &mut Partition {

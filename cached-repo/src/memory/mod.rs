@@ -23,6 +23,7 @@ mod incidents;
 mod intents;
 mod journal;
 mod partition;
+mod snapshot;
 mod state;
 
 use state::State;

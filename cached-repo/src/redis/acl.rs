@@ -2,7 +2,7 @@
 
 /// What is sent.
 const SENT: &[&str] =
-    &["select", "info", "mget", "hgetall", "xrange", "zrange", "evalsha", "script|load"];
+    &["select", "info", "mget", "hgetall", "xrange", "zrange", "scan", "evalsha", "script|load"];
 
 /// What is sent where the server has functions. Without these permissions, scripts do the same.
 const FUNCTIONS: &[&str] = &["fcall", "function|load"];
@@ -20,6 +20,7 @@ pub(super) const CALLED: &[&str] = &[
     "info",
     "pexpire",
     "pexpireat",
+    "pttl",
     "set",
     "setrange",
     "time",
@@ -30,7 +31,9 @@ pub(super) const CALLED: &[&str] = &[
     "xrevrange",
     "xtrim",
     "zadd",
+    "zcard",
     "zcount",
+    "zrangebyscore",
     "zrem",
     "zremrangebyscore",
     "zrevrange",

@@ -4,7 +4,7 @@ use redis::{RedisResult, Value};
 
 use super::{connection::Connection, convert};
 use crate::{
-    backend::{CacheError, Seen},
+    backend::{CacheError, PutReply, Seen, Side},
     codec::{Format, Raw},
     key::{Keyspace, Slot},
 };
@@ -91,5 +91,17 @@ fn hash(answer: RedisResult<Value>) -> Result<Option<Raw>, CacheError> {
         }
         Err(error) if error.code() == Some("WRONGTYPE") => Ok(Some(Raw::WrongType)),
         Err(error) => Err(CacheError::answered(format!("Redis refused HGETALL: {error}"))),
+    }
+}
+
+/// What `put.lua` and `keep.lua` answer.
+pub(super) fn put_reply(answer: &[String]) -> Option<PutReply> {
+    let (first, rest) = answer.split_first()?;
+    let numbers = || rest.iter().map(|n| n.parse::<u64>().ok()).collect::<Option<Vec<_>>>();
+    match (first.as_str(), rest) {
+        ("written", _) => Some(PutReply::Written(numbers()?)),
+        ("dirty", [index]) => Some(PutReply::Dirty(index.parse().ok()?)),
+        ("elsewhere", [side]) => Some(PutReply::Elsewhere(Side::parse(side)?)),
+        _ => None,
     }
 }

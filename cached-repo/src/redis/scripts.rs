@@ -33,6 +33,13 @@ pub(super) enum Step {
     Repair,
     Seal,
     Sweep,
+    Turn,
+    Changed,
+    Copied,
+    Mark,
+    Survey,
+    Keep,
+    Free,
 }
 
 /// What a function may do, as the server is told.
@@ -47,7 +54,7 @@ const PRELUDE: &str = include_str!("scripts/prelude.lua");
 const START: &str = "start(ARGV)";
 
 impl Step {
-    const ALL: [Step; 16] = [
+    const ALL: [Step; 23] = [
         Step::Lease,
         Step::Fill,
         Step::Begin,
@@ -64,6 +71,13 @@ impl Step {
         Step::Repair,
         Step::Seal,
         Step::Sweep,
+        Step::Turn,
+        Step::Changed,
+        Step::Copied,
+        Step::Mark,
+        Step::Survey,
+        Step::Keep,
+        Step::Free,
     ];
 
     /// Name, text, flags.
@@ -87,6 +101,13 @@ impl Step {
             Step::Repair => ("repair", include_str!("scripts/repair.lua"), MAKES_ROOM),
             Step::Seal => ("seal", include_str!("scripts/seal.lua"), WRITES),
             Step::Sweep => ("sweep", include_str!("scripts/sweep.lua"), MAKES_ROOM),
+            Step::Turn => ("turn", include_str!("scripts/turn.lua"), WRITES),
+            Step::Changed => ("changed", include_str!("scripts/changed.lua"), MAKES_ROOM),
+            Step::Copied => ("copied", include_str!("scripts/copied.lua"), MAKES_ROOM),
+            Step::Mark => ("mark", include_str!("scripts/mark.lua"), WRITES),
+            Step::Survey => ("survey", include_str!("scripts/survey.lua"), WRITES),
+            Step::Keep => ("keep", include_str!("scripts/keep.lua"), WRITES),
+            Step::Free => ("free", include_str!("scripts/free.lua"), WRITES),
         }
     }
 

@@ -102,7 +102,7 @@ impl Saved {
                 persisted.map_err(|e| e.during("persisted", journal.prefix()))
             }
             (Durable::CachedOnly, _) => {
-                Err(Error::configuration("`redis_only` writes never reach a store"))
+                Err(Error::configuration("`redis_only` writes reach a store by snapshots only: call `snapshot_now`"))
             }
             _ => Ok(()),
         }

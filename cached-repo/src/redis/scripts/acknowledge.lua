@@ -38,13 +38,7 @@ local function settle(key, version, ttl)
   if not letter then
     return
   end
-  if kind == 'string' then
-    -- Behind the head and the envelope's format.
-    redis.call('SETRANGE', key, 9, letter)
-  else
-    redis.call('HSET', key, '_cr', '1' .. letter .. head:sub(3))
-  end
-  redis.call('PEXPIRE', key, ttl)
+  become_copy(key, head, kind, letter, ttl)
 end
 
 -- Where memory is used up, a script may write if its first command is one that cannot need more.

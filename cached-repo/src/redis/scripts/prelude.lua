@@ -153,9 +153,26 @@ local TRIED_AGAIN_MS = 5000
 -- What is known of a partition. A client gets the first of these.
 local FIELDS = {
   'home', 'journal', 'epoch', 'clk', 'acked', 'trimmed', 'count', 'bytes', 'acked_count',
-  'acked_bytes', 'sealed', 'news', 'ticket', 'mark_id', 'mark_at', 'mark_bytes',
+  'acked_bytes', 'sealed', 'news', 'side', 'ticket', 'mark_id', 'mark_at', 'mark_bytes',
 }
-local SHOWN = 12
+local SHOWN = 13
+
+-- Whether the strategies with a store may not write on this side of a partition: `redis_only` keeps it
+-- (k), or it is imported (i) or exported (e) right now. On the store's side (s) `redis_only` may not.
+local function is_redis_only(side)
+  return side == 'k' or side == 'i' or side == 'e'
+end
+
+-- Makes an entry a copy: its state's letter, and its time to live in ms.
+local function become_copy(key, head, kind, letter, ttl)
+  if kind == 'string' then
+    -- Behind the head and the envelope's format.
+    redis.call('SETRANGE', key, 9, letter)
+  else
+    redis.call('HSET', key, '_cr', '1' .. letter .. head:sub(3))
+  end
+  redis.call('PEXPIRE', key, ttl)
+end
 
 -- For a client: '' for what is missing, and the server that answers at the end.
 local function shown_meta(key, now)
