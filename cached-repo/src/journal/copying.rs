@@ -51,9 +51,10 @@ impl Copying {
         self.batch.load(Ordering::Relaxed)
     }
 
-    /// Doubles the batch where one was copied, halves it where one was not.
+    /// Halves the batch where one was not copied, and raises it slowly where one was.
     pub(crate) fn adapt(&self, is_copied: bool) {
-        let batch = if is_copied { self.batch() * 2 } else { self.batch() / 2 };
+        let batch = self.batch();
+        let batch = if is_copied { batch + batch / 4 + 1 } else { batch / 2 };
         self.batch.store(batch.clamp(1, BATCH_MAX), Ordering::Relaxed);
     }
 

@@ -114,6 +114,9 @@ impl SnapshotBackend for MemoryBackend {
     fn mark<'a>(&'a self, keys: &'a Keyspace, marks: &'a [Mark<'a>]) -> Reply<'a, ()> {
         let (mut state, now) = self.enter();
         for Mark { slot, id } in marks {
+            if !matches!(state.side(keys, slot.partition), Side::Kept | Side::Exporting) {
+                continue;
+            }
             let Some((version, deadline)) = state.entries.kept(&slot.entry, now) else { continue };
             let known = &mut state.partition(keys, slot.partition).marks;
             known.changed.entry((*id).to_owned()).or_insert(version);

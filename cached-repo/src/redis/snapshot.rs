@@ -79,6 +79,7 @@ impl SnapshotBackend for RedisBackend {
             let Some(first) = marks.first() else { return Ok(()) };
             let mut call = Call::default();
             let partition = first.slot.partition;
+            call.key(keys.meta(partition));
             call.key(keys.changed(partition)).key(keys.expiring(partition));
             for Mark { slot, id } in marks {
                 call.key(&slot.entry).argument(id);

@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     journal::Copying,
     strategy::Strategy,
-    worker::{self, Snapshot, Taken},
+    worker::{self, Ask, Snapshot},
 };
 
 impl<E: CachedEntity> Repository<E> {
@@ -34,8 +34,57 @@ impl<E: CachedEntity> Repository<E> {
     /// whole refuses.
     pub async fn snapshot_now(&self) -> Result<Snapshot> {
         let copying = self.copying("snapshot_now")?;
-        let copied = worker::copy_all(&copying, true, Taken::Wait).instrument(self.span("snapshot_now"));
+        let ask = Ask { retries: true, waits: true, skips_stored: false };
+        let copied = worker::copy_all(&copying, ask).instrument(self.span("snapshot_now"));
         copied.await.map_err(|e| self.name("snapshot_now", e))
+    }
+
+    /// Moves an entity from the strategies with a store to `redis_only`: every row becomes an entity that
+    /// Redis keeps. Answers how many rows there were; 0 where `redis_only` keeps the entity already.
+    ///
+    /// From its beginning on nobody may write to the entity: processes under any strategy may go on running,
+    /// and their writes are refused ([`Dirty`](crate::ErrorKind::Dirty) under a strategy with a store,
+    /// [`Fenced`](crate::ErrorKind::Fenced) and retryable under `redis_only`). What they had journaled is
+    /// drained first, and a write to the store that had begun either is committed before the rows are read or
+    /// fails. When it returns `Ok`, `redis_only` may write, and the others still may not. Until then reads
+    /// under `redis_only` see a part of the entities only: let them begin afterwards. What `redis_only` kept
+    /// already, beside the store, stays as it is.
+    ///
+    /// It goes page by page. When it fails, is dropped, or its process dies, call it again: nothing is lost,
+    /// and writes are refused until then.
+    ///
+    /// # Errors
+    ///
+    /// As [`snapshot_now`](Self::snapshot_now); `Fenced` if an [`export`](Self::export) is under way, or was
+    /// cut off; `Undecodable` where a row is no entity.
+    pub async fn import(&self) -> Result<u64> {
+        let copying = self.copying("import")?;
+        let imported = worker::import(&copying).instrument(self.span("import"));
+        imported.await.map_err(|e| self.name("import", e))
+    }
+
+    /// Moves an entity from `redis_only` to the strategies with a store: copies everything to the store as a
+    /// snapshot does, and leaves it there. What stays in Redis are copies that live for their `ttl`.
+    ///
+    /// Processes may go on writing under `redis_only`: what is acknowledged is copied. Partition by partition
+    /// their writes are refused from a moment on ([`Fenced`](crate::ErrorKind::Fenced)), after which the rest
+    /// is copied; writes of the others are refused until the partition is at its end. When it returns `Ok`,
+    /// the store has every write that was acknowledged, and repositories with a store can be built. Processes
+    /// that go on running under `redis_only` can write no more, and what they read may be gone from Redis.
+    /// Entities with a time to live have none in the store.
+    ///
+    /// When it fails, is dropped, or its process dies, call it again: nothing is lost. Rows of ids that
+    /// `redis_only` never had stay, as with a snapshot.
+    ///
+    /// # Errors
+    ///
+    /// As [`snapshot_now`](Self::snapshot_now); [`Refused`](crate::ErrorKind::Refused) if the store does not
+    /// take all entities: then `redis_only` goes on keeping them; `Fenced` if an
+    /// [`import`](Self::import) is under way, or was cut off.
+    pub async fn export(&self) -> Result<Snapshot> {
+        let copying = self.copying("export")?;
+        let exported = worker::export(&copying).instrument(self.span("export"));
+        exported.await.map_err(|e| self.name("export", e))
     }
 
     fn copying(&self, operation: &'static str) -> Result<Arc<Copying>> {

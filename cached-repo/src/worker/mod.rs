@@ -29,6 +29,7 @@ mod copy;
 mod dead_letters;
 mod drain;
 mod ending;
+mod moving;
 mod pauses;
 mod plan;
 mod position;
@@ -40,10 +41,11 @@ mod survey;
 pub use dead_letters::DeadLetters;
 use drain::Session;
 use ending::{Ending, Trouble};
+pub(crate) use moving::{export, import};
 use pauses::{PASSING_FIRST, PASSING_MAX, Pauses};
 pub(crate) use probe::{Evictions, probe, watch};
 pub use snapshot::Snapshot;
-pub(crate) use snapshot::{Taken, copy_all};
+pub(crate) use snapshot::{Ask, copy_all};
 
 /// How often the key is looked at that says what is to be drained. Writes of this process are drained
 /// at once.

@@ -14,6 +14,7 @@ use super::{
     survey::{Surveyed, TAKEN_WAIT, survey},
 };
 use crate::{
+    backend::Side,
     clock::Random,
     error::{Error, ErrorKind, Result},
     journal::{Copying, Event, Roster},
@@ -44,23 +45,26 @@ impl Snapshot {
     }
 }
 
-/// What to do where another process is at it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Taken {
-    /// It does the work.
-    Leave,
-    /// What changed since it began is wanted too.
-    Wait,
+/// How a snapshot is made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ask {
+    /// Whether what the store refused before is tried again.
+    pub(crate) retries: bool,
+    /// Whether what changed since another process began is wanted too. If not, what it is at is left to
+    /// it.
+    pub(crate) waits: bool,
+    /// Whether partitions that are exported already are no error.
+    pub(crate) skips_stored: bool,
 }
 
-/// Copies what changed before the call. With `retry` that includes what the store refused before.
-pub(crate) async fn copy_all(copying: &Copying, retry: bool, taken: Taken) -> Result<Snapshot> {
+/// Copies what changed before the call.
+pub(crate) async fn copy_all(copying: &Copying, ask: Ask) -> Result<Snapshot> {
     let token = copying.journal.entries.random.token();
     let mut summary = Snapshot::default();
     loop {
-        let surveyed = survey(copying, &token).await?;
+        let surveyed = survey(copying, &token, ask.skips_stored).await?;
         if surveyed == Surveyed::Taken {
-            if taken == Taken::Leave {
+            if !ask.waits {
                 return Ok(summary);
             }
             sleep(TAKEN_WAIT).await;
@@ -69,11 +73,14 @@ pub(crate) async fn copy_all(copying: &Copying, retry: bool, taken: Taken) -> Re
         let is_last = surveyed == Surveyed::All;
         summary.left = 0;
         for partition in copying.journal.partitions() {
+            if ask.skips_stored && copying.side(partition).await? == Side::Stored {
+                continue;
+            }
             let copier = Copier::new(copying, partition, &token);
             summary.left += loop {
-                match copier.run(retry && is_last, &mut summary).await? {
+                match copier.run(ask.retries && is_last, &mut summary).await? {
                     Some(left) => break left,
-                    None if taken == Taken::Leave => break 0,
+                    None if !ask.waits => break 0,
                     None => sleep(TAKEN_WAIT).await,
                 }
             };
@@ -128,7 +135,7 @@ async fn keep_one(copying: Arc<Copying>, roster: Arc<Roster>, random: Random) {
 /// In a task of its own, so that a panic ends nothing else.
 async fn copy_apart(copying: &Arc<Copying>) -> Result<Snapshot> {
     let task = Arc::clone(copying);
-    let copied = tokio::spawn(async move { copy_all(&task, false, Taken::Leave).await });
+    let copied = tokio::spawn(async move { copy_all(&task, Ask::default()).await });
     let mut copied = AbortOnDrop(copied);
     match (&mut copied.0).await {
         Ok(copied) => copied,

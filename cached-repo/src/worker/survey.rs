@@ -11,11 +11,12 @@ use crate::{
         CacheError, Side,
         snapshot::{Mark, Survey, Turned},
     },
+    cache::Entries,
     change::EntityId,
     error::{Error, ErrorKind, Result},
     failpoint::{self, Point},
     journal::{Copying, exported},
-    key::{self, KeyedId},
+    key::{self, KeyedId, Slot},
 };
 
 /// Keys of a page, about so many.
@@ -35,7 +36,21 @@ pub(super) enum Surveyed {
 }
 
 /// Goes on with the survey for some pages.
-pub(super) async fn survey(copying: &Copying, token: &str) -> Result<Surveyed> {
+pub(super) async fn survey(
+    copying: &Copying,
+    token: &str,
+    skips_stored: bool,
+) -> Result<Surveyed> {
+    let surveyed = go_on(copying, token, skips_stored).await;
+    if surveyed.is_err() {
+        // So that nobody waits for it; if that fails as well it ends by itself.
+        let entries = &copying.journal.entries;
+        drop(entries.backend.survey(&entries.keys, token, Duration::ZERO, None).await);
+    }
+    surveyed
+}
+
+async fn go_on(copying: &Copying, token: &str, skips_stored: bool) -> Result<Surveyed> {
     let mut progress = None;
     for _ in 0..PAGES_MAX {
         let cursor = match tell(copying, token, progress).await? {
@@ -44,7 +59,7 @@ pub(super) async fn survey(copying: &Copying, token: &str) -> Result<Surveyed> {
             Some(Survey::At(cursor)) => cursor,
         };
         if cursor == 0 {
-            take_over(copying, token).await?;
+            take_over(copying, token, skips_stored).await?;
         }
         let entries = &copying.journal.entries;
         let scanned = entries.backend.scan(&entries.keys, cursor, PAGE).await;
@@ -73,8 +88,11 @@ async fn tell(
 
 /// Has `redis_only` keep every partition: from then on others write nothing, and changes are marked. What
 /// others have journaled or begun before is at its end when this returns.
-async fn take_over(copying: &Copying, token: &str) -> Result<()> {
+async fn take_over(copying: &Copying, token: &str, skips_stored: bool) -> Result<()> {
     for partition in copying.journal.partitions() {
+        if skips_stored && copying.side(partition).await? == Side::Stored {
+            continue;
+        }
         if copying.is_sealed(partition).await? {
             return Err(exported());
         }
@@ -93,6 +111,20 @@ async fn take_over(copying: &Copying, token: &str) -> Result<()> {
 
 async fn mark(copying: &Copying, found: Vec<String>) -> Result<()> {
     let entries = &copying.journal.entries;
+    let slots = slots_of(entries, found).await?;
+    for group in slots.chunk_by(|(one, _), (other, _)| one.partition == other.partition) {
+        let marks: Vec<_> = group.iter().map(|(slot, id)| Mark { slot, id: id.text() }).collect();
+        let marked = entries.backend.mark(&entries.keys, &marks).await;
+        marked.map_err(CacheError::into_error)?;
+    }
+    Ok(())
+}
+
+/// The ids of these entries, by partition.
+pub(super) async fn slots_of(
+    entries: &Entries,
+    found: Vec<String>,
+) -> Result<Vec<(Slot, EntityId)>> {
     let kinds: Vec<_> = entries.schema.id_columns().map(|(_, column)| column.kind()).collect();
     let mut ids: Vec<EntityId> = Vec::with_capacity(found.len());
     for key in found {
@@ -105,14 +137,9 @@ async fn mark(copying: &Copying, found: Vec<String>) -> Result<()> {
             None => {}
         }
     }
-    let mut slots: Vec<_> = ids.iter().map(|id| (entries.keys.slot(id), id)).collect();
+    let mut slots: Vec<_> = ids.into_iter().map(|id| (entries.keys.slot(&id), id)).collect();
     slots.sort_by_key(|(slot, _)| slot.partition);
-    for group in slots.chunk_by(|(one, _), (other, _)| one.partition == other.partition) {
-        let marks: Vec<_> = group.iter().map(|(slot, id)| Mark { slot, id: id.text() }).collect();
-        let marked = entries.backend.mark(&entries.keys, &marks).await;
-        marked.map_err(CacheError::into_error)?;
-    }
-    Ok(())
+    Ok(slots)
 }
 
 /// Why nothing is copied or moved now.

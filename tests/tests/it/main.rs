@@ -24,6 +24,7 @@ mod promises;
 mod privileges;
 mod refusals;
 mod send;
+mod snapshots;
 mod state_machine;
 mod stores;
 mod swaps;

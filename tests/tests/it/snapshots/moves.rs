@@ -1,0 +1,315 @@
+//! Moving an entity between `redis_only` and the strategies with a store.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use cached_repo::{
+    ErrorKind, Incident, Outcome, Repository, Strategy,
+    failpoint::{self, Failure, Point},
+};
+use tokio::task::JoinHandle;
+
+use super::{INTERVAL, PLACES, keeper, plain, rows, table};
+use crate::{
+    stage::{On, Over, Todo, WITH_STORE, name, todo},
+    write_behind::scene::{Process, Scene, patient},
+};
+
+const IDS: usize = 30;
+
+#[tokio::test]
+async fn an_import_makes_every_row_an_entity_and_an_export_every_entity_a_row() {
+    for (on, over) in PLACES {
+        for strategy in [Strategy::WriteThrough, Strategy::WriteBehind] {
+            let scene = Scene::new(on, over).await;
+            let (before, only) = (scene.under(strategy).await, plain(&scene).await);
+            let mut model = BTreeMap::new();
+            for id in (0..450).map(|id| id.to_string()) {
+                model.insert(id.clone(), todo(&id, "before"));
+            }
+            before.repo.save_many(model.values()).await.unwrap();
+            // Under `write_behind` nothing is drained yet: nobody drains here.
+            assert_eq!(only.repo.import().await.unwrap(), 450, "{on:?} {over:?} {strategy}");
+            let found = only.repo.get_many(model.keys().map(|id| &**id)).await.unwrap();
+            assert!(found.iter().flatten().eq(model.values()), "{on:?} {over:?} {strategy}");
+            assert_eq!(only.repo.import().await.unwrap(), 0, "it is there already");
+            let error = before.repo.save(&todo("1", "late")).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Dirty, "{error}");
+
+            for id in ["0", "449", "new"] {
+                only.repo.save(&todo(id, "only")).await.unwrap();
+                model.insert(id.to_owned(), todo(id, "only"));
+            }
+            for id in ["1", "2"] {
+                only.repo.delete(id).await.unwrap();
+                model.remove(id);
+            }
+            let snapshot = only.repo.export().await.unwrap();
+            assert!(snapshot.is_complete());
+            let mut ids: Vec<String> = model.keys().cloned().collect();
+            ids.extend(["1".to_owned(), "2".to_owned()]);
+            assert_eq!(table(&scene, ids.iter()).await, model, "{on:?} {over:?} {strategy}");
+            let error = only.repo.save(&todo("3", "late")).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
+            for strategy in WITH_STORE {
+                let after = scene.under(strategy).await;
+                assert_eq!(name(after.repo.get("0").await.unwrap()), "only");
+                assert_eq!(name(after.repo.get("1").await.unwrap()), "none");
+                after.repo.save(&todo("0", strategy.name())).await.unwrap();
+                assert_eq!(name(after.repo.get("0").await.unwrap()), strategy.name());
+                after.repo.save(&todo("0", "only")).await.unwrap();
+            }
+        }
+    }
+}
+
+/// There and back, so that nothing of the way there is in the way.
+#[tokio::test]
+async fn an_entity_moves_there_and_back_again() {
+    for over in [Over::InProcess, Over::Redis] {
+        let scene = Scene::new(On::Sqlite, over).await;
+        for round in 0..3 {
+            let behind = scene.worker().await;
+            behind.repo.save(&todo("1", &format!("stored {round}"))).await.unwrap();
+            behind.repo.save(&todo("2", "stored")).await.unwrap();
+            let only = keeper(&scene).await;
+            assert_eq!(only.repo.import().await.unwrap(), 2);
+            assert_eq!(name(only.repo.get("1").await.unwrap()), format!("stored {round}"));
+            only.repo.save(&todo("1", &format!("kept {round}"))).await.unwrap();
+            only.repo.delete("2").await.unwrap();
+            only.repo.export().await.unwrap();
+            assert_eq!(rows(&scene, &["1", "2"]).await, [format!("kept {round}"), "none".to_owned()]);
+        }
+    }
+}
+
+/// What an export leaves in Redis are copies: they may be evicted, and end by themselves.
+#[tokio::test]
+async fn what_an_export_leaves_behind_are_copies() {
+    let scene = Scene::new(On::Memory, Over::Redis).await;
+    let only = plain(&scene).await;
+    only.repo.save(&todo("1", "one")).await.unwrap();
+    only.repo.save(&todo("2", "two")).await.unwrap();
+    only.repo.export().await.unwrap();
+    let key = only.repo.key("1").unwrap();
+    let ttl: i64 = redis::cmd("PTTL").arg(key).query_async(&mut scene.raw().await).await.unwrap();
+    assert!(ttl > 0, "it lives for {ttl} ms");
+    let after = scene.under(Strategy::ReadThrough).await;
+    let loads = scene.gate.loads();
+    assert_eq!(name(after.repo.get("1").await.unwrap()), "one");
+    assert_eq!(scene.gate.loads(), loads, "a copy is a hit");
+    assert!(after.repo.evict("2").await.unwrap());
+    assert_eq!(name(after.repo.get("2").await.unwrap()), "two");
+}
+
+/// What each writer was told, by id: the last value that was acknowledged, and one of which nobody knows.
+type Told = BTreeMap<String, (String, Option<String>)>;
+
+/// Writes to ids of its own until it is told to stop or refused for good.
+fn write(process: Process, writer: usize, stop: &Arc<AtomicBool>) -> JoinHandle<Told> {
+    let stop = Arc::clone(stop);
+    tokio::spawn(async move {
+        let mut told = Told::new();
+        for round in 0.. {
+            let id = format!("{writer}-{}", round % IDS);
+            let value = if round % 7 == 3 { "none".to_owned() } else { format!("{round}") };
+            let written = match &*value {
+                "none" => process.repo.delete(&id).await,
+                _ => process.repo.save(&todo(&id, &value)).await,
+            };
+            match written {
+                Ok(_) => drop(told.insert(id, (value, None))),
+                Err(error) if error.outcome() == Outcome::NotApplied => {}
+                Err(_) => told.entry(id).or_insert(("none".to_owned(), None)).1 = Some(value),
+            }
+            if stop.load(Ordering::SeqCst) {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        told
+    })
+}
+
+async fn compare(repo: &Repository<Todo>, told: Vec<Told>, what: &str) {
+    for (id, (acknowledged, unknown)) in told.into_iter().flatten() {
+        let found = name(repo.get(&*id).await.unwrap());
+        let expected = found == acknowledged || Some(&found) == unknown.as_ref();
+        assert!(expected, "{what}: {id} is {found}, acknowledged was {acknowledged}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_under_load_loses_no_acknowledged_write() {
+    for (on, over) in [(On::Sqlite, Over::Redis), (On::Postgres, Over::InProcess)] {
+        let scene = Scene::new(on, over).await;
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut writers = Vec::new();
+        for writer in 0..3 {
+            writers.push(write(plain(&scene).await, writer, &stop));
+        }
+        let only = keeper(&scene).await;
+        only.repo.snapshot_now().await.unwrap();
+        only.repo.export().await.unwrap();
+        // They go on trying.
+        let after = scene.under(Strategy::CacheAside).await;
+        stop.store(true, Ordering::SeqCst);
+        let mut told = Vec::new();
+        for writer in writers {
+            told.push(writer.await.unwrap());
+        }
+        assert!(told.iter().all(|told| !told.is_empty()));
+        compare(&after.repo, told.clone(), "through the cache").await;
+        let ids: Vec<String> = told.iter().flat_map(|told| told.keys().cloned()).collect();
+        let rows = table(&scene, ids.iter()).await;
+        for (id, (value, unknown)) in told.into_iter().flatten() {
+            let found = rows.get(&id).map_or("none", |todo| &*todo.name);
+            assert!(found == value || Some(found) == unknown.as_deref(), "{id}: {found}, {value}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_under_load_loses_no_acknowledged_write() {
+    for (on, over) in [(On::Sqlite, Over::Redis), (On::Postgres, Over::InProcess)] {
+        let scene = Scene::new(on, over).await;
+        scene.open().await;
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut writers = Vec::new();
+        for (writer, strategy) in WITH_STORE.into_iter().enumerate() {
+            writers.push(write(scene.under(strategy).await, writer, &stop));
+        }
+        let worker = scene.worker().await;
+        worker.repo.flush().await.unwrap();
+        let only = plain(&scene).await;
+        only.repo.import().await.unwrap();
+        stop.store(true, Ordering::SeqCst);
+        let mut told = Vec::new();
+        for writer in writers {
+            told.push(writer.await.unwrap());
+        }
+        assert!(told.iter().any(|told| !told.is_empty()));
+        compare(&only.repo, told, "after the import").await;
+    }
+}
+
+#[tokio::test]
+async fn a_move_that_ends_anywhere_goes_on() {
+    let points = [
+        Point::Claimed,
+        Point::PositionRead,
+        Point::RecordsRead,
+        Point::Committed,
+        Point::Acknowledged,
+    ];
+    for over in [Over::InProcess, Over::Redis] {
+        for point in points {
+            let scene = Scene::new(On::Memory, over).await;
+            let ledger = format!("{}@snapshot", scene.entity());
+            let (behind, only) = (scene.writer().await, plain(&scene).await);
+            behind.repo.save(&todo("1", "journaled")).await.unwrap();
+            behind.repo.save(&todo("2", "journaled")).await.unwrap();
+            failpoint::arm(point, &ledger, Failure::Error, 1);
+            let failed = only.repo.import().await.is_err();
+            if failed {
+                only.repo.save(&todo("1", "too early")).await.unwrap_err();
+                let error = only.repo.export().await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
+                only.repo.import().await.unwrap();
+            }
+            assert_eq!(failed, matches!(point, Point::RecordsRead | Point::Acknowledged));
+            assert_eq!(name(only.repo.get("2").await.unwrap()), "journaled");
+            only.repo.save(&todo("1", "kept")).await.unwrap();
+            only.repo.delete("2").await.unwrap();
+            failpoint::arm(point, &ledger, Failure::Error, 1);
+            let error = only.repo.export().await.unwrap_err();
+            assert_eq!(failpoint::left(point, &ledger), 0, "{error}");
+            // Whether it may be written to or not, what is acknowledged is there.
+            let saved = only.repo.save(&todo("3", "between")).await.is_ok();
+            only.repo.export().await.unwrap();
+            let between = if saved { "between" } else { "none" };
+            assert_eq!(rows(&scene, &["1", "2", "3"]).await, ["kept", "none", between], "{point:?}");
+            let after = scene.under(Strategy::WriteThrough).await;
+            after.repo.save(&todo("1", "after")).await.unwrap();
+            assert_eq!(scene.row("1").await, "after");
+        }
+    }
+}
+
+/// The copier was about to write when the entity was exported, and somebody else wrote since.
+#[tokio::test(start_paused = true)]
+async fn a_copier_that_was_paused_writes_nothing_after_an_export() {
+    let scene = Scene::in_process().await;
+    let (slow, only) = (keeper(&scene).await, keeper(&scene).await);
+    only.repo.snapshot_now().await.unwrap();
+    only.repo.save(&todo("1", "kept")).await.unwrap();
+    let held = scene.gate.hold(tests::Point::BeforeApply, "1");
+    let repo = slow.repo.clone();
+    let copying = tokio::spawn(async move { repo.snapshot_now().await });
+    held.arrived().await;
+    only.repo.export().await.unwrap();
+    let after = scene.under(Strategy::WriteThrough).await;
+    after.repo.save(&todo("1", "after")).await.unwrap();
+    held.release();
+    copying.await.unwrap().unwrap_err();
+    assert_eq!(scene.row("1").await, "after");
+}
+
+/// The store says that it was exported, whatever Redis has forgotten.
+#[tokio::test(start_paused = true)]
+async fn a_redis_from_before_an_export_overwrites_nothing() {
+    let scene = Scene::in_process().await;
+    let only = scene
+        .process(patient(), |b| b.strategy(Strategy::RedisOnly).snapshot(INTERVAL))
+        .await;
+    only.repo.save(&todo("1", "kept")).await.unwrap();
+    only.repo.snapshot_now().await.unwrap();
+    only.repo.save(&todo("1", "old")).await.unwrap();
+    scene.host.suffer(Incident::Replicate).await.unwrap();
+    only.repo.export().await.unwrap();
+    let after = scene.under(Strategy::WriteThrough).await;
+    after.repo.save(&todo("1", "new")).await.unwrap();
+    scene.host.suffer(Incident::FailOver).await.unwrap();
+    let error = only.repo.snapshot_now().await.unwrap_err();
+    assert!(error.to_string().contains("was exported"), "{error}");
+    assert_eq!(scene.row("1").await, "new");
+    only.repo.export().await.unwrap();
+    assert_eq!(scene.row("1").await, "new");
+    after.repo.save(&todo("1", "newer")).await.unwrap();
+    assert_eq!(name(after.repo.get("1").await.unwrap()), "newer");
+}
+
+#[tokio::test]
+async fn what_the_store_does_not_take_is_not_exported() {
+    let scene = Scene::new(On::Sqlite, Over::InProcess).await;
+    scene.let_names_be_unique().await;
+    let only = plain(&scene).await;
+    only.repo.save(&todo("1", "same")).await.unwrap();
+    only.repo.save(&todo("2", "same")).await.unwrap();
+    let error = only.repo.export().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+    assert!(error.to_string().contains("1 are refused"), "{error}");
+    only.repo.save(&todo("2", "another")).await.expect("`redis_only` goes on");
+    only.repo.export().await.unwrap();
+    assert_eq!(rows(&scene, &["1", "2"]).await, ["same", "another"]);
+}
+
+#[tokio::test]
+async fn an_exported_entity_is_not_kept_again_without_an_import() {
+    let scene = Scene::in_process().await;
+    let only = plain(&scene).await;
+    only.repo.save(&todo("1", "kept")).await.unwrap();
+    only.repo.export().await.unwrap();
+    let cache = scene.cache(patient().no_worker()).await;
+    let builder = Repository::<Todo>::builder(&cache).strategy(Strategy::RedisOnly).partitions(1);
+    let error = builder.build().await.unwrap_err();
+    assert!(error.to_string().contains("Repository::import"), "{error}");
+    let error = keeper(&scene).await.repo.snapshot_now().await.unwrap_err();
+    assert!(error.to_string().contains("Repository::import"), "{error}");
+    assert_eq!(only.repo.export().await.unwrap().copied, 0, "it is there already");
+}
