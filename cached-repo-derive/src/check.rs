@@ -44,7 +44,8 @@ pub(crate) fn lifetime(literal: &LitStr) -> Result<Duration> {
 pub(crate) fn interval(literal: &LitStr) -> Result<Duration> {
     let duration = duration(literal)?;
     if !(INTERVAL_MIN..=INTERVAL_MAX).contains(&duration) {
-        let message = "`snapshot` says how often, from \"1s\" to \"30d\"; without it there are none";
+        let message =
+            "`snapshot` says how often, from \"1s\" to \"30d\"; without it there are none";
         return Err(syn::Error::new(literal.span(), message));
     }
     Ok(duration)

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::{
     column::{Column, ColumnError},
+    names::SnapshotName,
     record::{Record, Value},
     schema::Schema,
-    names::SnapshotName,
 };
 
 /// A struct that a [`Repository`](crate::Repository) can keep. Derive it.

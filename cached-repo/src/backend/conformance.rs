@@ -16,6 +16,7 @@ mod appends;
 mod desk;
 mod drains;
 mod recoveries;
+mod snapshots;
 mod troubles;
 
 pub(crate) use troubles::run as run_in_trouble;
@@ -41,6 +42,7 @@ pub(crate) async fn run(backend: &dyn Backend, namespace: &str) {
         appends::run(&suite).await;
         drains::run(&suite).await;
         recoveries::run(&suite).await;
+        snapshots::run(&suite).await;
     }
 }
 

@@ -22,7 +22,8 @@ pub(crate) trait SnapshotBackend {
 
     /// Takes or renews the right to copy a partition, and answers what changed, the oldest first. `None`
     /// if another process has the right, which only saves work: the store decides who copies.
-    fn changed<'a>(&'a self, keys: &'a Keyspace, ask: AskChanged<'a>) -> Reply<'a, Option<Changed>>;
+    fn changed<'a>(&'a self, keys: &'a Keyspace, ask: AskChanged<'a>)
+    -> Reply<'a, Option<Changed>>;
 
     /// Says what became of changes. One that has another version by now stays as it is. Answers how many
     /// changes are left.
@@ -38,13 +39,12 @@ pub(crate) trait SnapshotBackend {
     /// is marked as changed.
     fn keep<'a>(&'a self, keys: &'a Keyspace, puts: &'a [Put<'a>]) -> Reply<'a, PutReply>;
 
-    /// Makes the only copies of an exported partition copies that live for so long.
+    /// Removes the only copies of an exported partition. Answers how many there were.
     fn free<'a>(
         &'a self,
         keys: &'a Keyspace,
         partition: u32,
         entries: &'a [String],
-        ttl: Duration,
     ) -> Reply<'a, u64>;
 
     /// Some of the entity's entries, by their keys, and where to go on; 0 begins and ends. Each entry that
@@ -85,8 +85,7 @@ pub(crate) enum Side {
 }
 
 impl Side {
-    const ALL: [Self; 5] =
-        [Self::Open, Self::Kept, Self::Importing, Self::Exporting, Self::Stored];
+    const ALL: [Self; 5] = [Self::Open, Self::Kept, Self::Importing, Self::Exporting, Self::Stored];
 
     /// As Redis has it.
     pub(crate) const fn letter(self) -> &'static str {

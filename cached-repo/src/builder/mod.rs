@@ -8,7 +8,7 @@ use crate::{
     entity::{CachedEntity, Settings},
     error::{Error, Result},
     handle::Cache,
-    journal::{Copying, Journal},
+    journal::Journal,
     key::{self, Keyspace},
     repository::{Repository, Shared},
     schema::Schema,
@@ -206,16 +206,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
     }
 
     async fn checked(self) -> Result<Repository<E>> {
-        let strategy = match (self.strategy, self.settings.strategy) {
-            (Some(strategy), _) => strategy,
-            (None, Some(name)) => name.parse()?,
-            (None, None) => Strategy::default(),
-        };
-        let format = match (self.format, self.settings.format) {
-            (Some(format), _) => format,
-            (None, Some(name)) => name.parse()?,
-            (None, None) => Format::default(),
-        };
+        let (strategy, format) = self.words()?;
         let packing = self.packing(format)?;
         let lifetimes = self.lifetimes()?;
         let partitions = self.settings.partitions.unwrap_or(PARTITIONS);
@@ -249,22 +240,15 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         if let Some(store) = &store {
             let checked = checks::store(store, &entries.schema).await?;
             checks::copies(interval, &checked)?;
+            let parts = || (Arc::clone(&entries), Arc::clone(store), Arc::clone(&duties.roster));
+            let open = |(entries, store, roster)| Journal::new(entries, store, settings, roster);
+            journal = checked.journals.then(|| Arc::new(open(parts())));
             store_id = Some(checked.identity);
-            let roster = Arc::clone(&duties.roster);
-            journal = checked.journals.then(|| {
-                Arc::new(Journal::new(Arc::clone(&entries), Arc::clone(store), settings, roster))
-            });
         }
         checks::registry(&entries, store_id).await?;
         checks::sides(&entries, strategy, store.is_some()).await?;
         self.cache.duties.own(entries.schema.prefix(), std::any::type_name::<E>())?;
-        let mut copying = None;
-        if strategy == Strategy::RedisOnly {
-            let copied = |journal: &Arc<Journal>| Copying::new(Arc::clone(journal), interval);
-            copying = journal.as_ref().map(copied).map(Arc::new);
-            // Without snapshots the store is only for those who call `import` and `export`.
-            journal = journal.filter(|_| interval.is_some());
-        }
+        let (journal, copying) = snapshot::copying(strategy, journal, interval);
         let parts = Parts {
             entries: Arc::clone(&entries),
             store,
@@ -277,20 +261,25 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         };
         let flow = strategy::flow(strategy, parts)?;
         if let Some(journal) = &journal {
-            self.cache.enlist(journal);
+            self.cache.enlist(journal, copying.as_ref());
         }
-        if let Some(copying) = copying.as_ref().filter(|copying| copying.interval.is_some()) {
-            duties.roster.enlist_copying(copying);
-        }
-        Ok(Repository::new(Shared {
-            strategy,
-            flow,
-            entries,
-            journal,
-            copying,
-            duties,
-            value_max_bytes: self.value_max_bytes,
-        }))
+        let value_max_bytes = self.value_max_bytes;
+        let shared = Shared { strategy, flow, entries, journal, copying, duties, value_max_bytes };
+        Ok(Repository::new(shared))
+    }
+
+    fn words(&self) -> Result<(Strategy, Format)> {
+        let strategy = match (self.strategy, self.settings.strategy) {
+            (Some(strategy), _) => strategy,
+            (None, Some(name)) => name.parse()?,
+            (None, None) => Strategy::default(),
+        };
+        let format = match (self.format, self.settings.format) {
+            (Some(format), _) => format,
+            (None, Some(name)) => name.parse()?,
+            (None, None) => Format::default(),
+        };
+        Ok((strategy, format))
     }
 
     fn packing(&self, format: Format) -> Result<Packing> {

@@ -1,9 +1,13 @@
 //! The setting of snapshots, which `redis_only` alone can have.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::RepositoryBuilder;
-use crate::entity::CachedEntity;
+use crate::{
+    entity::CachedEntity,
+    journal::{Copying, Journal},
+    strategy::Strategy,
+};
 
 impl<E: CachedEntity> RepositoryBuilder<E> {
     /// How often what `redis_only` keeps is copied to the store, from 1 s to 30 days; `None` turns it off.
@@ -20,4 +24,19 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         self.snapshot = Some(interval.into());
         self
     }
+}
+
+/// The copying of an entity under `redis_only`, and the journal that is to be drained. Without snapshots
+/// the store is only for those who call `import` and `export`.
+pub(super) fn copying(
+    strategy: Strategy,
+    journal: Option<Arc<Journal>>,
+    interval: Option<Duration>,
+) -> (Option<Arc<Journal>>, Option<Arc<Copying>>) {
+    if strategy != Strategy::RedisOnly {
+        return (journal, None);
+    }
+    let copied = |journal: &Arc<Journal>| Arc::new(Copying::new(Arc::clone(journal), interval));
+    let copying = journal.as_ref().map(copied);
+    (journal.filter(|_| interval.is_some()), copying)
 }

@@ -68,7 +68,10 @@ pub(crate) enum Entry {
 #[derive(Debug)]
 pub(crate) enum Only {
     /// The entity, and whether another version of the struct wrote it.
-    Kept { record: Record<'static>, is_of_other: bool },
+    Kept {
+        record: Record<'static>,
+        is_of_other: bool,
+    },
     /// Nothing, or a copy of what the store has.
     Nothing,
     /// A journaled write, which is drained.

@@ -224,7 +224,9 @@ impl Entries {
                     false => self.backend.put(&self.keys, &group),
                 };
                 let why = match put.await? {
-                    PutReply::Written(versions) => return Ok(versions.into_iter().map(Ok).collect()),
+                    PutReply::Written(versions) => {
+                        return Ok(versions.into_iter().map(Ok).collect());
+                    }
                     PutReply::Dirty(i) => Unput::Dirty(indices.get(i).copied().unwrap_or(0)),
                     PutReply::Elsewhere(side) => Unput::Elsewhere(side),
                 };

@@ -67,15 +67,6 @@ impl Entries {
         Some((entry.version, entry.deadline))
     }
 
-    /// Makes an entry that is kept a copy; tells whether it was one.
-    pub(super) fn free(&mut self, key: &str, deadline: u64, now: u64) -> bool {
-        let is_kept = self.is_kept(key, now);
-        let Some(entry) = self.0.get_mut(key).filter(|_| is_kept) else { return false };
-        entry.clean();
-        entry.deadline = Some(deadline);
-        true
-    }
-
     /// Some of the keys that are meant, in the order of their hashes, and where to go on; 0 at the end.
     pub(super) fn page(
         &self,

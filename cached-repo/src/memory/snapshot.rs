@@ -64,7 +64,11 @@ impl SnapshotBackend for MemoryBackend {
         done(Turned::From(side))
     }
 
-    fn changed<'a>(&'a self, keys: &'a Keyspace, ask: AskChanged<'a>) -> Reply<'a, Option<Changed>> {
+    fn changed<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        ask: AskChanged<'a>,
+    ) -> Reply<'a, Option<Changed>> {
         let (mut state, now) = self.enter();
         let copier = keys.copier(ask.partition);
         let holder = state.claims.get(&copier);
@@ -137,14 +141,14 @@ impl SnapshotBackend for MemoryBackend {
         keys: &'a Keyspace,
         partition: u32,
         entries: &'a [String],
-        ttl: Duration,
     ) -> Reply<'a, u64> {
         let (mut state, now) = self.enter();
         if state.side(keys, partition) != Side::Stored {
             return done(0);
         }
-        let freed = entries.iter().filter(|entry| state.entries.free(entry, now + micros(ttl), now));
-        done(freed.count() as u64)
+        let left: Vec<_> = entries.iter().filter(|e| state.entries.is_kept(e, now)).collect();
+        left.iter().for_each(|entry| state.entries.remove(entry));
+        done(left.len() as u64)
     }
 
     fn scan<'a>(

@@ -107,7 +107,7 @@ impl Step {
             Step::Mark => ("mark", include_str!("scripts/mark.lua"), WRITES),
             Step::Survey => ("survey", include_str!("scripts/survey.lua"), WRITES),
             Step::Keep => ("keep", include_str!("scripts/keep.lua"), WRITES),
-            Step::Free => ("free", include_str!("scripts/free.lua"), WRITES),
+            Step::Free => ("free", include_str!("scripts/free.lua"), MAKES_ROOM),
         }
     }
 

@@ -36,7 +36,11 @@ impl SnapshotBackend for RedisBackend {
         })
     }
 
-    fn changed<'a>(&'a self, keys: &'a Keyspace, ask: AskChanged<'a>) -> Reply<'a, Option<Changed>> {
+    fn changed<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        ask: AskChanged<'a>,
+    ) -> Reply<'a, Option<Changed>> {
         Box::pin(async move {
             let partition = ask.partition;
             let mut call = Call::default();
@@ -109,11 +113,10 @@ impl SnapshotBackend for RedisBackend {
         keys: &'a Keyspace,
         partition: u32,
         entries: &'a [String],
-        ttl: Duration,
     ) -> Reply<'a, u64> {
         Box::pin(async move {
             let mut call = Call::default();
-            call.key(keys.meta(partition)).argument(ttl.as_millis().max(1));
+            call.key(keys.meta(partition));
             for entry in entries {
                 call.key(entry);
             }

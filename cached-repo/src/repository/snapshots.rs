@@ -64,7 +64,7 @@ impl<E: CachedEntity> Repository<E> {
     }
 
     /// Moves an entity from `redis_only` to the strategies with a store: copies everything to the store as a
-    /// snapshot does, and leaves it there. What stays in Redis are copies that live for their `ttl`.
+    /// snapshot does, and removes it from Redis when the store has it.
     ///
     /// Processes may go on writing under `redis_only`: what is acknowledged is copied. Partition by partition
     /// their writes are refused from a moment on ([`Fenced`](crate::ErrorKind::Fenced)), after which the rest

@@ -47,12 +47,7 @@ impl MemoryStore {
         texts.iter().filter_map(|text| rows.get(*text)).map(|row| record(schema, row)).collect()
     }
 
-    fn page(
-        &self,
-        schema: &Schema,
-        after: Option<&EntityId>,
-        limit: u32,
-    ) -> Vec<Record<'static>> {
+    fn page(&self, schema: &Schema, after: Option<&EntityId>, limit: u32) -> Vec<Record<'static>> {
         let tables = self.lock();
         let Some(rows) = tables.rows.get(schema.table()) else { return Vec::new() };
         let from = after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.text()));

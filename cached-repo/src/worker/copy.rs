@@ -5,28 +5,22 @@
 
 use std::{collections::VecDeque, ops::Range, time::Duration};
 
-use super::Snapshot;
+use super::{Snapshot, copy_items::Item};
 use crate::{
     backend::{
         CacheError, Side,
         snapshot::{AskChanged, Changed, Copied, Report},
     },
-    cache::{Entries, Only},
-    change::{Change, EntityId},
+    cache::Entries,
+    change::Change,
     error::{Error, ErrorKind, Result},
     failpoint::{self, Point},
     journal::{CopyPosition, Copying, Event, exported},
-    key,
-    record::{Record, Value},
     store::{Batch, Class, Journaled, Position, Refused, Source, StoreError},
 };
 
 /// For how long a copier that died keeps others from its partition.
 pub(super) const COPY_HOLD: Duration = Duration::from_secs(10);
-/// A batch ends when its values have so many bytes.
-const BATCH_BYTES: usize = 16 * 1024 * 1024;
-/// So many entries are read at a time, as nobody knows how large they are.
-const READ: usize = 50;
 /// How often copying begins again because another process was ahead.
 const CONFLICTS_MAX: usize = 3;
 /// If more changes of a batch are refused than this and than half of it, it is not they that are wrong.
@@ -34,17 +28,9 @@ const REFUSED_MIN: usize = 10;
 
 /// One process at one partition.
 pub(super) struct Copier<'a> {
-    copying: &'a Copying,
+    pub(super) copying: &'a Copying,
     partition: u32,
     token: &'a str,
-}
-
-/// A change to copy.
-struct Item {
-    text: String,
-    version: u64,
-    /// `None`: there is nothing to do. An error: it cannot be copied.
-    change: Result<Option<Change>, String>,
 }
 
 /// What follows from the store's answer.
@@ -72,7 +58,7 @@ impl<'a> Copier<'a> {
         copied
     }
 
-    fn entries(&self) -> &Entries {
+    pub(super) fn entries(&self) -> &Entries {
         &self.copying.journal.entries
     }
 
@@ -144,65 +130,6 @@ impl<'a> Copier<'a> {
         reached.map_err(|why| Error::new(ErrorKind::StoreUnavailable, why))
     }
 
-    /// The entries of some of these ids, the first ones, as they are now.
-    async fn read(&self, ids: Vec<(String, u64)>) -> Result<Vec<Item>> {
-        let entries = self.entries();
-        let kinds: Vec<_> = entries.schema.id_columns().map(|(_, column)| column.kind()).collect();
-        let (mut items, mut bytes) = (Vec::with_capacity(ids.len()), 0);
-        for some in ids.chunks(READ) {
-            let parsed: Vec<_> = some.iter().map(|(text, _)| key::parse_id(&kinds, text)).collect();
-            let known: Vec<EntityId> = parsed.iter().flatten().cloned().collect();
-            let mut found = entries.only(&known).await.map_err(CacheError::into_error)?.into_iter();
-            for ((text, version), id) in some.iter().zip(parsed) {
-                let change = match (&id, id.as_ref().and_then(|_| found.next())) {
-                    (Some(id), Some(only)) => self.change(id, only),
-                    _ => Err("no id of this struct is spelled like that".to_owned()),
-                };
-                if let Ok(Some(change)) = &change {
-                    bytes += change.record().map_or(0, Record::size);
-                }
-                items.push(Item { text: text.clone(), version: *version, change });
-            }
-            if bytes >= BATCH_BYTES {
-                break;
-            }
-        }
-        Ok(items)
-    }
-
-    fn change(&self, id: &EntityId, only: Only) -> Result<Option<Change>, String> {
-        let id = id.clone();
-        let change = match only {
-            Only::Kept { record, is_of_other: false } => Change::Put { id, record },
-            Only::Kept { record, is_of_other: true } => {
-                Change::Put { id, record: self.complete(record)? }
-            }
-            Only::Nothing => Change::Delete { id },
-            // It reaches the store by itself.
-            Only::Journaled => return Ok(None),
-            Only::Undecodable(error) => return Err(format!("it cannot be decoded: {error}")),
-        };
-        let journal = &self.copying.journal;
-        let checked = journal.store.check(&journal.entries.schema, &change);
-        checked.map(|()| Some(change)).map_err(|error| error.to_string())
-    }
-
-    /// A record of another version of the struct, with what stands for the columns that it lacks.
-    fn complete(&self, mut record: Record<'static>) -> Result<Record<'static>, String> {
-        for (index, column) in self.entries().schema.columns().iter().enumerate() {
-            let lacks = record.get(index).is_none_or(Value::is_null) && !column.is_nullable();
-            if !lacks && record.get(index).is_some() {
-                continue;
-            }
-            let absent = column.absent().ok_or_else(|| {
-                let name = column.name();
-                format!("an older version of the struct wrote it without `{name}`, which has no default")
-            })?;
-            record.set(index, absent);
-        }
-        Ok(record)
-    }
-
     /// Writes items and reports what became of them.
     async fn write(
         &self,
@@ -219,7 +146,8 @@ impl<'a> Copier<'a> {
         let written = self.write_all(position, items, &mut fates).await;
         self.copying.adapt(written.is_ok());
         let refused = fates.iter().flatten().filter(|(copied, _)| *copied == Copied::Refused);
-        let (count, example) = (refused.clone().count(), refused.map(|(_, why)| why.clone()).next());
+        let (count, example) =
+            (refused.clone().count(), refused.map(|(_, why)| why.clone()).next());
         if let Some(example) = example.filter(|_| count > REFUSED_MIN.max(items.len() / 2)) {
             return Err(Error::new(
                 ErrorKind::Store,
@@ -288,7 +216,8 @@ impl<'a> Copier<'a> {
             .iter()
             .filter_map(|&index| items[index].change.as_ref().ok()?.clone())
             .collect();
-        let source = |&index: &usize| Source { version: items[index].version, data: "", schema: "" };
+        let source =
+            |&index: &usize| Source { version: items[index].version, data: "", schema: "" };
         let sources: Vec<_> = indices.iter().map(source).collect();
         let journaled = Journaled {
             position: Position {
@@ -332,7 +261,12 @@ impl<'a> Copier<'a> {
         for (item, (copied, why)) in known() {
             self.count(item, *copied, why, summary);
         }
-        tracing::debug!(entity = self.copying.journal.name(), partition, left, "changes were copied");
+        tracing::debug!(
+            entity = self.copying.journal.name(),
+            partition,
+            left,
+            "changes were copied"
+        );
         Ok(())
     }
 

@@ -16,16 +16,14 @@ use tokio::{
 };
 
 use crate::{
-    backend::CacheError,
     clock::{Clock, Random},
-    error::{Error, ErrorKind, Result},
     journal::{Event, Journal, Roster, Target},
     key::Topology,
-    retry::Backoff,
 };
 
 mod acknowledge;
 mod copy;
+mod copy_items;
 mod dead_letters;
 mod drain;
 mod ending;
@@ -36,16 +34,18 @@ mod position;
 mod probe;
 mod seal;
 mod snapshot;
+mod supervise;
 mod survey;
 
 pub use dead_letters::DeadLetters;
 use drain::Session;
 use ending::{Ending, Trouble};
 pub(crate) use moving::{export, import};
-use pauses::{PASSING_FIRST, PASSING_MAX, Pauses};
+use pauses::Pauses;
 pub(crate) use probe::{Evictions, probe, watch};
 pub use snapshot::Snapshot;
 pub(crate) use snapshot::{Ask, copy_all};
+pub(crate) use supervise::supervise;
 
 /// How often the key is looked at that says what is to be drained. Writes of this process are drained
 /// at once.
@@ -58,34 +58,6 @@ const SESSIONS_MAX: usize = 4;
 const REVISIT_INTERVAL: Duration = Duration::from_secs(10);
 /// A journal that nobody has written to for so long, and that this process does not write to, is sealed.
 const SEAL_AFTER: Duration = Duration::from_secs(60);
-
-/// Drains the journals of a roster, and copies what it says, until it is stopped, whatever happens in
-/// between.
-pub(crate) async fn supervise(roster: Arc<Roster>, clock: Clock, random: Random) {
-    let keeping = snapshot::keep(Arc::clone(&roster), random.clone());
-    tokio::join!(keeping, keep_running(roster, clock, random));
-}
-
-async fn keep_running(roster: Arc<Roster>, clock: Clock, random: Random) {
-    let mut backoff = Backoff::new(PASSING_FIRST, PASSING_MAX);
-    while !roster.is_stopped() {
-        let running = run(Arc::clone(&roster), clock, random.clone());
-        let mut running = AbortOnDrop(tokio::spawn(running));
-        if let Err(error) = (&mut running.0).await {
-            tracing::error!(%error, "the worker panicked and is started again");
-            tokio::time::sleep(backoff.wait(&random)).await;
-        }
-    }
-}
-
-/// A task that ends with whoever waits for it.
-struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
 
 /// Drains the journals of a roster until it is stopped.
 async fn run(roster: Arc<Roster>, clock: Clock, random: Random) {
@@ -326,26 +298,6 @@ impl Worker<'_> {
         if self.pauses.succeeded(target, journal.settings.batch) {
             let (entity, partition) = (journal.name().to_owned(), target.partition);
             self.roster.listener.tell(&Event::Resumed { entity, partition });
-        }
-    }
-}
-
-/// Drains a partition to which nobody appends any more.
-async fn drained(journal: &Arc<Journal>, partition: u32, token: &str) -> Result<()> {
-    loop {
-        let meta = journal.meta(partition).await.map_err(CacheError::into_error)?;
-        if !meta.exists() || meta.backlog() == 0 {
-            return Ok(());
-        }
-        let (batch, token) = (journal.settings.batch, token.to_owned());
-        match session(Arc::clone(journal), partition, token, batch).await {
-            Ending::Taken => tokio::time::sleep(survey::TAKEN_WAIT).await,
-            Ending::Failed(trouble) => {
-                let reason = trouble.reason();
-                let message = format!("journaled writes cannot be drained to the store: {reason}");
-                return Err(Error::new(ErrorKind::Dirty, message).retryable());
-            }
-            _ => {}
         }
     }
 }

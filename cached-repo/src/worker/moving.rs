@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use super::{
     Snapshot,
     copy::Copier,
-    drained,
+    drain::drained,
     snapshot::{Ask, copy_all},
     survey::{TAKEN_WAIT, importing, slots_of},
 };
@@ -103,7 +103,7 @@ async fn keep_rows(copying: &Copying, partitions: &[u32]) -> Result<u64> {
     }
 }
 
-/// Copies everything that `redis_only` keeps to the store, and leaves it there.
+/// Moves everything that `redis_only` keeps to the store.
 pub(crate) async fn export(copying: &Copying) -> Result<Snapshot> {
     let mut partitions = Vec::new();
     for partition in copying.journal.partitions() {
@@ -131,11 +131,7 @@ pub(crate) async fn export(copying: &Copying) -> Result<Snapshot> {
     Ok(summary)
 }
 
-async fn export_partition(
-    copying: &Copying,
-    partition: u32,
-    summary: &mut Snapshot,
-) -> Result<()> {
+async fn export_partition(copying: &Copying, partition: u32, summary: &mut Snapshot) -> Result<()> {
     match copying.turn(partition, &[Side::Kept], Side::Exporting).await? {
         Turned::From(_) => {}
         // Another process exports it as well, and was faster.
@@ -180,7 +176,7 @@ fn check(summary: &Snapshot) -> Result<()> {
     ))
 }
 
-/// Makes what `redis_only` left behind in exported partitions copies that end.
+/// Removes what `redis_only` left behind in exported partitions.
 async fn release(copying: &Copying) -> Result<()> {
     let entries = &copying.journal.entries;
     let mut cursor = 0;
@@ -191,8 +187,7 @@ async fn release(copying: &Copying) -> Result<()> {
         for group in slots.chunk_by(|(one, _), (other, _)| one.partition == other.partition) {
             let partition = group[0].0.partition;
             let keys: Vec<String> = group.iter().map(|(slot, _)| slot.entry.clone()).collect();
-            let ttl = entries.settled_ttl(false);
-            let freed = entries.backend.free(&entries.keys, partition, &keys, ttl).await;
+            let freed = entries.backend.free(&entries.keys, partition, &keys).await;
             freed.map_err(CacheError::into_error)?;
         }
         if next == 0 {

@@ -8,9 +8,9 @@ use tokio::{
 };
 
 use super::{
-    AbortOnDrop,
     copy::Copier,
     ending::Trouble,
+    supervise::AbortOnDrop,
     survey::{Surveyed, TAKEN_WAIT, survey},
 };
 use crate::{
@@ -152,7 +152,9 @@ fn well(copying: &Copying, roster: &Roster, summary: &Snapshot) {
     let Snapshot { copied, deleted, refused, postponed, left } = *summary;
     tracing::debug!(entity, copied, deleted, refused, postponed, left, "a snapshot was copied");
     let postponed = (postponed > 0).then(|| {
-        format!("{postponed} entities refer to rows that are not there; they are tried again each time")
+        format!(
+            "{postponed} entities refer to rows that are not there; they are tried again each time"
+        )
     });
     let is_trouble = postponed.is_some();
     if roster.copy_trouble(copying.prefix(), postponed) && !is_trouble {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{copy::COPY_HOLD, drained};
+use super::{copy::COPY_HOLD, drain::drained};
 use crate::{
     backend::{
         CacheError, Side,
@@ -36,11 +36,7 @@ pub(super) enum Surveyed {
 }
 
 /// Goes on with the survey for some pages.
-pub(super) async fn survey(
-    copying: &Copying,
-    token: &str,
-    skips_stored: bool,
-) -> Result<Surveyed> {
+pub(super) async fn survey(copying: &Copying, token: &str, skips_stored: bool) -> Result<Surveyed> {
     let surveyed = go_on(copying, token, skips_stored).await;
     if surveyed.is_err() {
         // So that nobody waits for it; if that fails as well it ends by itself.
@@ -76,11 +72,7 @@ async fn go_on(copying: &Copying, token: &str, skips_stored: bool) -> Result<Sur
     })
 }
 
-async fn tell(
-    copying: &Copying,
-    token: &str,
-    progress: Option<Survey>,
-) -> Result<Option<Survey>> {
+async fn tell(copying: &Copying, token: &str, progress: Option<Survey>) -> Result<Option<Survey>> {
     let entries = &copying.journal.entries;
     let told = entries.backend.survey(&entries.keys, token, COPY_HOLD, progress).await;
     told.map_err(CacheError::into_error)

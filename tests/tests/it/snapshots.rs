@@ -11,6 +11,7 @@ use crate::{
 
 mod copies;
 mod crashes;
+mod load;
 mod moves;
 mod poison;
 mod sides;

@@ -38,7 +38,13 @@ local function settle(key, version, ttl)
   if not letter then
     return
   end
-  become_copy(key, head, kind, letter, ttl)
+  if kind == 'string' then
+    -- Behind the head and the envelope's format.
+    redis.call('SETRANGE', key, 9, letter)
+  else
+    redis.call('HSET', key, '_cr', '1' .. letter .. head:sub(3))
+  end
+  redis.call('PEXPIRE', key, ttl)
 end
 
 -- Where memory is used up, a script may write if its first command is one that cannot need more.

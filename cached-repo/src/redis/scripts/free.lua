@@ -1,19 +1,17 @@
--- Makes the only copies of an exported partition copies.
+-- Removes the only copies of an exported partition: the store has them.
 --
 -- KEYS: meta of the partition, then the entries.
--- ARGV: time to live in ms.
--- Returns: how many became copies.
--- Atomic because: an entry must not be written between the look at it and its change.
+-- ARGV: none.
+-- Returns: how many were removed.
+-- Atomic because: an entry must not be written between the look at it and its removal.
 
-local ttl = next_argument()
 local freed = 0
 if redis.call('HGET', KEYS[1], 'side') ~= 's' then
   return freed
 end
 for i = 2, #KEYS do
-  local head, kind = head_of(KEYS[i])
-  if head and head:match('^1k') then
-    become_copy(KEYS[i], head, kind, 'c', ttl)
+  if state_of(KEYS[i]) == 'k' then
+    redis.call('UNLINK', KEYS[i])
     freed = freed + 1
   end
 end

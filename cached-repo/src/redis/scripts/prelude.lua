@@ -163,17 +163,6 @@ local function is_redis_only(side)
   return side == 'k' or side == 'i' or side == 'e'
 end
 
--- Makes an entry a copy: its state's letter, and its time to live in ms.
-local function become_copy(key, head, kind, letter, ttl)
-  if kind == 'string' then
-    -- Behind the head and the envelope's format.
-    redis.call('SETRANGE', key, 9, letter)
-  else
-    redis.call('HSET', key, '_cr', '1' .. letter .. head:sub(3))
-  end
-  redis.call('PEXPIRE', key, ttl)
-end
-
 -- For a client: '' for what is missing, and the server that answers at the end.
 local function shown_meta(key, now)
   local values = redis.call('HMGET', key, unpack(FIELDS, 1, SHOWN))

@@ -5,14 +5,19 @@ use std::collections::BTreeSet;
 use super::*;
 
 pub(super) async fn a_scan_finds_every_row_once(suite: &Suite<'_>) {
-    let things = [
-        "%", "a b", "\u{10FFFF}", "0", "9", "10", "Z", "z", "é", "e\u{301}", "_",
-    ];
+    let things = ["%", "a b", "\u{10FFFF}", "0", "9", "10", "Z", "z", "é", "e\u{301}", "_"];
     let mut changes: Vec<_> =
         things.iter().map(|what| suite.thing_with(what, BIG, Value::I64(1))).collect();
     // A store may hold these as what they spell.
     let digest = blake3::hash(suite.token.as_bytes()).to_hex();
-    let uuid = format!("{}-{}-4{}-8{}-{}", &digest[..8], &digest[8..12], &digest[13..16], &digest[17..20], &digest[20..32]);
+    let uuid = format!(
+        "{}-{}-4{}-8{}-{}",
+        &digest[..8],
+        &digest[8..12],
+        &digest[13..16],
+        &digest[17..20],
+        &digest[20..32]
+    );
     for spelled in [&digest[..24], &digest[24..48], &uuid] {
         let mut record = Record::absent(THINGS_COLUMNS.len());
         (1..THINGS_COLUMNS.len()).for_each(|i| record.set(i, Value::Null));

@@ -10,7 +10,9 @@ use sqlx::{
 };
 
 use super::{
-    Begin, Declared, Dialect, Shape, Statement, StoreError, Table, rows::{self, Cut}, table::split,
+    Begin, Declared, Dialect, Shape, Statement, StoreError, Table,
+    rows::{self, Cut},
+    table::split,
 };
 use crate::{
     change::EntityId,

@@ -9,7 +9,11 @@ use sqlx::{
     sqlite::{SqliteArguments, SqliteRow, SqliteValueRef},
 };
 
-use super::{Begin, Dialect, Shape, Statement, StoreError, Table, rows::{self, Cut}, table::split};
+use super::{
+    Begin, Dialect, Shape, Statement, StoreError, Table,
+    rows::{self, Cut},
+    table::split,
+};
 use crate::{
     change::EntityId,
     record::{Record, Value},

@@ -22,7 +22,8 @@ async fn after_a_snapshot_the_table_is_what_redis_had() {
         for round in 0..4 {
             for write in 0..40 {
                 let id = fastrand::usize(..25).to_string();
-                let entity = (fastrand::u8(..4) > 0).then(|| todo(&id, &format!("{round} {write}")));
+                let entity =
+                    (fastrand::u8(..4) > 0).then(|| todo(&id, &format!("{round} {write}")));
                 match &entity {
                     Some(entity) => drop(process.repo.save(entity).await.unwrap()),
                     None => drop(process.repo.delete(&id).await.unwrap()),
@@ -37,7 +38,11 @@ async fn after_a_snapshot_the_table_is_what_redis_had() {
         let batches = process.repo.counts().copy_batches;
         let again = process.repo.snapshot_now().await.unwrap();
         assert_eq!((again.copied, again.deleted), (0, 0), "what is copied is not copied again");
-        assert_eq!(process.repo.counts().copy_batches, batches, "nor is the store asked for anything");
+        assert_eq!(
+            process.repo.counts().copy_batches,
+            batches,
+            "nor is the store asked for anything"
+        );
     }
 }
 
@@ -81,9 +86,8 @@ async fn deleted_and_expired_entities_disappear_from_the_copy() {
     for over in [Over::InProcess, Over::Redis] {
         let scene = Scene::new(On::Memory, over).await;
         let ttl = Duration::from_secs(1);
-        let mortal = scene
-            .process(patient().no_worker(), |b| kept(b).ttl(ttl).jitter_percent(0))
-            .await;
+        let mortal =
+            scene.process(patient().no_worker(), |b| kept(b).ttl(ttl).jitter_percent(0)).await;
         let lasting = keeper(&scene).await;
         for id in ["expires", "expires too", "is renewed", "is deleted"] {
             mortal.repo.save(&todo(id, id)).await.unwrap();

@@ -28,7 +28,10 @@ async fn a_poisoned_record_does_not_block_the_others() {
         let snapshot = process.repo.snapshot_now().await.unwrap();
         assert_eq!((snapshot.copied, snapshot.refused, snapshot.left), (30, 2, 0), "{on:?}");
         assert!(!snapshot.is_complete());
-        assert_eq!(rows(&scene, &["0", "29", "a", "b"]).await, ["name 0", "name 29", "none", "none"]);
+        assert_eq!(
+            rows(&scene, &["0", "29", "a", "b"]).await,
+            ["name 0", "name 29", "none", "none"]
+        );
         let is_refused = |event: &Event| matches!(event, Event::CopyRefused { .. });
         assert_eq!(process.events.count(is_refused), 2);
         assert_eq!(process.repo.counts().copies_refused, 2);

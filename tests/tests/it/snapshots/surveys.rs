@@ -39,8 +39,12 @@ async fn what_was_kept_before_there_were_snapshots_is_copied() {
 async fn rows_that_redis_never_had_stay() {
     let scene = Scene::new(On::Sqlite, Over::Redis).await;
     let process = keeper(&scene).await;
-    scene.sql("INSERT INTO {table} (id, name, done, rank, score, blob, labels) \
-               VALUES ('old', 'row', 0, 0, 0, x'', '[]')").await;
+    scene
+        .sql(
+            "INSERT INTO {table} (id, name, done, rank, score, blob, labels) \
+               VALUES ('old', 'row', 0, 0, 0, x'', '[]')",
+        )
+        .await;
     process.repo.save(&todo("1", "one")).await.unwrap();
     process.repo.snapshot_now().await.unwrap();
     assert_eq!(rows(&scene, &["old", "1"]).await, ["row", "one"]);
