@@ -49,7 +49,6 @@ const READS: &str = "{ 'no-writes' }";
 const MAKES_ROOM: &str = "{ 'allow-oom' }";
 const WRITES: &str = "{}";
 
-const PRELUDE: &str = include_str!("scripts/prelude.lua");
 /// Between the prelude and a step.
 const START: &str = "start(ARGV)";
 
@@ -81,7 +80,7 @@ impl Step {
     ];
 
     /// Name, text, flags.
-    const fn source(self) -> (&'static str, &'static str, &'static str) {
+    fn source(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Step::Lease => ("lease", include_str!("scripts/lease.lua"), WRITES),
             Step::Fill => ("fill", include_str!("scripts/fill.lua"), WRITES),
@@ -111,9 +110,14 @@ impl Step {
         }
     }
 
-    pub(super) const fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         self.source().0
     }
+}
+
+/// What is in front of each step.
+fn prelude() -> &'static str {
+    include_str!("scripts/prelude.lua")
 }
 
 /// All steps, ready to run.
@@ -127,10 +131,11 @@ pub(super) struct Scripts {
 
 impl Scripts {
     pub(super) fn new() -> Self {
+        let prelude = prelude();
         let bodies: String = Step::ALL.iter().map(|step| step.source().1).collect();
         // Libraries and functions of several releases stand side by side on a server.
-        let release = format!("{:08x}", xxh3_64((PRELUDE.to_owned() + &bodies).as_bytes()) as u32);
-        let mut library = format!("#!lua name=cached_repo_{release}\n{PRELUDE}\n");
+        let release = format!("{:08x}", xxh3_64((prelude.to_owned() + &bodies).as_bytes()) as u32);
+        let mut library = format!("#!lua name=cached_repo_{release}\n{prelude}\n");
         let mut steps = Vec::with_capacity(Step::ALL.len());
         for step in Step::ALL {
             let (name, body, flags) = step.source();
@@ -139,7 +144,7 @@ impl Scripts {
                 "redis.register_function{{ function_name = '{function}', flags = {flags},\n\
                  callback = function(KEYS, ARGV)\n{START}\n{body}\nend }}\n"
             );
-            let script = Script::new(&format!("{PRELUDE}\n{START}\n{body}"));
+            let script = Script::new(&format!("{prelude}\n{START}\n{body}"));
             steps.push((function, script));
         }
         Self { steps, library, functions: AtomicBool::new(false) }
