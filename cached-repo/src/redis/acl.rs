@@ -2,7 +2,7 @@
 
 /// What is sent.
 const SENT: &[&str] =
-    &["select", "info", "mget", "hgetall", "xrange", "zrange", "scan", "evalsha", "script|load"];
+    &["select", "info", "mget", "hgetall", "xrange", "zrange", "evalsha", "script|load"];
 
 /// What is sent where the server has functions. Without these permissions, scripts do the same.
 const FUNCTIONS: &[&str] = &["fcall", "function|load"];

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{RedisBackend, call::Call, entries, scripts::Step, unexpected};
 use crate::{
     backend::{
-        Put, PutReply, Reply, SnapshotBackend,
+        CacheError, Put, PutReply, Reply, SnapshotBackend,
         snapshot::{AskChanged, Changed, Mark, Report, Side, Survey, Turned},
     },
     key::Keyspace,
@@ -133,7 +133,14 @@ impl SnapshotBackend for RedisBackend {
         Box::pin(async move {
             let mut command = redis::cmd("SCAN");
             command.arg(cursor).arg("MATCH").arg(keys.pattern()).arg("COUNT").arg(count);
-            let (next, found): (u64, Vec<Vec<u8>>) = self.connection.command(&command).await?;
+            let answer = self.connection.command::<(u64, Vec<Vec<u8>>)>(&command).await;
+            let (next, found) = answer.map_err(|error| match error.is_retryable() {
+                true => error,
+                false => CacheError::answered(format!(
+                    "{error}. Snapshots, `import` and `export` look for entries by SCAN, which the user of \
+                     this Redis needs in addition (`ACL SETUSER … +scan`; it shows the names of all keys)"
+                )),
+            })?;
             // What is no text is no key of ours.
             let found = found.into_iter().filter_map(|key| String::from_utf8(key).ok());
             Ok((next, found.filter(|key| keys.id_text(key).is_some()).collect()))

@@ -217,3 +217,38 @@ async fn an_exported_entity_is_not_kept_again_without_an_import() {
     assert!(error.to_string().contains("Repository::import"), "{error}");
     assert_eq!(only.repo.export().await.unwrap().copied, 0, "it is there already");
 }
+
+/// Saved when most is copied already, and others may write still.
+#[tokio::test(start_paused = true)]
+async fn an_export_takes_what_is_saved_to_its_last_moment() {
+    let scene = Scene::in_process().await;
+    let only = plain(&scene).await;
+    only.repo.save(&todo("1", "first")).await.unwrap();
+    let held = scene.gate.hold(tests::Point::AfterApply, "1");
+    let repo = only.repo.clone();
+    let exporting = tokio::spawn(async move { repo.export().await });
+    held.arrived().await;
+    only.repo.save(&todo("1", "last")).await.unwrap();
+    only.repo.save(&todo("2", "last")).await.unwrap();
+    held.release();
+    exporting.await.unwrap().unwrap();
+    assert_eq!(rows(&scene, &["1", "2"]).await, ["last", "last"]);
+}
+
+/// It either is among what is imported, or is no success.
+#[tokio::test]
+async fn a_store_first_write_during_an_import_is_fenced() {
+    for on in [On::Memory, On::Sqlite, On::Postgres] {
+        let scene = Scene::new(on, Over::InProcess).await;
+        let (other, only) = (scene.under(Strategy::WriteThrough).await, plain(&scene).await);
+        let held = scene.gate.hold(tests::Point::BeforeApply, "1");
+        let repo = other.repo.clone();
+        let late = tokio::spawn(async move { repo.save(&todo("1", "late")).await });
+        held.arrived().await;
+        assert_eq!(only.repo.import().await.unwrap(), 0);
+        held.release();
+        late.await.unwrap().unwrap_err();
+        assert_eq!(scene.row("1").await, "none", "{on:?}");
+        assert_eq!(only.repo.get("1").await.unwrap(), None);
+    }
+}

@@ -2,10 +2,13 @@
 
 use cached_repo::Incident;
 
-use super::{copier, keeper, plain, rows};
+use tests::servers;
+
+use super::{copier, keeper, kept, plain, rows};
 use crate::{
     stage::{On, Over, todo},
-    write_behind::scene::Scene,
+    users,
+    write_behind::scene::{Scene, patient},
 };
 
 #[tokio::test]
@@ -71,4 +74,33 @@ async fn another_redis_server_is_copied_anew() {
     scene.host.suffer(Incident::Wipe).await.unwrap();
     process.repo.snapshot_now().await.unwrap();
     assert_eq!(scene.row("1").await, "replicated", "the copy is what is left");
+}
+
+/// It is no part of what every user gets, as it shows the names of all keys.
+#[tokio::test]
+async fn a_user_of_redis_who_may_not_scan_is_told() {
+    let scene = Scene::new(On::Memory, Over::Redis).await;
+    let url = users::redis(&servers::redis_url(), &scene.namespace, &["todos"], &[]).await;
+    let cache = patient().no_worker().namespace(&*scene.namespace).connect(&url).await.unwrap();
+    let repo = kept(scene.builder(&cache)).build().await.unwrap();
+    repo.save(&todo("1", "one")).await.unwrap();
+    let error = repo.snapshot_now().await.unwrap_err();
+    assert!(error.to_string().contains("+scan"), "{error}");
+    assert_eq!(scene.row("1").await, "none");
+}
+
+/// For a database that was restored to an older state, which nobody notices.
+#[tokio::test]
+async fn without_the_key_of_its_survey_everything_is_copied_anew() {
+    let scene = Scene::new(On::Sqlite, Over::Redis).await;
+    let process = keeper(&scene).await;
+    process.repo.save(&todo("1", "one")).await.unwrap();
+    process.repo.snapshot_now().await.unwrap();
+    scene.sql("DELETE FROM {table}").await;
+    process.repo.snapshot_now().await.unwrap();
+    assert_eq!(scene.row("1").await, "none");
+    let key = format!("{}:@survey", scene.entity());
+    redis::cmd("DEL").arg(key).query_async::<()>(&mut scene.raw().await).await.unwrap();
+    process.repo.snapshot_now().await.unwrap();
+    assert_eq!(scene.row("1").await, "one");
 }

@@ -16,6 +16,8 @@ mod stores;
 
 mod types;
 
+mod snapshots;
+
 mod writing;
 
 pub(crate) const TABLE: &[&[Mutant]] = &[
@@ -26,6 +28,7 @@ pub(crate) const TABLE: &[&[Mutant]] = &[
     scripts::MUTANTS,
     in_process::MUTANTS,
     formats::MUTANTS,
+    snapshots::MUTANTS,
 ];
 
 /// What every backend passes.
