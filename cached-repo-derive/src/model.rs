@@ -42,8 +42,7 @@ pub(crate) struct Settings {
     pub(crate) batch: Option<usize>,
     pub(crate) max_backlog: Option<u64>,
     pub(crate) on_full: Option<OnFull>,
-    /// With the place where it stands.
-    pub(crate) snapshot: Option<(Duration, Span)>,
+    pub(crate) snapshot: Option<Duration>,
 }
 
 /// What a write does when the backlog is as large as it may be.
@@ -119,7 +118,7 @@ pub(crate) fn read<'a>(input: &'a DeriveInput, errors: &mut Errors) -> Entity<'a
             batch: number(&said, "batch", 1..=BATCH_MAX, errors),
             max_backlog: number(&said, "max_backlog", 1..=u64::MAX, errors),
             on_full: parsed(&said, "on_full", check::on_full, errors),
-            snapshot: snapshot(&said, errors),
+            snapshot: parsed(&said, "snapshot", check::interval, errors),
         },
         removed: said.texts("removed").map(Name::from).collect(),
         fields: fields(input, errors),
@@ -169,11 +168,6 @@ fn compression(said: &Said, errors: &mut Errors) -> Option<Ident> {
         return None;
     }
     word(said, "compress", "compression", errors)
-}
-
-fn snapshot(said: &Said, errors: &mut Errors) -> Option<(Duration, Span)> {
-    let literal = said.text("snapshot")?;
-    Some((errors.keep(check::interval(literal))?, literal.span()))
 }
 
 fn number<T>(said: &Said, name: &str, range: RangeInclusive<T>, errors: &mut Errors) -> Option<T>

@@ -39,14 +39,14 @@ pub(crate) fn of(entity: &Entity<'_>) -> TokenStream {
             quote!(.on_full(#krate::OnFull::Block(#time)))
         }
     });
-    // Which strategies have snapshots is known to the library, which rustc asks.
-    let snapshot = settings.snapshot.map(|(interval, span)| {
-        let of = match &settings.strategy {
-            Some(word) => quote!(strategy::#word),
-            None => quote!(OfBuilder),
+    // Which strategies have snapshots is known to the library, which rustc asks. At the strategy's place, so
+    // that a typo in it is one mistake.
+    let snapshot = settings.snapshot.as_ref().map(|interval| {
+        let path = match &settings.strategy {
+            Some(word) => at(word.span(), quote!(#krate::names::strategy::#word)),
+            None => quote!(#krate::names::OfBuilder),
         };
-        let path = at(span, quote!(#krate::names::#of));
-        let interval = duration(&interval);
+        let interval = duration(interval);
         quote!(.snapshot::<#path>(#interval))
     });
     quote! {

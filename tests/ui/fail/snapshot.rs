@@ -21,11 +21,4 @@ struct NoDuration {
     id: String,
 }
 
-#[derive(CachedEntity)]
-#[cache(prefix = "d", strategy = "redis_onyl", snapshot = "5m")]
-struct UnknownStrategy {
-    #[cache(id)]
-    id: String,
-}
-
 fn main() {}
