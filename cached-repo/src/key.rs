@@ -146,12 +146,13 @@ impl Keyspace {
 
     /// Sorted set of the ids that changed under `redis_only` since they were copied to the store: id,
     /// version.
+    // The in-process backend keeps this one and the next two with the meta hash.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
     pub(crate) fn changed(&self, partition: u32) -> String {
         self.of_partition(partition, "changed")
     }
 
     /// Sorted set of the ids whose only copies expire: id, when (ms).
-    // The in-process backend keeps this one and the next with the first one.
     #[cfg_attr(not(feature = "redis"), allow(dead_code))]
     pub(crate) fn expiring(&self, partition: u32) -> String {
         self.of_partition(partition, "expiring")

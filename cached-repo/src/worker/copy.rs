@@ -3,7 +3,7 @@
 //! A change is forgotten only when the store has it, and only if it has not changed again, so a copier may
 //! end anywhere. Which of two copiers writes is decided by the store: see [`Copying`].
 
-use std::{collections::VecDeque, ops::Range, time::Duration};
+use std::{iter, ops::Range, time::Duration};
 
 use super::{Snapshot, copy_items::Item};
 use crate::{
@@ -172,8 +172,9 @@ impl<'a> Copier<'a> {
         fates: &mut [Option<(Copied, String)>],
     ) -> Result<Step> {
         let meant: Vec<usize> = (0..items.len()).filter(|&i| fates[i].is_none()).collect();
-        let mut parts: VecDeque<Range<usize>> = [0..meant.len()].into();
-        while let Some(part) = parts.pop_front() {
+        // The next part is the last one.
+        let mut parts: Vec<Range<usize>> = iter::once(0..meant.len()).collect();
+        while let Some(part) = parts.pop() {
             if part.is_empty() {
                 continue;
             }
@@ -189,8 +190,8 @@ impl<'a> Copier<'a> {
                     Class::Fenced | Class::Unknown => return Ok(Step::Again),
                     Class::Record | Class::Reference if part.len() > 1 => {
                         let middle = part.start + part.len() / 2;
-                        parts.push_front(middle..part.end);
-                        parts.push_front(part.start..middle);
+                        parts.push(middle..part.end);
+                        parts.push(part.start..middle);
                     }
                     Class::Reference => {
                         fates[meant[part.start]] = Some((Copied::Later, error.to_string()));
