@@ -6,7 +6,7 @@ use syn::Ident;
 
 use crate::{
     expand::at,
-    model::{Entity, OnFull},
+    model::{Durability, Entity, OnFull},
 };
 
 pub(crate) fn of(entity: &Entity<'_>) -> TokenStream {
@@ -39,6 +39,14 @@ pub(crate) fn of(entity: &Entity<'_>) -> TokenStream {
             quote!(.on_full(#krate::OnFull::Block(#time)))
         }
     });
+    let durability = settings.durability.map(|durability| {
+        let level = match durability {
+            Durability::Memory => quote!(Memory),
+            Durability::Fsync => quote!(Fsync),
+            Durability::Replicated(replicas) => quote!(Replicated(#replicas)),
+        };
+        quote!(.durability(#krate::Durability::#level))
+    });
     // Which strategies have snapshots is known to the library, which rustc asks. At the strategy's place, so
     // that a typo in it is one mistake.
     let snapshot = settings.snapshot.as_ref().map(|interval| {
@@ -52,6 +60,6 @@ pub(crate) fn of(entity: &Entity<'_>) -> TokenStream {
     quote! {
         #krate::Settings::new()
             #strategy #format #compress #ttl #jitter #negative_ttl
-            #partitions #coalesce #batch #max_backlog #on_full #snapshot
+            #partitions #coalesce #batch #max_backlog #on_full #durability #snapshot
     }
 }

@@ -235,7 +235,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         });
         // First what a person can mend in the source, then what the servers say.
         strategy::check_store(strategy, store.as_ref())?;
-        checks::server(&entries, strategy, &duties.roster).await?;
+        checks::server(&entries, strategy, settings.durability, &duties.roster).await?;
         let (mut store_id, mut journal) = (None, None);
         if let Some(store) = &store {
             let checked = checks::store(store, &entries.schema).await?;

@@ -27,6 +27,7 @@ use crate::{
 };
 
 mod append;
+mod confirm;
 mod copying;
 mod events;
 mod receipt;
@@ -34,6 +35,7 @@ mod recover;
 mod roster;
 mod wait;
 
+pub(crate) use confirm::{DurabilitySettings, Reached};
 pub(crate) use copying::{CopyPosition, Copying, exported};
 pub use events::Event;
 pub(crate) use events::Listener;
@@ -46,6 +48,7 @@ pub(crate) struct JournalSettings {
     /// Of the entity; each partition has its share.
     pub(crate) bound: Bound,
     pub(crate) on_full: OnFull,
+    pub(crate) durability: DurabilitySettings,
     /// Records of a drain.
     pub(crate) batch: usize,
     /// Whether of several records of one id in a batch only the last one is written.

@@ -33,6 +33,7 @@ pub(super) enum Step {
     Repair,
     Seal,
     Sweep,
+    Confirm,
     Turn,
     Changed,
     Copied,
@@ -53,7 +54,7 @@ const WRITES: &str = "{}";
 const START: &str = "start(ARGV)";
 
 impl Step {
-    const ALL: [Step; 23] = [
+    const ALL: [Step; 24] = [
         Step::Lease,
         Step::Fill,
         Step::Begin,
@@ -70,6 +71,7 @@ impl Step {
         Step::Repair,
         Step::Seal,
         Step::Sweep,
+        Step::Confirm,
         Step::Turn,
         Step::Changed,
         Step::Copied,
@@ -100,6 +102,7 @@ impl Step {
             Step::Repair => ("repair", include_str!("scripts/repair.lua"), MAKES_ROOM),
             Step::Seal => ("seal", include_str!("scripts/seal.lua"), WRITES),
             Step::Sweep => ("sweep", include_str!("scripts/sweep.lua"), MAKES_ROOM),
+            Step::Confirm => ("confirm", include_str!("scripts/confirm.lua"), MAKES_ROOM),
             Step::Turn => ("turn", include_str!("scripts/turn.lua"), WRITES),
             Step::Changed => ("changed", include_str!("scripts/changed.lua"), MAKES_ROOM),
             Step::Copied => ("copied", include_str!("scripts/copied.lua"), MAKES_ROOM),
@@ -161,16 +164,23 @@ impl Scripts {
         step: Step,
         call: &Call,
     ) -> Result<T, CacheError> {
+        connection.call(async |mut connection| self.run_on(&mut connection, step, call).await).await
+    }
+
+    /// Runs a step over this connection, and over no other one.
+    pub(super) async fn run_on<T: FromRedisValue>(
+        &self,
+        connection: &mut MultiplexedConnection,
+        step: Step,
+        call: &Call,
+    ) -> RedisResult<T> {
         let (function, script) = &self.steps[step as usize];
-        let send = async |mut connection: MultiplexedConnection| {
-            if self.functions.load(Ordering::Relaxed)
-                && let Some(answer) = self.function(&mut connection, function, call).await
-            {
-                return answer;
-            }
-            invocation(script, call).invoke_async(&mut connection).await
-        };
-        connection.call(send).await
+        if self.functions.load(Ordering::Relaxed)
+            && let Some(answer) = self.function(connection, function, call).await
+        {
+            return answer;
+        }
+        invocation(script, call).invoke_async(connection).await
     }
 
     /// Runs a step as a script. It goes as far as it can where a function is refused for what it might
