@@ -40,6 +40,17 @@ pub(crate) fn lifetime(literal: &LitStr) -> Result<Duration> {
     Ok(duration)
 }
 
+/// How often, within what `build` takes.
+pub(crate) fn interval(literal: &LitStr) -> Result<Duration> {
+    let duration = duration(literal)?;
+    if !(INTERVAL_MIN..=INTERVAL_MAX).contains(&duration) {
+        let message =
+            "`snapshot` says how often, from \"1s\" to \"30d\"; without it there are none";
+        return Err(syn::Error::new(literal.span(), message));
+    }
+    Ok(duration)
+}
+
 /// `block(1s)`, `reject` or `write_through`.
 pub(crate) fn on_full(literal: &LitStr) -> Result<OnFull> {
     let text = literal.value();
@@ -181,6 +192,8 @@ fn store_name(what: &str, part: &str, whole: &Name, errors: &mut Errors) {
     }
 }
 
+const INTERVAL_MIN: Duration = Duration::from_secs(1);
+const INTERVAL_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// The longest that the entry keys allow, see `key` in `cached-repo`.
 const PREFIX_LEN_MAX: usize = 64;
 /// PostgreSQL cuts longer names off without an error.

@@ -42,6 +42,7 @@ pub(crate) struct Settings {
     pub(crate) batch: Option<usize>,
     pub(crate) max_backlog: Option<u64>,
     pub(crate) on_full: Option<OnFull>,
+    pub(crate) snapshot: Option<Duration>,
     pub(crate) durability: Option<Durability>,
 }
 
@@ -127,6 +128,7 @@ pub(crate) fn read<'a>(input: &'a DeriveInput, errors: &mut Errors) -> Entity<'a
             batch: number(&said, "batch", 1..=BATCH_MAX, errors),
             max_backlog: number(&said, "max_backlog", 1..=u64::MAX, errors),
             on_full: parsed(&said, "on_full", check::on_full, errors),
+            snapshot: parsed(&said, "snapshot", check::interval, errors),
             durability: parsed(&said, "durability", check::durability, errors),
         },
         removed: said.texts("removed").map(Name::from).collect(),

@@ -48,9 +48,19 @@ pub(crate) fn of(entity: &Entity<'_>) -> TokenStream {
         };
         quote!(.durability(#krate::Durability::#level))
     });
+    // Which strategies have snapshots is known to the library, which rustc asks. At the strategy's place, so
+    // that a typo in it is one mistake.
+    let snapshot = settings.snapshot.as_ref().map(|interval| {
+        let path = match &settings.strategy {
+            Some(word) => at(word.span(), quote!(#krate::names::strategy::#word)),
+            None => quote!(#krate::names::OfBuilder),
+        };
+        let interval = duration(interval);
+        quote!(.snapshot::<#path>(#interval))
+    });
     quote! {
         #krate::Settings::new()
             #strategy #format #compress #ttl #jitter #negative_ttl
-            #partitions #coalesce #batch #max_backlog #on_full #durability
+            #partitions #coalesce #batch #max_backlog #on_full #durability #snapshot
     }
 }

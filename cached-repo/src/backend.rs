@@ -16,13 +16,17 @@ use crate::{
 #[cfg(feature = "conformance")]
 pub(crate) mod conformance;
 pub(crate) mod journal;
+pub(crate) mod snapshot;
 
 pub(crate) use journal::JournalBackend;
+pub(crate) use snapshot::{Side, SnapshotBackend};
 
 pub(crate) type Reply<'a, T> = BoxFuture<'a, Result<T, CacheError>>;
 
 /// A server, or this process playing one.
-pub(crate) trait Backend: JournalBackend + fmt::Debug + Send + Sync + 'static {
+pub(crate) trait Backend:
+    JournalBackend + SnapshotBackend + fmt::Debug + Send + Sync + 'static
+{
     /// Reads entries, each with the generation of its partition. One round trip per server.
     fn read<'a>(
         &'a self,
@@ -176,6 +180,8 @@ pub(crate) struct End<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Put<'a> {
     pub(crate) slot: &'a Slot,
+    /// The id's text, by which a change is marked.
+    pub(crate) id: &'a str,
     pub(crate) content: Option<Content<'a>>,
 }
 
@@ -186,6 +192,8 @@ pub(crate) enum PutReply {
     Written(Vec<u64>),
     /// This slot (by index) holds a journaled write. Nothing was changed.
     Dirty(usize),
+    /// The partition is on a side on which `redis_only` may not write. Nothing was changed.
+    Elsewhere(Side),
 }
 
 /// Facts about a server that decide whether a repository may be built on it.

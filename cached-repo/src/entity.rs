@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     column::{Column, ColumnError},
+    names::SnapshotName,
     record::{Record, Value},
     schema::Schema,
 };
@@ -67,6 +68,8 @@ pub struct Settings {
     pub max_backlog: Option<u64>,
     /// What a write does when they are that many.
     pub on_full: Option<OnFull>,
+    /// How often what `redis_only` keeps is copied to the store.
+    pub snapshot: Option<Duration>,
     /// When Redis counts as having a write.
     pub durability: Option<Durability>,
 }
@@ -122,6 +125,7 @@ impl Settings {
             batch: None,
             max_backlog: None,
             on_full: None,
+            snapshot: None,
             durability: None,
         }
     }
@@ -184,6 +188,12 @@ impl Settings {
     #[must_use]
     pub const fn max_backlog(self, writes: u64) -> Self {
         Self { max_backlog: Some(writes), ..self }
+    }
+
+    /// Says how often what is kept is copied to the store, for a strategy that has snapshots.
+    #[must_use]
+    pub const fn snapshot<S: SnapshotName>(self, interval: Duration) -> Self {
+        Self { snapshot: Some(interval), ..self }
     }
 
     /// Says what a write does at the bound.

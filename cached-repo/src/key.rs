@@ -11,16 +11,15 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use crate::{
     change::EntityId,
     error::{Error, Result},
-    record::Value,
 };
+
+mod id;
+pub(crate) use id::{entity_id, parse_id};
 
 /// An encoded id longer than this (bytes) is replaced in keys by its hash.
 const ID_LEN_MAX: usize = 200;
-/// An id longer than this (bytes, encoded) is refused: databases index at most a few KB.
-const ID_REFUSED_LEN: usize = 8 * 1024;
 /// Starts a hashed id. Encoded ids never contain it.
 const HASHED: char = '#';
-const PART_SEPARATOR: char = ',';
 const NAME_LEN_MAX: usize = 64;
 /// `{4095}:`
 const TAG_LEN_MAX: usize = 7;
@@ -53,6 +52,14 @@ pub(crate) struct Slot {
     /// Tells this entry from every other one, whatever key it was found under.
     pub(crate) hash: u64,
     pub(crate) entry: String,
+}
+
+/// What an entry's key says of its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyedId<'k> {
+    Text(&'k str),
+    /// The id is too long: the entry has it.
+    Hashed,
 }
 
 impl Keyspace {
@@ -137,6 +144,56 @@ impl Keyspace {
         self.of_partition(partition, "worker")
     }
 
+    /// Sorted set of the ids that changed under `redis_only` since they were copied to the store: id,
+    /// version.
+    // The in-process backend keeps this one and the next two with the meta hash.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
+    pub(crate) fn changed(&self, partition: u32) -> String {
+        self.of_partition(partition, "changed")
+    }
+
+    /// Sorted set of the ids whose only copies expire: id, when (ms).
+    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
+    pub(crate) fn expiring(&self, partition: u32) -> String {
+        self.of_partition(partition, "expiring")
+    }
+
+    /// Sorted set of the ids whose last change the store refused: id, version.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
+    pub(crate) fn refused(&self, partition: u32) -> String {
+        self.of_partition(partition, "refused")
+    }
+
+    /// The token of the process that copies a partition to the store.
+    pub(crate) fn copier(&self, partition: u32) -> String {
+        self.of_partition(partition, "copier")
+    }
+
+    /// Hash that says how far the survey is of what was there before changes were marked.
+    pub(crate) fn survey(&self) -> String {
+        format!("{}@survey", self.head)
+    }
+
+    /// What the store's records of the copying of this entity are called.
+    pub(crate) fn snapshot_ledger(&self) -> String {
+        format!("{}@snapshot", self.ledger_name())
+    }
+
+    /// The text of the id whose entry has this key, as far as the key has it.
+    pub(crate) fn id_text<'k>(&self, key: &'k str) -> Option<KeyedId<'k>> {
+        let rest = key.strip_prefix(&self.head)?;
+        let rest = match self.topology {
+            Topology::Standalone => rest,
+            Topology::Cluster => rest.strip_prefix('{')?.split_once("}:")?.1,
+        };
+        match rest {
+            "" => None,
+            _ if rest.starts_with('@') => None,
+            _ if rest.starts_with(HASHED) => Some(KeyedId::Hashed),
+            _ => Some(KeyedId::Text(rest)),
+        }
+    }
+
     /// Says for a while that this append was tried again and is done.
     pub(crate) fn op(&self, partition: u32, op_id: &str) -> String {
         format!("{}@op:{op_id}", self.tagged(partition))
@@ -209,38 +266,6 @@ impl Keyspace {
     }
 }
 
-/// Spells an id. Refuses the empty one, those with a null, and those of more than 8 KiB.
-pub(crate) fn entity_id(values: Vec<Value<'static>>) -> Result<EntityId> {
-    let mut text = String::with_capacity(values.iter().map(Value::size).sum());
-    for (i, value) in values.iter().enumerate() {
-        if i > 0 {
-            text.push(PART_SEPARATOR);
-        }
-        match value {
-            Value::Bool(v) => text.push_str(if *v { "true" } else { "false" }),
-            Value::I64(v) => drop(write!(text, "{v}")),
-            Value::U64(v) => drop(write!(text, "{v}")),
-            Value::Text(v) => encode(v.as_bytes(), &mut text),
-            Value::Bytes(v) => encode(v, &mut text),
-            other => {
-                let found = other.type_name();
-                return Err(Error::invalid(format!("{found} cannot be an id")));
-            }
-        }
-    }
-    if text.is_empty() {
-        return Err(Error::invalid("the id is empty"));
-    }
-    if text.len() > ID_REFUSED_LEN {
-        let len = text.len();
-        return Err(Error::invalid(format!(
-            "the id has {len} bytes when encoded; at most {ID_REFUSED_LEN} are allowed"
-        ))
-        .of(&text));
-    }
-    Ok(EntityId::new(values, text))
-}
-
 /// Names (namespace, prefix) need no encoding, so that keys stay readable and unambiguous.
 pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -264,29 +289,12 @@ pub(crate) fn check_table(table: &str) -> Result<()> {
     Ok(())
 }
 
-/// Percent-encodes everything but the unreserved characters of RFC 3986, section 2.3.
-fn encode(bytes: &[u8], text: &mut String) {
-    // Most ids need no encoding.
-    let is_plain =
-        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'~' | b'-');
-    if let (true, Ok(plain)) = (bytes.iter().all(is_plain), std::str::from_utf8(bytes)) {
-        text.push_str(plain);
-        return;
-    }
-    for &byte in bytes {
-        if is_plain(&byte) {
-            text.push(char::from(byte));
-        } else {
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
 
     use super::*;
+    use crate::record::Value;
 
     fn text(id: &str) -> EntityId {
         entity_id(vec![Value::Text(Cow::Owned(id.to_owned()))]).unwrap()
@@ -337,6 +345,10 @@ mod tests {
             keys.generation(slot.partition).to_owned(),
             keys.journal(slot.partition),
             keys.claim(slot.partition),
+            keys.copier(slot.partition),
+            keys.changed(slot.partition),
+            keys.expiring(slot.partition),
+            keys.refused(slot.partition),
             keys.op(slot.partition, "ab"),
             keys.backlog(slot.partition),
         ];
@@ -355,10 +367,23 @@ mod tests {
         all.extend((0..16).map(|p| keys.meta(p)));
         all.extend((0..16).map(|p| keys.generation(p).to_owned()));
         all.extend((0..16).map(|p| keys.journal(p)));
-        all.extend((0..16).map(|p| keys.claim(p)));
+        for p in 0..16 {
+            all.extend([keys.claim(p), keys.copier(p)]);
+            all.extend([keys.changed(p), keys.expiring(p), keys.refused(p)]);
+        }
+        all.push(keys.survey());
         all.push(keys.backlog(0));
         all.push(keys.registry());
         let distinct: std::collections::HashSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());
+    }
+
+    #[test]
+    fn keys_of_others_name_no_entity() {
+        let keys = keyspace(Topology::Standalone);
+        assert_eq!(keys.id_text(&keys.meta(3)), None);
+        assert_eq!(keys.id_text("todos:42"), None);
+        let long = text(&"x".repeat(ID_LEN_MAX + 1));
+        assert_eq!(keys.id_text(&keys.slot(&long).entry), Some(KeyedId::Hashed));
     }
 }

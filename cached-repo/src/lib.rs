@@ -76,6 +76,7 @@
 //! | `partitions` | `16` | into how many parts the keys are divided; fixed once there is data |
 //! | `coalesce`, `batch` | `true`, `500` | how the journal is drained: whether of several writes of one id only the last, and how many in one transaction |
 //! | `max_backlog`, `on_full` | `100000`, `block(1s)` | how many journaled writes may wait for the drain, and what a write does when they are that many: wait so long, or `reject` |
+//! | `snapshot` | none | `5m`: how often what `redis_only` keeps is copied to the store, for reporting |
 //! | `schema` | `1` | raise it for a change that names and types do not show |
 //! | `removed` | none | the name of a field that older versions of the struct had, once for each |
 //! | `crate` | `::cached_repo` | where this crate is, if it is re-exported |
@@ -178,7 +179,7 @@ mod strategy;
 pub use strategy::{CacheStep, Durable, Outage, Saved, Strategy};
 
 mod worker;
-pub use worker::DeadLetters;
+pub use worker::{DeadLetters, Snapshot};
 
 mod journal;
 pub use journal::Event;

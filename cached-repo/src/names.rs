@@ -13,6 +13,21 @@ pub trait StrategyName {
     const NAME: &'static str;
 }
 
+/// A strategy whose entities can be copied to a store every so often.
+#[diagnostic::on_unimplemented(
+    message = "`snapshot` does not go with the strategy `{Self}`",
+    label = "this strategy has its entities in a store anyway",
+    note = "`snapshot` copies what the strategy `redis_only` keeps"
+)]
+pub trait SnapshotName {}
+
+impl SnapshotName for strategy::redis_only {}
+
+/// Where no attribute says the strategy, the builder does, and checks it.
+#[allow(missing_debug_implementations)] // It is a name.
+pub struct OfBuilder;
+impl SnapshotName for OfBuilder {}
+
 /// A format that exists.
 #[diagnostic::on_unimplemented(
     message = "the format `{Self}` is not built yet",

@@ -16,6 +16,7 @@ mod appends;
 mod desk;
 mod drains;
 mod recoveries;
+mod snapshots;
 mod troubles;
 
 pub(crate) use troubles::run as run_in_trouble;
@@ -41,6 +42,7 @@ pub(crate) async fn run(backend: &dyn Backend, namespace: &str) {
         appends::run(&suite).await;
         drains::run(&suite).await;
         recoveries::run(&suite).await;
+        snapshots::run(&suite).await;
     }
 }
 
@@ -125,6 +127,7 @@ impl Suite<'_> {
             .iter()
             .map(|(slot, stamp, body)| Put {
                 slot,
+                id: &slot.entry,
                 content: body.as_ref().map(|body| content(State::Kept, stamp, body)),
             })
             .collect();

@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use super::{CacheError, Content, Reply};
+use super::{CacheError, Content, Reply, Side};
 use crate::{
     codec::Body,
     entity::Durability,
@@ -199,6 +199,7 @@ pub(crate) struct Meta {
     pub(crate) sealed: bool,
     /// What the last recovery found. Whoever settles its epoch tells of it.
     pub(crate) news: News,
+    pub(crate) side: Side,
 }
 
 impl Meta {

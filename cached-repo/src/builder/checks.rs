@@ -1,9 +1,11 @@
 //! What settings, server, store and the other processes must agree on before a repository exists.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
+
+use futures_util::future::try_join_all;
 
 use crate::{
-    backend::{CacheError, Documents, Server, Syncs, journal::Bound},
+    backend::{CacheError, Documents, Server, Side, Syncs, journal::Bound},
     cache::Entries,
     codec::{CAN_COMPRESS, Compression, Format},
     entity::Durability,
@@ -20,6 +22,8 @@ const PARTITIONS_MAX: u32 = 4096;
 /// Eight times as much, which escapes may make of it, is what Redis can hold in one value.
 const VALUE_MAX_BYTES_MAX: usize = 64 * 1024 * 1024;
 const BATCH_MAX: usize = 10_000;
+const SNAPSHOTS: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(30 * 24 * 60 * 60);
 const DURABILITY_TIMEOUT_MAX: Duration = Duration::from_secs(60);
 const STORE_TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
 /// What the processes of an entity must agree on is written in this version of the rules.
@@ -138,6 +142,69 @@ pub(super) async fn format(entries: &Entries) -> Result<()> {
              not use: let it (`Cache::acl_setuser` prints all that it needs), or choose the format json",
         )),
     }
+}
+
+/// Refuses snapshots that cannot be.
+pub(super) fn snapshot(strategy: Strategy, every: Option<Duration>, has_store: bool) -> Result<()> {
+    let Some(interval) = every else { return Ok(()) };
+    if strategy != Strategy::RedisOnly {
+        return Err(Error::configuration(format!(
+            "`snapshot` copies what `redis_only` keeps, and the strategy is `{strategy}`, whose entities \
+             are in the store anyway: leave it out (`.snapshot(None)` turns the attribute off)"
+        )));
+    }
+    if !has_store {
+        return Err(Error::configuration(
+            "`snapshot` needs a store to copy to: call `.store(&db)` on the builder, with a `db` from \
+             `store::connect(url)`",
+        ));
+    }
+    if !SNAPSHOTS.contains(&interval) {
+        return Err(Error::configuration("`snapshot` must be from 1 s to 30 days"));
+    }
+    Ok(())
+}
+
+/// Refuses snapshots to a store that does not keep positions.
+pub(super) fn copies(every: Option<Duration>, store: &CheckedStore) -> Result<()> {
+    if every.is_some() && !store.journals {
+        return Err(Error::configuration(
+            "the store takes no journals, which `snapshot` needs to copy each change once and in order: \
+             use one that does",
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a strategy that may not write to the entity, because of where it was copied to.
+pub(super) async fn sides(entries: &Entries, strategy: Strategy, has_store: bool) -> Result<()> {
+    let (keys, backend) = (&entries.keys, &entries.backend);
+    let metas = (0..keys.partitions()).map(|partition| backend.meta(keys, partition));
+    for meta in try_join_all(metas).await.map_err(CacheError::into_error)? {
+        match meta.side {
+            Side::Kept | Side::Exporting if strategy.needs_store() => {
+                return Err(Error::configuration(format!(
+                    "`redis_only` keeps this entity, with snapshots, so `{strategy}` must not write to \
+                     the store: first call `Repository::export` on a repository under `redis_only`"
+                )));
+            }
+            Side::Importing if strategy.needs_store() => {
+                return Err(Error::configuration(
+                    "this entity is being imported, or that was cut off: call `Repository::import` on a \
+                     repository under `redis_only`, which goes on, and `export` if you want it back",
+                ));
+            }
+            // With a store it can be imported.
+            Side::Stored if strategy == Strategy::RedisOnly && !has_store => {
+                return Err(Error::configuration(
+                    "this entity was exported, and the store keeps it now: give the repository the store \
+                     and call `Repository::import`, or use a strategy with a store",
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a server that may throw the only copy away.

@@ -18,6 +18,7 @@ use crate::{
 
 mod checks;
 mod journal;
+mod snapshot;
 
 use journal::WriteBehindSettings;
 
@@ -51,6 +52,8 @@ pub struct RepositoryBuilder<E> {
     store_timeout: Duration,
     intent_grace: Duration,
     value_max_bytes: usize,
+    /// What the builder was told, which may be that there are none.
+    snapshot: Option<Option<Duration>>,
     behind: WriteBehindSettings,
     entity: PhantomData<fn() -> E>,
 }
@@ -71,12 +74,14 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             store_timeout: STORE_TIMEOUT,
             intent_grace: INTENT_GRACE,
             value_max_bytes: VALUE_MAX_BYTES,
+            snapshot: None,
             behind: WriteBehindSettings::default(),
             entity: PhantomData,
         }
     }
 
-    /// The store behind the cache. Every strategy but `redis_only` needs one.
+    /// The store behind the cache. Every strategy but `redis_only` needs one; that one needs it for
+    /// snapshots, `import` and `export`.
     pub fn store(mut self, store: &SharedStore) -> Self {
         self.store = Some(Arc::clone(store));
         self
@@ -202,16 +207,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
     }
 
     async fn checked(self) -> Result<Repository<E>> {
-        let strategy = match (self.strategy, self.settings.strategy) {
-            (Some(strategy), _) => strategy,
-            (None, Some(name)) => name.parse()?,
-            (None, None) => Strategy::default(),
-        };
-        let format = match (self.format, self.settings.format) {
-            (Some(format), _) => format,
-            (None, Some(name)) => name.parse()?,
-            (None, None) => Format::default(),
-        };
+        let (strategy, format) = self.words()?;
         let packing = self.packing(format)?;
         let lifetimes = self.lifetimes()?;
         let partitions = self.settings.partitions.unwrap_or(PARTITIONS);
@@ -223,7 +219,9 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         let topology = backend.topology();
         let keys = Keyspace::new(&namespace, schema.prefix(), topology, partitions)?;
         key::check_table(schema.table())?;
-        let store = if strategy.needs_store() { self.store } else { None };
+        let interval = self.snapshot.unwrap_or(self.settings.snapshot);
+        checks::snapshot(strategy, interval, self.store.is_some())?;
+        let store = self.store;
         let entries = Arc::new(Entries {
             codec: Codec::new(Arc::clone(&schema), format, packing),
             backend,
@@ -243,14 +241,16 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         let (mut store_id, mut journal) = (None, None);
         if let Some(store) = &store {
             let checked = checks::store(store, &entries.schema).await?;
+            checks::copies(interval, &checked)?;
+            let parts = || (Arc::clone(&entries), Arc::clone(store), Arc::clone(&duties.roster));
+            let open = |(entries, store, roster)| Journal::new(entries, store, settings, roster);
+            journal = checked.journals.then(|| Arc::new(open(parts())));
             store_id = Some(checked.identity);
-            let roster = Arc::clone(&duties.roster);
-            journal = checked.journals.then(|| {
-                Arc::new(Journal::new(Arc::clone(&entries), Arc::clone(store), settings, roster))
-            });
         }
         checks::registry(&entries, store_id).await?;
+        checks::sides(&entries, strategy, store.is_some()).await?;
         self.cache.duties.own(entries.schema.prefix(), std::any::type_name::<E>())?;
+        let (journal, copying) = snapshot::copying(strategy, journal, interval);
         let parts = Parts {
             entries: Arc::clone(&entries),
             store,
@@ -263,10 +263,25 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         };
         let flow = strategy::flow(strategy, parts)?;
         if let Some(journal) = &journal {
-            self.cache.enlist(journal);
+            self.cache.enlist(journal, copying.as_ref());
         }
         let value_max_bytes = self.value_max_bytes;
-        Ok(Repository::new(Shared { strategy, flow, entries, journal, duties, value_max_bytes }))
+        let shared = Shared { strategy, flow, entries, journal, copying, duties, value_max_bytes };
+        Ok(Repository::new(shared))
+    }
+
+    fn words(&self) -> Result<(Strategy, Format)> {
+        let strategy = match (self.strategy, self.settings.strategy) {
+            (Some(strategy), _) => strategy,
+            (None, Some(name)) => name.parse()?,
+            (None, None) => Strategy::default(),
+        };
+        let format = match (self.format, self.settings.format) {
+            (Some(format), _) => format,
+            (None, Some(name)) => name.parse()?,
+            (None, None) => Format::default(),
+        };
+        Ok((strategy, format))
     }
 
     fn packing(&self, format: Format) -> Result<Packing> {

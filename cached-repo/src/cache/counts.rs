@@ -78,6 +78,18 @@ counts! {
     journals_lost,
     /// Drains that found records missing which the store does not have.
     journal_gaps,
+    /// Entities under `redis_only` that this process copied to the store.
+    copied,
+    /// Entities under `redis_only` whose deletion or expiry it copied.
+    copied_deletes,
+    /// Copies that the store refused.
+    copies_refused,
+    /// Transactions in which it copied.
+    copy_batches,
+    /// Copying that was given up because another process was ahead.
+    copy_conflicts,
+    /// Copying that failed, or panicked, and is tried again.
+    copy_failures,
 }
 
 /// One figure.

@@ -9,7 +9,7 @@ use crate::{
     backend::{Backend, CacheError, Seen},
     change::EntityId,
     clock::{Clock, Random},
-    codec::{Codec, Format, Raw},
+    codec::{Codec, Format, Raw, State},
     column::ColumnError,
     key::{self, Keyspace, Slot},
     record::Record,
@@ -61,6 +61,21 @@ pub(crate) enum Entry {
     Unusable(ColumnError),
 }
 
+/// What is under a key where `redis_only` keeps its only copies.
+#[derive(Debug)]
+pub(crate) enum Only {
+    /// The entity, and whether another version of the struct wrote it.
+    Kept {
+        record: Record<'static>,
+        is_of_other: bool,
+    },
+    /// Nothing, or a copy of what the store has.
+    Nothing,
+    /// A journaled write, which is drained.
+    Journaled,
+    Undecodable(ColumnError),
+}
+
 impl Entries {
     pub(crate) fn slots(&self, ids: &[EntityId]) -> Vec<Slot> {
         ids.iter().map(|id| self.keys.slot(id)).collect()
@@ -84,8 +99,49 @@ impl Entries {
 
     async fn look(&self, ids: &[EntityId], closely: bool) -> Result<Vec<Entry>, CacheError> {
         let slots = self.slots(ids);
+        let seen = self.see(&slots, closely).await?;
+        let judge = |((id, slot), seen)| self.judge(id, slot, seen);
+        Ok(ids.iter().zip(&slots).zip(seen).map(judge).collect())
+    }
+
+    /// What `redis_only` keeps of these ids.
+    pub(crate) async fn only(&self, ids: &[EntityId]) -> Result<Vec<Only>, CacheError> {
+        let slots = self.slots(ids);
+        let seen = self.see(&slots, true).await?;
+        let tell = |((id, slot), seen): ((&EntityId, &Slot), Seen)| {
+            let Some(raw) = seen.raw else { return Only::Nothing };
+            let envelope = match self.codec.decode(raw.clone()) {
+                Ok(decoded) => decoded.envelope,
+                Err(error) => return Only::Undecodable(error),
+            };
+            let state = envelope.as_ref().map(|envelope| envelope.state);
+            let fingerprint = envelope.map(|envelope| envelope.fingerprint);
+            match (state, self.judge(id, slot, Seen { raw: Some(raw), ..seen })) {
+                (Some(State::Dirty | State::Tombstone), _) => Only::Journaled,
+                // Other programs write entries without an envelope.
+                (Some(State::Kept) | None, Entry::Hit(record)) => {
+                    let is_of_other = fingerprint != Some(self.codec.fingerprint());
+                    Only::Kept { record, is_of_other }
+                }
+                (_, Entry::Undecodable(error) | Entry::Unusable(error)) => Only::Undecodable(error),
+                _ => Only::Nothing,
+            }
+        };
+        Ok(ids.iter().zip(&slots).zip(seen).map(tell).collect())
+    }
+
+    /// The id that an entry names, which its key is too short for.
+    pub(crate) async fn id_in(&self, key: String) -> Result<Option<EntityId>, CacheError> {
+        let slots = [Slot { partition: 0, hash: 0, entry: key }];
+        let seen = self.see(&slots, true).await?;
+        let raw = seen.into_iter().next().and_then(|seen| seen.raw);
+        let record = raw.and_then(|raw| self.codec.decode(raw).ok()?.record);
+        Ok(record.and_then(|record| self.id_of(&record)))
+    }
+
+    async fn see(&self, slots: &[Slot], closely: bool) -> Result<Vec<Seen>, CacheError> {
         let format = self.codec.format();
-        let mut seen = self.backend.read(&self.keys, format, &slots).await?;
+        let mut seen = self.backend.read(&self.keys, format, slots).await?;
         let is_open = |seen: &Seen| match &seen.raw {
             Some(raw) => *raw == Raw::WrongType,
             None => closely && passes_over(format),
@@ -108,8 +164,7 @@ impl Entries {
                 }
             }
         }
-        let judge = |((id, slot), seen)| self.judge(id, slot, seen);
-        Ok(ids.iter().zip(&slots).zip(seen).map(judge).collect())
+        Ok(seen)
     }
 
     fn judge(&self, id: &EntityId, slot: &Slot, seen: Seen) -> Entry {

@@ -8,7 +8,7 @@ mod steps;
 
 pub(crate) use counts::Counters;
 pub use counts::Counts;
-pub(crate) use entries::{Entries, Entry, Lifetimes};
+pub(crate) use entries::{Entries, Entry, Lifetimes, Only};
 pub(crate) use flight::{Flights, Landing, Lead, Phase};
 pub(crate) use owed::Owed;
-pub(crate) use steps::{Begun, Filling, Refusal};
+pub(crate) use steps::{Begun, Filling, Refusal, Unput};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::entries::{Entries, Lifetimes, by_partition};
 use crate::{
-    backend::{Begin, CacheError, Content, End, Fill, Lease, LeaseAsk, Put, PutReply},
+    backend::{Begin, CacheError, Content, End, Fill, Lease, LeaseAsk, Put, PutReply, Side},
     change::EntityId,
     codec::{Body, State},
     key::Slot,
@@ -42,6 +42,15 @@ impl Refusal {
     fn is_silence(&self) -> bool {
         matches!(self, Refusal::Cache(_))
     }
+}
+
+/// Why only copies were not written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unput {
+    /// The id, by index, holds a journaled write.
+    Dirty(usize),
+    /// The partition is on this side.
+    Elsewhere(Side),
 }
 
 impl Entries {
@@ -165,12 +174,28 @@ impl Entries {
         .await
     }
 
-    /// Writes entries that are the only copy; no body deletes. Answers the versions, or the index of
-    /// an id that holds a journaled write.
+    /// Writes entries that are the only copy; no body deletes. Answers the versions, or why a partition
+    /// was left alone.
     pub(crate) async fn put(
         &self,
         writes: &[(EntityId, Option<Body>)],
-    ) -> Result<Vec<Result<u64, usize>>, CacheError> {
+    ) -> Result<Vec<Result<u64, Unput>>, CacheError> {
+        self.write_kept(writes, false).await
+    }
+
+    /// The same for rows of the store, while their partitions are imported. What is kept already stays.
+    pub(crate) async fn keep(
+        &self,
+        rows: &[(EntityId, Option<Body>)],
+    ) -> Result<Vec<Result<u64, Unput>>, CacheError> {
+        self.write_kept(rows, true).await
+    }
+
+    async fn write_kept(
+        &self,
+        writes: &[(EntityId, Option<Body>)],
+        imports: bool,
+    ) -> Result<Vec<Result<u64, Unput>>, CacheError> {
         let stamp = |(id, body): &(EntityId, Option<Body>)| {
             let slot = self.keys.slot(id);
             let ttl = self.lifetimes.kept_ttl.map(|ttl| self.spread(ttl));
@@ -181,8 +206,10 @@ impl Entries {
         let prepared: Vec<_> = writes.iter().map(stamp).collect();
         let puts: Vec<_> = prepared
             .iter()
-            .map(|Prepared { slot, content }| Put {
+            .zip(writes)
+            .map(|(Prepared { slot, content }, (id, _))| Put {
                 slot,
+                id: id.text(),
                 content: content.as_ref().map(Stamped::content),
             })
             .enumerate()
@@ -192,13 +219,18 @@ impl Entries {
             |(_, put)| put.slot.partition,
             |group| async move {
                 let (indices, group): (Vec<usize>, Vec<Put<'_>>) = group.into_iter().unzip();
-                Ok(match self.backend.put(&self.keys, &group).await? {
-                    PutReply::Written(versions) => versions.into_iter().map(Ok).collect(),
-                    PutReply::Dirty(i) => {
-                        let index = indices.get(i).copied().unwrap_or(0);
-                        vec![Err(index); group.len()]
+                let put = match imports {
+                    true => self.backend.keep(&self.keys, &group),
+                    false => self.backend.put(&self.keys, &group),
+                };
+                let why = match put.await? {
+                    PutReply::Written(versions) => {
+                        return Ok(versions.into_iter().map(Ok).collect());
                     }
-                })
+                    PutReply::Dirty(i) => Unput::Dirty(indices.get(i).copied().unwrap_or(0)),
+                    PutReply::Elsewhere(side) => Unput::Elsewhere(side),
+                };
+                Ok(vec![Err(why); group.len()])
             },
         )
         .await

@@ -18,7 +18,7 @@ use super::Cache;
 use crate::{
     backend::CacheError,
     error::{Error, Result},
-    journal::{Journal, Listener, Roster},
+    journal::{Copying, Journal, Listener, Roster},
     store::{Batch, Journaled, Position, Refused, StoreError},
     worker::{self, DeadLetters},
 };
@@ -93,10 +93,14 @@ pub enum Health {
 }
 
 impl Cache {
-    /// Starts to drain a journal, and to watch the server where it is written.
-    pub(crate) fn enlist(&self, journal: &Arc<Journal>) {
+    /// Starts to drain a journal and to copy what is to be copied, and to watch the server where it is
+    /// written.
+    pub(crate) fn enlist(&self, journal: &Arc<Journal>, copying: Option<&Arc<Copying>>) {
         let Duties { roster, embedded, worker_started, probe_started, .. } = &*self.duties;
         roster.enlist(journal);
+        if let Some(copying) = copying {
+            roster.enlist_copying(copying);
+        }
         if *embedded && !roster.is_stopped() && !worker_started.swap(true, Ordering::AcqRel) {
             // From now on: a shutdown may come before the worker's first step.
             roster.working.store(true, Ordering::Relaxed);

@@ -63,7 +63,9 @@ impl Cache {
     /// entity needs them as soon as one of them writes documents.
     ///
     /// What it leaves out is not needed: without `CONFIG GET` nobody is warned of a Redis that makes
-    /// snapshots only; where you take `FUNCTION LOAD` and `FCALL` out, scripts do the same.
+    /// snapshots only; where you take `FUNCTION LOAD` and `FCALL` out, scripts do the same. Only snapshots of
+    /// `redis_only`, `import` and `export` need `SCAN` in addition, which shows the names of all keys of the
+    /// server: add `+scan` for them.
     ///
     /// # Errors
     ///

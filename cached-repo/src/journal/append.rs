@@ -274,7 +274,7 @@ fn intended() -> Error {
 fn kept() -> Error {
     Error::new(
         ErrorKind::Dirty,
-        "`redis_only` keeps this entity and the store does not have it: to move it, read it with a \
-         repository under `redis_only`, delete it there, and save it here",
+        "`redis_only` keeps this entity: to move it to the store, call `Repository::export` on a \
+         repository under `redis_only`",
     )
 }

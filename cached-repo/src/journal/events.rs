@@ -1,4 +1,4 @@
-//! What happened to a journal that a person should know: counted, logged, and told to a callback.
+//! What happened to a journal or a copy that a person should know: counted, logged, told to a callback.
 
 use std::{
     fmt,
@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-/// Something that happened to the journal of one partition of an entity.
+/// Something that happened to the journal of one partition of an entity, or to its copying to the store.
 ///
 /// `entity` is the entity's name with its namespace (`app:todos`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +75,36 @@ pub enum Event {
         /// Which partition.
         partition: u32,
     },
+    /// The store refused the copy of an entity that `redis_only` keeps. It is copied again when it
+    /// changes, or at the next [`snapshot_now`](crate::Repository::snapshot_now).
+    CopyRefused {
+        /// Whose.
+        entity: String,
+        /// Which partition.
+        partition: u32,
+        /// The id's text.
+        id: String,
+        /// What the store said.
+        error: String,
+    },
+    /// Copying to the store fails in a way that passes only when somebody mends it. It is tried again and
+    /// again.
+    CopyingPaused {
+        /// Whose.
+        entity: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// Copying works again.
+    CopyingResumed {
+        /// Whose.
+        entity: String,
+    },
+    /// Something panicked while copying. It is tried again.
+    CopyingPanicked {
+        /// Whose.
+        entity: String,
+    },
     /// Something panicked while draining. It is tried again.
     Panicked {
         /// Whose.
@@ -100,6 +130,12 @@ impl Listener {
         match event {
             Event::Resumed { .. } | Event::Recovered { .. } => {
                 tracing::warn!(?event, "write-behind");
+            }
+            Event::CopyingResumed { .. } => tracing::warn!(?event, "snapshot"),
+            Event::CopyRefused { .. }
+            | Event::CopyingPaused { .. }
+            | Event::CopyingPanicked { .. } => {
+                tracing::error!(?event, "snapshot");
             }
             _ => tracing::error!(?event, "write-behind"),
         }

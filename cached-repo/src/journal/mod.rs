@@ -28,6 +28,7 @@ use crate::{
 
 mod append;
 mod confirm;
+mod copying;
 mod events;
 mod receipt;
 mod recover;
@@ -35,6 +36,7 @@ mod roster;
 mod wait;
 
 pub(crate) use confirm::{DurabilitySettings, Reached};
+pub(crate) use copying::{CopyPosition, Copying, exported};
 pub use events::Event;
 pub(crate) use events::Listener;
 pub(crate) use receipt::Receipt;

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::{Notify, watch};
 
-use super::{Journal, events::Listener};
+use super::{Copying, Journal, events::Listener};
 
 /// One partition of one journal, as the worker sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +22,9 @@ pub(crate) struct Target {
 #[derive(Debug)]
 pub(crate) struct Roster {
     journals: Mutex<Vec<Arc<Journal>>>,
+    /// What is copied every so often.
+    copyings: Mutex<Vec<Arc<Copying>>>,
+    copyings_grew: Notify,
     /// Partitions that were written to, or are waited for.
     nudged: Mutex<HashSet<Target>>,
     nudges: Notify,
@@ -32,6 +35,8 @@ pub(crate) struct Roster {
     suspended: Mutex<Option<String>>,
     /// What is wrong with partitions.
     troubles: Mutex<BTreeMap<Target, String>>,
+    /// What is wrong with copying an entity, by its prefix.
+    copy_troubles: Mutex<BTreeMap<String, String>>,
     /// What the server says that is worth a warning.
     warnings: Mutex<Vec<String>>,
     pub(crate) listener: Listener,
@@ -41,12 +46,15 @@ impl Roster {
     pub(crate) fn new(listener: Listener) -> Arc<Self> {
         Arc::new(Self {
             journals: Mutex::default(),
+            copyings: Mutex::default(),
+            copyings_grew: Notify::new(),
             nudged: Mutex::default(),
             nudges: Notify::new(),
             stopped: watch::Sender::new(false),
             working: AtomicBool::new(false),
             suspended: Mutex::default(),
             troubles: Mutex::default(),
+            copy_troubles: Mutex::default(),
             warnings: Mutex::default(),
             listener,
         })
@@ -71,6 +79,25 @@ impl Roster {
 
     pub(crate) fn journal(&self, prefix: &str) -> Option<Arc<Journal>> {
         lock(&self.journals).iter().find(|journal| journal.prefix() == prefix).cloned()
+    }
+
+    /// Adds what is to be copied every so often. Of several repositories of one entity the first one's
+    /// interval counts.
+    pub(crate) fn enlist_copying(&self, copying: &Arc<Copying>) {
+        let mut copyings = lock(&self.copyings);
+        if copyings.iter().all(|known| known.prefix() != copying.prefix()) {
+            copyings.push(Arc::clone(copying));
+            self.copyings_grew.notify_one();
+        }
+    }
+
+    pub(crate) fn copyings(&self) -> Vec<Arc<Copying>> {
+        lock(&self.copyings).clone()
+    }
+
+    /// Waits until there are more.
+    pub(crate) async fn copyings_grew(&self) {
+        self.copyings_grew.notified().await;
     }
 
     /// Tells the worker that there is something to drain.
@@ -100,6 +127,7 @@ impl Roster {
     /// Lets go of the journals, which know this roster.
     pub(crate) fn clear(&self) {
         lock(&self.journals).clear();
+        lock(&self.copyings).clear();
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
@@ -141,7 +169,19 @@ impl Roster {
         let tell = |(target, reason): (&Target, &String)| {
             format!("draining partition {} of {}: {reason}", target.partition, target.prefix)
         };
-        lock(&self.troubles).iter().map(tell).collect()
+        let copying = |(prefix, reason): (&String, &String)| format!("copying {prefix}: {reason}");
+        let mut troubles: Vec<_> = lock(&self.troubles).iter().map(tell).collect();
+        troubles.extend(lock(&self.copy_troubles).iter().map(copying));
+        troubles
+    }
+
+    /// Remembers what is wrong with copying an entity; tells whether that is news.
+    pub(crate) fn copy_trouble(&self, prefix: &str, reason: Option<String>) -> bool {
+        let mut troubles = lock(&self.copy_troubles);
+        match reason {
+            Some(reason) => troubles.insert(prefix.to_owned(), reason.clone()) != Some(reason),
+            None => troubles.remove(prefix).is_some(),
+        }
     }
 }
 

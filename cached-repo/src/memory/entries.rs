@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::{
     backend::{
         Content,
@@ -57,6 +59,31 @@ impl Entries {
 
     pub(super) fn is_kept(&self, key: &str, now: u64) -> bool {
         self.state(key, now).flatten() == Some(State::Kept)
+    }
+
+    /// Version and deadline of an entry that is kept.
+    pub(super) fn kept(&self, key: &str, now: u64) -> Option<(u64, Option<u64>)> {
+        let entry = self.live(key, now).filter(|entry| entry.state == Some(State::Kept))?;
+        Some((entry.version, entry.deadline))
+    }
+
+    /// Some of the keys that are meant, in the order of their hashes, and where to go on; 0 at the end.
+    pub(super) fn page(
+        &self,
+        is_meant: impl Fn(&&str) -> bool,
+        from: u64,
+        count: usize,
+        now: u64,
+    ) -> (u64, Vec<String>) {
+        let live = self.0.iter().filter(|(_, entry)| entry.is_live(now));
+        let meant = live.map(|(key, _)| key.as_str()).filter(is_meant);
+        // 0 is the end.
+        let hashed = meant.map(|key| (xxh3_64(key.as_bytes()).max(1), key));
+        let mut found: Vec<_> = hashed.filter(|(hash, _)| *hash >= from).collect();
+        found.sort_unstable();
+        let next = found.get(count).map_or(0, |(hash, _)| *hash);
+        found.truncate(count);
+        (next, found.into_iter().map(|(_, key)| key.to_owned()).collect())
     }
 
     pub(super) fn write(

@@ -7,14 +7,14 @@ use super::{
 };
 use crate::{
     backend::{
-        CacheError, Reply,
+        CacheError, Reply, Side,
         journal::{
             Acknowledged, Acknowledgement, Append, Appended, Confirmed, JournalBackend,
             JournalRecord, Mark, Meta, News, Repair, Repaired,
         },
     },
     entity::Durability,
-    key::Keyspace,
+    key::{Keyspace, Slot},
 };
 use std::time::Duration;
 
@@ -164,6 +164,9 @@ impl State {
             epoch: meta.epoch,
             journal: meta.journal.clone(),
         };
+        if self.side(keys, append.partition).is_redis_only() {
+            return Ok(Appended::Kept(0));
+        }
         if !meta.exists() || !meta.is_at_home() || meta.sealed {
             return Ok(Appended::Fenced);
         }
@@ -211,7 +214,9 @@ impl State {
     /// Why these writes may not be journaled now.
     fn refusal(&self, keys: &Keyspace, append: &Append<'_>, now: u64) -> Option<Appended> {
         let slots = || append.writes.iter().map(|write| write.slot);
-        if let Some(index) = slots().position(|slot| self.entries.is_kept(&slot.entry, now)) {
+        let is_open = self.side(keys, append.partition) == Side::Open;
+        let is_kept = |slot: &Slot| is_open && self.entries.is_kept(&slot.entry, now);
+        if let Some(index) = slots().position(is_kept) {
             return Some(Appended::Kept(index));
         }
         let deadlines = slots().filter_map(|slot| self.intended_until(keys, slot));
@@ -221,7 +226,8 @@ impl State {
 
     pub(super) fn meta(&self, keys: &Keyspace, partition: u32) -> Meta {
         let found = self.partitions.get(&keys.meta(partition)).map(|p| p.meta.clone());
-        Meta { server: self.server.clone(), ..found.unwrap_or_default() }
+        let (server, side) = (self.server.clone(), self.side(keys, partition));
+        Meta { server, side, ..found.unwrap_or_default() }
     }
 
     pub(super) fn partition(&mut self, keys: &Keyspace, partition: u32) -> &mut Partition {
@@ -245,20 +251,6 @@ impl State {
             Some(version) => drop(members.insert(keys.member(partition), version)),
             None => drop(members.remove(&keys.member(partition))),
         }
-    }
-
-    fn claim(&mut self, keys: &Keyspace, partition: u32, token: &str, hold: u64, now: u64) -> bool {
-        let holder = self.claims.get(&keys.claim(partition));
-        let is_free = holder.is_none_or(|(holder, until)| holder == token || *until <= now);
-        if is_free {
-            self.claims.insert(keys.claim(partition), (token.to_owned(), now + hold));
-        }
-        is_free
-    }
-
-    fn is_claimed_by(&self, keys: &Keyspace, partition: u32, token: &str, now: u64) -> bool {
-        let holder = self.claims.get(&keys.claim(partition));
-        holder.is_some_and(|(holder, until)| holder == token && *until > now)
     }
 
     fn acknowledge(

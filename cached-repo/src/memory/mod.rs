@@ -18,12 +18,14 @@ use crate::{
     key::{Keyspace, Slot, Topology},
 };
 
+mod claims;
 mod entries;
 #[cfg(feature = "conformance")]
 mod incidents;
 mod intents;
 mod journal;
 mod partition;
+mod snapshot;
 mod state;
 
 use state::State;

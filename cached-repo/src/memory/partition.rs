@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::snapshot::Marks;
 use crate::backend::journal::{Bound, JournalRecord, Meta, News, Repair, Repaired};
 
 /// What Redis would hold in a partition's stream and in its meta hash.
@@ -10,6 +11,8 @@ pub(super) struct Partition {
     /// The server that answers is left empty.
     pub(super) meta: Meta,
     pub(super) ticket: Option<String>,
+    /// Who may write, and what is to be copied under `redis_only`.
+    pub(super) marks: Marks,
     records: BTreeMap<u64, Appended>,
     mark: Option<Mark>,
 }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{entries::Entries, intents::Intents, partition::Partition};
+use super::{entries::Entries, intents::Intents, partition::Partition, snapshot::Surveyed};
 use crate::{
-    backend::{Begin, End, Fill, Lease, LeaseAsk, Put, PutReply},
+    backend::{Begin, End, Fill, Lease, LeaseAsk, Put, PutReply, Side},
     codec::{Format, Raw, State as EntryState},
     key::{Keyspace, Slot},
 };
@@ -26,6 +26,7 @@ pub(super) struct State {
     /// Partitions that are not drained: version of the oldest record by member, by namespace.
     pub(super) backlogs: HashMap<String, BTreeMap<String, u64>>,
     pub(super) generations: HashMap<String, u64>,
+    pub(super) surveys: HashMap<String, Surveyed>,
     registries: HashMap<String, HashMap<&'static str, String>>,
     /// Calls until what has expired is thrown away.
     sweep_in: usize,
@@ -70,6 +71,11 @@ impl State {
         self.generations.get(keys.generation(partition)).copied().unwrap_or(0)
     }
 
+    /// Who may write to a partition.
+    pub(super) fn side(&self, keys: &Keyspace, partition: u32) -> Side {
+        self.partitions.get(&keys.meta(partition)).map_or(Side::Open, |p| p.marks.side)
+    }
+
     fn is_intended(&self, keys: &Keyspace, slot: &Slot, now: u64) -> bool {
         self.intents.get(&keys.intents(slot)).is_some_and(|intents| intents.is_live_at(now))
     }
@@ -107,6 +113,10 @@ impl State {
         if usable || self.entries.is_pinned(&slot.entry, now) {
             return Lease::Present;
         }
+        // Rows are copies of what `redis_only` kept a while ago.
+        if self.side(keys, slot.partition).is_redis_only() {
+            return Lease::Blocked;
+        }
         if self.lease_holder(keys, slot, now).is_some() {
             return Lease::Held;
         }
@@ -141,13 +151,17 @@ impl State {
         now: u64,
     ) -> Begin {
         let Some(first) = slots.first() else { return Begin::Begun { epoch: 0, generation: 0 } };
+        let side = self.side(keys, first.partition);
+        if side.is_redis_only() {
+            return Begin::Kept(0);
+        }
         let meta = self.meta(keys, first.partition);
         if meta.exists() && !meta.is_at_home() {
             return Begin::Fenced;
         }
         for (index, slot) in slots.iter().enumerate() {
             match self.entries.state(&slot.entry, now).flatten() {
-                Some(EntryState::Kept) => return Begin::Kept(index),
+                Some(EntryState::Kept) if side != Side::Stored => return Begin::Kept(index),
                 Some(_) if self.entries.journaled_version(&slot.entry, now) > Some(meta.acked) => {
                     return Begin::Dirty(index);
                 }
@@ -187,6 +201,10 @@ impl State {
     }
 
     pub(super) fn put(&mut self, keys: &Keyspace, puts: &[Put<'_>], now: u64) -> PutReply {
+        let side = puts.first().map_or(Side::Open, |put| self.side(keys, put.slot.partition));
+        if side.is_elsewhere() {
+            return PutReply::Elsewhere(side);
+        }
         for (index, put) in puts.iter().enumerate() {
             let state = self.entries.state(&put.slot.entry, now).flatten();
             if state.is_some_and(|s| s.is_pinned() && s != EntryState::Kept) {
@@ -200,6 +218,9 @@ impl State {
             let version = self.partition(keys, slot.partition).tick(now);
             versions.push(version);
             self.leases.remove(&keys.lease(slot));
+            let ttl = put.content.and_then(|content| content.ttl);
+            let deadline = ttl.map(|ttl| now + super::micros(ttl));
+            self.partition(keys, slot.partition).marks.mark(put.id, version, deadline);
             match &put.content {
                 Some(content) => self.entries.write(slot, content, version, generation, now),
                 None => self.entries.remove(&slot.entry),
@@ -211,7 +232,9 @@ impl State {
     pub(super) fn evict(&mut self, keys: &Keyspace, slot: &Slot, now: u64) -> bool {
         let version = self.entries.journaled_version(&slot.entry, now);
         let drained = version.is_some_and(|v| v <= self.meta(keys, slot.partition).acked);
-        let copy = drained || !self.entries.is_pinned(&slot.entry, now);
+        let is_left = self.side(keys, slot.partition) == Side::Stored
+            && self.entries.is_kept(&slot.entry, now);
+        let copy = drained || is_left || !self.entries.is_pinned(&slot.entry, now);
         if copy {
             self.entries.remove(&slot.entry);
             self.leases.remove(&keys.lease(slot));

@@ -8,7 +8,7 @@ use super::{
     fault::{describe, is_wrong_type, says},
 };
 use crate::{
-    backend::{CacheError, Seen},
+    backend::{CacheError, PutReply, Seen, Side},
     codec::{Format, Raw},
     key::{Keyspace, Slot},
 };
@@ -115,4 +115,16 @@ fn of_another_type(command: &str, error: &RedisError) -> Result<Option<Raw>, Cac
         return Ok(Some(Raw::WrongType));
     }
     Err(CacheError::answered(format!("Redis refused {command}: {}", describe(error))))
+}
+
+/// What `put.lua` and `keep.lua` answer.
+pub(super) fn put_reply(answer: &[String]) -> Option<PutReply> {
+    let (first, rest) = answer.split_first()?;
+    let numbers = || rest.iter().map(|n| n.parse::<u64>().ok()).collect::<Option<Vec<_>>>();
+    match (first.as_str(), rest) {
+        ("written", _) => Some(PutReply::Written(numbers()?)),
+        ("dirty", [index]) => Some(PutReply::Dirty(index.parse().ok()?)),
+        ("elsewhere", [side]) => Some(PutReply::Elsewhere(Side::parse(side)?)),
+        _ => None,
+    }
 }

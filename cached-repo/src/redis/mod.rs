@@ -32,6 +32,7 @@ mod plant;
 mod record;
 mod scripts;
 mod server;
+mod snapshot;
 
 use call::Call;
 use client::Dial;
@@ -133,7 +134,8 @@ impl Backend for RedisBackend {
         Box::pin(async move {
             let Some(first) = asks.first() else { return Ok(Vec::new()) };
             let mut call = Call::default();
-            call.key(keys.generation(first.slot.partition));
+            let partition = first.slot.partition;
+            call.key(keys.meta(partition)).key(keys.generation(partition));
             call.argument(token).argument(hold.as_millis()).argument(key_type(format));
             for LeaseAsk { slot, replace } in asks {
                 call.key(&slot.entry).key(keys.intents(slot)).key(keys.lease(slot));
@@ -220,19 +222,16 @@ impl Backend for RedisBackend {
         Box::pin(async move {
             let Some(first) = puts.first() else { return Ok(PutReply::Written(Vec::new())) };
             let mut call = Call::default();
-            call.key(keys.meta(first.slot.partition)).key(keys.generation(first.slot.partition));
-            for Put { slot, content } in puts {
-                call.key(&slot.entry).key(keys.lease(slot)).content(content.as_ref());
+            let partition = first.slot.partition;
+            call.key(keys.meta(partition)).key(keys.generation(partition));
+            call.key(keys.changed(partition));
+            call.key(keys.expiring(partition)).key(keys.refused(partition));
+            for Put { slot, id, content } in puts {
+                call.key(&slot.entry).key(keys.lease(slot));
+                call.argument(id).content(content.as_ref());
             }
             let answer: Vec<String> = self.run(Step::Put, &call).await?;
-            let numbers: Option<Vec<u64>> = answer.iter().skip(1).map(|n| n.parse().ok()).collect();
-            match (answer.first().map(String::as_str), numbers) {
-                (Some("written"), Some(versions)) => Ok(PutReply::Written(versions)),
-                (Some("dirty"), Some(index)) if index.len() == 1 => {
-                    Ok(PutReply::Dirty(index[0] as usize))
-                }
-                _ => Err(unexpected(Step::Put)),
-            }
+            entries::put_reply(&answer).ok_or_else(|| unexpected(Step::Put))
         })
     }
 

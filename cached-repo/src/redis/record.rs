@@ -1,7 +1,7 @@
 //! What Redis answers of a journal: its records, and what is known of it.
 
 use crate::backend::{
-    CacheError,
+    CacheError, Side,
     journal::{JournalRecord, Meta, News},
 };
 
@@ -46,8 +46,9 @@ pub(super) fn meta(answer: Vec<String>) -> Option<Meta> {
         acked_bytes,
         sealed,
         news,
+        side,
         server,
-    ]: [String; 13] = answer.try_into().ok()?;
+    ]: [String; 14] = answer.try_into().ok()?;
     let number = |text: String| if text.is_empty() { Some(0) } else { text.parse().ok() };
     Some(Meta {
         server,
@@ -63,6 +64,7 @@ pub(super) fn meta(answer: Vec<String>) -> Option<Meta> {
         acked_bytes: number(acked_bytes)?,
         sealed: !sealed.is_empty(),
         news: news_of(&news)?,
+        side: Side::parse(&side)?,
     })
 }
 

@@ -35,6 +35,13 @@ pub(super) enum Step {
     Seal,
     Sweep,
     Confirm,
+    Turn,
+    Changed,
+    Copied,
+    Mark,
+    Survey,
+    Keep,
+    Free,
 }
 
 /// What a function may do, as the server is told.
@@ -48,7 +55,7 @@ const WRITES: &str = "{}";
 const START: &str = "start(ARGV)";
 
 impl Step {
-    const ALL: [Step; 17] = [
+    const ALL: [Step; 24] = [
         Step::Lease,
         Step::Fill,
         Step::Begin,
@@ -66,6 +73,13 @@ impl Step {
         Step::Seal,
         Step::Sweep,
         Step::Confirm,
+        Step::Turn,
+        Step::Changed,
+        Step::Copied,
+        Step::Mark,
+        Step::Survey,
+        Step::Keep,
+        Step::Free,
     ];
 
     /// Name, text, flags.
@@ -90,6 +104,13 @@ impl Step {
             Step::Seal => ("seal", include_str!("scripts/seal.lua"), WRITES),
             Step::Sweep => ("sweep", include_str!("scripts/sweep.lua"), MAKES_ROOM),
             Step::Confirm => ("confirm", include_str!("scripts/confirm.lua"), MAKES_ROOM),
+            Step::Turn => ("turn", include_str!("scripts/turn.lua"), WRITES),
+            Step::Changed => ("changed", include_str!("scripts/changed.lua"), MAKES_ROOM),
+            Step::Copied => ("copied", include_str!("scripts/copied.lua"), MAKES_ROOM),
+            Step::Mark => ("mark", include_str!("scripts/mark.lua"), WRITES),
+            Step::Survey => ("survey", include_str!("scripts/survey.lua"), WRITES),
+            Step::Keep => ("keep", include_str!("scripts/keep.lua"), WRITES),
+            Step::Free => ("free", include_str!("scripts/free.lua"), MAKES_ROOM),
         }
     }
 

@@ -11,13 +11,14 @@ use crate::{
     entity::{CachedEntity, Id, IntoId},
     error::{Error, ErrorKind, Result},
     handle::{Cache, Duties},
-    journal::Journal,
+    journal::{Copying, Journal},
     key,
     record::{Record, Value},
     strategy::{Flow, Saved, Strategy},
 };
 
 mod barriers;
+mod snapshots;
 
 /// So many ids or entities may stand in one call. A larger call is refused: split it.
 pub const BATCH_MAX: usize = 10_000;
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) entries: Arc<Entries>,
     /// What is, or may once have been, written behind; `None` where the store takes no journals.
     pub(crate) journal: Option<Arc<Journal>>,
+    /// What is copied to a store, or may be; under `redis_only` with a store.
+    pub(crate) copying: Option<Arc<Copying>>,
     /// Keeps the worker at work.
     #[allow(dead_code)] // It is dropped.
     pub(crate) duties: Arc<Duties>,

@@ -40,6 +40,7 @@ mod ledger;
 mod letters;
 mod offsets;
 mod rows;
+mod scans;
 mod spelled;
 mod writes;
 
@@ -81,6 +82,7 @@ pub async fn run(store: &SharedStore, name: &str) {
 
 /// What only a store promises that says so in its description.
 async fn journals(suite: &Suite<'_>) {
+    scans::a_scan_finds_every_row_once(suite).await;
     offsets::epochs_count_per_entity_and_partition(suite).await;
     offsets::a_recovery_keeps_the_journal_and_the_position(suite).await;
     offsets::settling_and_sealing_compare_before_they_set(suite).await;

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     future::ready,
+    ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -46,6 +47,14 @@ impl MemoryStore {
         texts.iter().filter_map(|text| rows.get(*text)).map(|row| record(schema, row)).collect()
     }
 
+    fn page(&self, schema: &Schema, after: Option<&EntityId>, limit: u32) -> Vec<Record<'static>> {
+        let tables = self.lock();
+        let Some(rows) = tables.rows.get(schema.table()) else { return Vec::new() };
+        let from = after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.text()));
+        let behind = rows.range::<str, _>((from, Bound::Unbounded));
+        behind.take(limit as usize).map(|(_, row)| record(schema, row)).collect()
+    }
+
     fn apply_now(&self, schema: &Schema, batch: Batch<'_>) -> Result<Vec<Applied>, StoreError> {
         // Held to the end: all checks come before the first change, and are one step with it.
         let mut tables = self.lock();
@@ -75,8 +84,11 @@ impl Store for MemoryStore {
         schema: &'a Schema,
         query: Query<'a>,
     ) -> BoxFuture<'a, Result<Vec<Record<'static>>, StoreError>> {
-        let Query::Ids(ids) = query;
-        ready(Ok(self.load_now(schema, ids))).boxed()
+        ready(Ok(match query {
+            Query::Ids(ids) => self.load_now(schema, ids),
+            Query::Scan { after, limit } => self.page(schema, after, limit),
+        }))
+        .boxed()
     }
 
     fn check(&self, schema: &Schema, change: &Change) -> Result<(), StoreError> {

@@ -89,8 +89,8 @@ pub use sql::connect::sqlite;
 /// *Everything.* An implementation SHOULD bound each call in time, and SHOULD NOT put values or
 /// passwords into messages.
 pub trait Store: Send + Sync + fmt::Debug + 'static {
-    /// Finds rows. Rows come in any order, each once, even if its id is there twice; an id without a
-    /// row is left out.
+    /// Finds rows. Rows with given ids come in any order, each once, even if its id is there twice; an id
+    /// without a row is left out.
     fn load<'a>(
         &'a self,
         schema: &'a Schema,
@@ -178,6 +178,15 @@ pub type SharedStore = Arc<dyn Store>;
 pub enum Query<'a> {
     /// The rows with these ids.
     Ids(&'a [EntityId]),
+    /// All rows, page by page, in an order of the store's own that stays the same. A store that takes
+    /// journals MUST find each row that is there all the time exactly once, and MUST answer fewer than
+    /// `limit` only at the end. Otherwise an import of the entity leaves rows behind.
+    Scan {
+        /// Begin behind this id, the one of the last page's last row.
+        after: Option<&'a EntityId>,
+        /// At most so many; 1 at least.
+        limit: u32,
+    },
 }
 
 /// What a database has and lacks for a schema.

@@ -6,7 +6,7 @@
 //! | `read_through` | one load per id across processes | store, then invalidate | the store committed | the same | the same |
 //! | `write_through` | as `read_through` | store, then put | the store committed | the same | the same |
 //! | `write_behind` | as `read_through` | entry and journal record, one atomic step | Redis accepted it | writes fail, reads too unless stale ones are allowed | all works until the journal's bound |
-//! | `redis_only` | absent is absent | put | Redis accepted it | fails | not used |
+//! | `redis_only` | absent is absent | put | Redis accepted it | fails | not used; a snapshot waits |
 //!
 //! In each of them: a process reads its own writes, other processes read them as soon as the receipt
 //! says that the cache step is done, and a deleted entity does not come back.

@@ -6,7 +6,8 @@ use futures_util::future::BoxFuture;
 
 use super::{Flow, Reading, Saved};
 use crate::{
-    cache::{Entries, Entry},
+    backend::Side,
+    cache::{Entries, Entry, Unput},
     change::{Change, EntityId},
     error::{Error, ErrorKind, Outcome, Result},
     record::Record,
@@ -64,9 +65,14 @@ impl RedisOnly {
         entries.counters.puts.add(written.iter().flatten().count());
         let receipt = |version| match version {
             Ok(version) => Ok(Saved::cached_only(version)),
-            Err(index) => {
-                let id = writes.get(index).map_or("", |(id, _): &(EntityId, _)| id.text());
-                let error = dirty().of(id);
+            Err(why) => {
+                let error = match why {
+                    Unput::Dirty(index) => {
+                        let id = writes.get(index).map_or("", |(id, _): &(EntityId, _)| id.text());
+                        dirty().of(id)
+                    }
+                    Unput::Elsewhere(side) => elsewhere(side),
+                };
                 Err(if several { error.outcome_is(Outcome::Unknown) } else { error })
             }
         };
@@ -79,6 +85,23 @@ fn dirty() -> Error {
         ErrorKind::Dirty,
         "the entry holds a journaled write: let the journal drain before this strategy takes over",
     )
+}
+
+/// Why `redis_only` may not write.
+fn elsewhere(side: Side) -> Error {
+    match side {
+        Side::Stored => Error::new(
+            ErrorKind::Fenced,
+            "the store keeps this entity now, as it was exported: use a strategy with a store, or \
+             `Repository::import` it",
+        ),
+        _ => Error::new(
+            ErrorKind::Fenced,
+            "this entity is being imported or exported right now: try again. If whoever did so is gone, \
+             call `import` or `export` again, which goes on",
+        )
+        .retryable(),
+    }
 }
 
 impl Flow for RedisOnly {

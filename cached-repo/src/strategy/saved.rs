@@ -122,9 +122,9 @@ impl Saved {
                 let persisted = journal.persisted(receipt).await;
                 persisted.map_err(|e| e.during("persisted", journal.prefix()))
             }
-            (Durable::CachedOnly, _) => {
-                Err(Error::configuration("`redis_only` writes never reach a store"))
-            }
+            (Durable::CachedOnly, _) => Err(Error::configuration(
+                "`redis_only` writes reach a store by snapshots only: call `snapshot_now`",
+            )),
             _ => Ok(()),
         }
     }

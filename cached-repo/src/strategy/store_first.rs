@@ -256,8 +256,8 @@ fn explain(refusal: Refusal, ids: &[EntityId]) -> Error {
         ),
         Refusal::Kept(index) => named(
             index,
-            "`redis_only` keeps this entity and the store does not have it: to move it, read it with a \
-             repository under `redis_only`, delete it there, and save it here",
+            "`redis_only` keeps this entity: to move it to the store, call `Repository::export` on a \
+             repository under `redis_only`",
         ),
     }
 }

@@ -18,6 +18,7 @@ use crate::{
         CacheError,
         journal::{JournalRecord, Meta},
     },
+    error::{Error, ErrorKind, Result},
     failpoint::{self, Point},
     journal::Journal,
     retry::Backoff,
@@ -69,6 +70,26 @@ enum Step {
     Wait,
     /// The store refused a change: try again and bury it.
     Bury,
+}
+
+/// Drains a partition to which nobody appends any more.
+pub(super) async fn drained(journal: &Journal, partition: u32, token: &str) -> Result<()> {
+    loop {
+        let meta = journal.meta(partition).await.map_err(CacheError::into_error)?;
+        if !meta.exists() || meta.backlog() == 0 {
+            return Ok(());
+        }
+        let (batch, token) = (journal.settings.batch, token.to_owned());
+        match Session::new(journal, partition, token, batch).run().await {
+            Ending::Taken => sleep(TAKEN_WAIT).await,
+            Ending::Failed(trouble) => {
+                let reason = trouble.reason();
+                let message = format!("journaled writes cannot be drained to the store: {reason}");
+                return Err(Error::new(ErrorKind::Dirty, message).retryable());
+            }
+            _ => {}
+        }
+    }
 }
 
 impl<'a> Session<'a> {
@@ -272,5 +293,7 @@ impl<'a> Session<'a> {
     }
 }
 
+/// How long another worker is waited for that is at it.
+const TAKEN_WAIT: Duration = Duration::from_millis(50);
 const REFERENCE_WAIT: Duration = Duration::from_millis(50);
 const REFERENCE_WAIT_MAX: Duration = Duration::from_millis(800);

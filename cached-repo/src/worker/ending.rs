@@ -60,7 +60,7 @@ impl From<StoreError> for Trouble {
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
         match error.kind() {
-            ErrorKind::Configuration | ErrorKind::Store | ErrorKind::Fenced => {
+            ErrorKind::Configuration | ErrorKind::Store | ErrorKind::Fenced | ErrorKind::Cache => {
                 Self::Lasting(error.to_string())
             }
             _ => Self::Passing(error.to_string()),

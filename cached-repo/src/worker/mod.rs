@@ -19,24 +19,33 @@ use crate::{
     clock::{Clock, Random},
     journal::{Event, Journal, Roster, Target},
     key::Topology,
-    retry::Backoff,
 };
 
 mod acknowledge;
+mod copy;
+mod copy_items;
 mod dead_letters;
 mod drain;
 mod ending;
+mod moving;
 mod pauses;
 mod plan;
 mod position;
 mod probe;
 mod seal;
+mod snapshot;
+mod supervise;
+mod survey;
 
 pub use dead_letters::DeadLetters;
 use drain::Session;
 use ending::{Ending, Trouble};
-use pauses::{PASSING_FIRST, PASSING_MAX, Pauses};
+pub(crate) use moving::{export, import};
+use pauses::Pauses;
 pub(crate) use probe::{Evictions, probe, watch};
+pub use snapshot::Snapshot;
+pub(crate) use snapshot::{Ask, copy_all};
+pub(crate) use supervise::supervise;
 
 /// How often the key is looked at that says what is to be drained. Writes of this process are drained
 /// at once.
@@ -49,28 +58,6 @@ const SESSIONS_MAX: usize = 4;
 const REVISIT_INTERVAL: Duration = Duration::from_secs(10);
 /// A journal that nobody has written to for so long, and that this process does not write to, is sealed.
 const SEAL_AFTER: Duration = Duration::from_secs(60);
-
-/// Drains the journals of a roster until it is stopped, whatever happens in between.
-pub(crate) async fn supervise(roster: Arc<Roster>, clock: Clock, random: Random) {
-    let mut backoff = Backoff::new(PASSING_FIRST, PASSING_MAX);
-    while !roster.is_stopped() {
-        let running = run(Arc::clone(&roster), clock, random.clone());
-        let mut running = AbortOnDrop(tokio::spawn(running));
-        if let Err(error) = (&mut running.0).await {
-            tracing::error!(%error, "the worker panicked and is started again");
-            tokio::time::sleep(backoff.wait(&random)).await;
-        }
-    }
-}
-
-/// A task that ends with whoever waits for it.
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
 
 /// Drains the journals of a roster until it is stopped.
 async fn run(roster: Arc<Roster>, clock: Clock, random: Random) {

@@ -25,6 +25,7 @@ mod privileges;
 mod refusals;
 mod send;
 mod simulation;
+mod snapshots;
 mod state_machine;
 mod stores;
 mod swaps;

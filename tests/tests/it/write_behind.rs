@@ -20,7 +20,7 @@ macro_rules! over_both {
     };
 }
 
-mod scene;
+pub(crate) mod scene;
 
 mod receipts;
 

@@ -81,7 +81,8 @@ async fn a_refused_append_changes_nothing(suite: &Suite<'_>) {
 
     let (slot, body) = (desk.slot("kept"), desk.body("kept"));
     let stamp = stamp(1, slot.hash);
-    let puts = [Put { slot: &slot, content: Some(content(State::Kept, &stamp, &body)) }];
+    let content = Some(content(State::Kept, &stamp, &body));
+    let puts = [Put { slot: &slot, id: "kept", content }];
     assert!(matches!(desk.backend.put(&desk.keys, &puts).await.unwrap(), PutReply::Written(_)));
     let before = desk.picture(&ids).await;
     assert_eq!(desk.try_append(&["free", "kept"], "op", None, ROOMY).await, Appended::Kept(1));

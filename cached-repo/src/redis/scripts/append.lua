@@ -17,7 +17,10 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- Not `meta_of`: this runs for every save.
 local meta = redis.call('HMGET', meta_key, 'home', 'sealed', 'journal', 'epoch', 'clk', 'count',
-  'bytes', 'acked_count', 'acked_bytes', 'tried_until')
+  'bytes', 'acked_count', 'acked_bytes', 'tried_until', 'side')
+if is_redis_only(meta[11]) then
+  return { 'kept', 0 }
+end
 if meta[1] ~= server_id(now) or meta[2] then
   return { 'fenced' }
 end
@@ -78,7 +81,7 @@ end
 local writes, wait, added = {}, 0, 0
 for i = 5, #KEYS, 3 do
   local write = { op = next_argument(), data = next_argument(), content = next_content() }
-  if is_kept(KEYS[i], write.content) then
+  if meta[11] ~= 's' and is_kept(KEYS[i], write.content) then
     return { 'kept', #writes }
   end
   -- Expired tokens stay: nothing may be written before the journal.

@@ -10,16 +10,19 @@
 
 local token, hold = next_argument(), tonumber(next_argument())
 local now = now_ms()
-local home = redis.call('HGET', KEYS[1], 'home')
-local acked = number(redis.call('HGET', KEYS[1], 'acked'))
+local meta = redis.call('HMGET', KEYS[1], 'home', 'acked', 'side')
+local home, acked = meta[1], number(meta[2])
+if is_redis_only(meta[3]) then
+  return { 'kept', 0 }
+end
 if home and home ~= server_id(now) then
   return { 'fenced' }
 end
 for i = 3, #KEYS, 3 do
   local state = state_of(KEYS[i])
-  if state == 'k' then
+  if state == 'k' and meta[3] ~= 's' then
     return { 'kept', (i - 3) / 3 }
-  elseif is_pinned(state) and journaled_version(KEYS[i]) > acked then
+  elseif state ~= 'k' and is_pinned(state) and journaled_version(KEYS[i]) > acked then
     return { 'dirty', (i - 3) / 3 }
   end
 end

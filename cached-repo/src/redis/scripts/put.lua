@@ -1,23 +1,32 @@
 -- Writes entries that are the only copy (redis_only).
 --
--- KEYS: meta of the partition, generation of the partition, then for each write: entry, lease.
--- ARGV: for each write: content ('' deletes).
+-- KEYS: meta of the partition, generation of the partition, changed, expiring, refused, then for each
+--   write: entry, lease.
+-- ARGV: for each write: id, content ('' deletes).
 -- Returns: 'written', then the version of each write (text); or, with nothing changed, 'dirty',
---   index (from 0).
--- Atomic because: versions of a partition must grow in the order in which entries are written.
+--   index (from 0); 'elsewhere', the side of the partition on which this may not write.
+-- Atomic because: versions of a partition must grow in the order in which entries are written, and a
+--   change that is not marked would never be copied.
 
-for i = 3, #KEYS, 2 do
+local changed, expiring, refused = KEYS[3], KEYS[4], KEYS[5]
+local meta = redis.call('HMGET', KEYS[1], 'clk', 'side')
+local version, side = number(meta[1]), meta[2] or ''
+if side ~= '' and side ~= 'k' then
+  return { 'elsewhere', side }
+end
+for i = 6, #KEYS, 2 do
   local state = state_of(KEYS[i])
   if state == 'd' or state == 't' then
-    return { 'dirty', (i - 3) / 2 }
+    return { 'dirty', (i - 6) / 2 }
   end
 end
 local generation = generation_of(KEYS[2])
 local time = redis.call('TIME')
-local version = tonumber(redis.call('HGET', KEYS[1], 'clk') or 0)
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local answers = { 'written' }
-for i = 3, #KEYS, 2 do
+for i = 6, #KEYS, 2 do
   local entry, lease = KEYS[i], KEYS[i + 1]
+  local id = next_argument()
   version = math.max(version + 1, time[1] * 1000000 + time[2])
   local content = next_content()
   redis.call('UNLINK', lease)
@@ -27,6 +36,15 @@ for i = 3, #KEYS, 2 do
     write_entry(entry, content, version, generation)
   else
     redis.call('UNLINK', entry)
+  end
+  if side == 'k' then
+    redis.call('ZADD', changed, text_of(version), id)
+    redis.call('ZREM', refused, id)
+    if content and content.ttl > 0 then
+      redis.call('ZADD', expiring, now + content.ttl, id)
+    else
+      redis.call('ZREM', expiring, id)
+    end
   end
   answers[#answers + 1] = string.format('%d', version)
 end

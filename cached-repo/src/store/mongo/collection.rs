@@ -87,6 +87,23 @@ impl<'a> Collection<'a> {
         self.query(id, |value| doc! { "$eq": value })
     }
 
+    /// The documents whose ids are greater, as a condition; or where it is `_id`, from which one on.
+    pub(super) fn behind(&self, id: &EntityId) -> Result<(Document, Option<Bson>), StoreError> {
+        let fields = self.id_fields(id.values())?;
+        if self.place != Place::Fields {
+            return Ok((Document::new(), Some(self.key(fields))));
+        }
+        let mut equal = Document::new();
+        let mut each = Vec::new();
+        for (name, value) in fields {
+            let mut greater = equal.clone();
+            greater.insert(name.clone(), doc! { "$gt": value.clone() });
+            each.push(greater);
+            equal.insert(name, doc! { "$eq": value });
+        }
+        Ok((doc! { "$or": each }, None))
+    }
+
     /// The documents of all these ids.
     pub(super) fn all(&self, ids: &[&EntityId]) -> Result<Document, StoreError> {
         let has_decimals = self.schema.id_columns().any(|(_, id)| id.kind() == Kind::Decimal);

@@ -40,6 +40,8 @@ mod write;
 
 mod trial;
 
+mod scan;
+
 mod standalone;
 
 mod session;
@@ -159,8 +161,10 @@ impl Store for MongoStore {
         schema: &'a Schema,
         query: Query<'a>,
     ) -> BoxFuture<'a, Result<Vec<Record<'static>>, StoreError>> {
-        let Query::Ids(ids) = query;
-        Box::pin(self.load_ids(schema, ids))
+        match query {
+            Query::Ids(ids) => Box::pin(self.load_ids(schema, ids)),
+            Query::Scan { after, limit } => Box::pin(self.load_page(schema, after, limit)),
+        }
     }
 
     fn check(&self, schema: &Schema, change: &Change) -> Result<(), StoreError> {

@@ -149,8 +149,7 @@ impl Store for Renewed {
         schema: &'a Schema,
         query: Query<'a>,
     ) -> BoxFuture<'a, Result<Vec<Record<'static>>, StoreError>> {
-        let Query::Ids(ids) = query;
-        Box::pin(self.call(move |store| async move { store.load_ids(schema, ids).await }))
+        Box::pin(self.call(move |store| async move { store.load(schema, query).await }))
     }
 
     fn check(&self, schema: &Schema, change: &Change) -> Result<(), StoreError> {

@@ -116,6 +116,13 @@ pub(in crate::store) trait Dialect: Sized + Send + Sync + 'static {
     /// Reads rows: the columns in the schema's order, in types that [`value`](Self::value) reads.
     fn selects(table: &Table<'_>, ids: &[&EntityId]) -> Result<Vec<Statement<Self>>, StoreError>;
 
+    /// Reads rows behind this id, in the order of their ids.
+    fn page(
+        table: &Table<'_>,
+        after: Option<&EntityId>,
+        limit: u32,
+    ) -> Result<Statement<Self>, StoreError>;
+
     /// The type that a column of this kind must have instead, if what was declared would change values.
     /// Databases that refuse such values when they are written need not say.
     fn misfit(kind: Kind, declared: &str) -> Option<&'static str>;

@@ -137,6 +137,24 @@ impl<D: Dialect> SqlStore<D> {
         rows.iter().map(|row| table.record::<D>(row)).collect()
     }
 
+    async fn load_page(
+        &self,
+        schema: &Schema,
+        after: Option<&EntityId>,
+        limit: u32,
+    ) -> Result<Vec<Record<'static>>, StoreError> {
+        let table = self.declared(schema).await?;
+        if let Some(id) = after {
+            check_id(schema, id.values())?;
+            if let Some(why) = table.refusal::<D>(id) {
+                return Err(StoreError::record(format!("{} cannot hold {why}", D::NAME)));
+            }
+        }
+        let rows = self.read(|| Ok(vec![D::page(&table, after, limit)?])).await;
+        let rows = rows.inspect_err(|error| self.distrust(schema, error))?;
+        rows.iter().map(|row| table.record::<D>(row)).collect()
+    }
+
     /// An error of this class may mean that the table is not what it was.
     fn distrust(&self, schema: &Schema, error: &StoreError) {
         if error.class() == Class::Systemic {
@@ -186,8 +204,10 @@ impl<D: Dialect> Store for SqlStore<D> {
         schema: &'a Schema,
         query: Query<'a>,
     ) -> BoxFuture<'a, Result<Vec<Record<'static>>, StoreError>> {
-        let Query::Ids(ids) = query;
-        Box::pin(self.load_ids(schema, ids))
+        match query {
+            Query::Ids(ids) => Box::pin(self.load_ids(schema, ids)),
+            Query::Scan { after, limit } => Box::pin(self.load_page(schema, after, limit)),
+        }
     }
 
     fn check(&self, schema: &Schema, change: &Change) -> Result<(), StoreError> {

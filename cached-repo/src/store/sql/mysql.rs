@@ -10,7 +10,9 @@ use sqlx::{
 };
 
 use super::{
-    Begin, Declared, Dialect, Shape, Statement, StoreError, Table, rows::Cut, table::split,
+    Begin, Declared, Dialect, Shape, Statement, StoreError, Table,
+    rows::{self, Cut},
+    table::split,
 };
 use crate::{
     change::EntityId,
@@ -128,6 +130,14 @@ impl Dialect for MySql {
     fn selects(table: &Table<'_>, ids: &[&EntityId]) -> Result<Vec<Statement<Self>>, StoreError> {
         let head = format!("SELECT {} FROM {}", table.columns.join(", "), table.name);
         CUT.by_id(&head, table, ids, "")
+    }
+
+    fn page(
+        table: &Table<'_>,
+        after: Option<&EntityId>,
+        limit: u32,
+    ) -> Result<Statement<Self>, StoreError> {
+        rows::page(table, after, limit)
     }
 
     fn held<'v>(value: &'v Value<'v>, column: Shape<'_>) -> Value<'v> {

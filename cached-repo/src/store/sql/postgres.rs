@@ -162,10 +162,26 @@ impl Dialect for Postgres {
 
     fn selects(table: &Table<'_>, ids: &[&EntityId]) -> Result<Vec<Statement<Self>>, StoreError> {
         let (these, arguments) = these(table, ids)?;
-        let read_as = |index: usize| types::read_as(kind_of(table, index), &table.columns[index]);
-        let columns: Vec<_> = (0..table.columns.len()).map(read_as).collect();
-        let sql = format!("SELECT {} FROM {} WHERE {these}", columns.join(", "), table.name);
+        let sql = format!("SELECT {} FROM {} WHERE {these}", read_as(table), table.name);
         Ok(vec![Statement { sql, arguments }])
+    }
+
+    fn page(
+        table: &Table<'_>,
+        after: Option<&EntityId>,
+        limit: u32,
+    ) -> Result<Statement<Self>, StoreError> {
+        let (list, columns, name) = (table.id_list(), read_as(table), &table.name);
+        let part = |(n, &index): (usize, &usize)| arrays::single(n + 1, table.shape(index));
+        let behind = match after {
+            Some(_) => {
+                let parts: Vec<_> = table.ids.iter().enumerate().map(part).collect();
+                format!(" WHERE ({list}) > ({})", parts.join(", "))
+            }
+            None => String::new(),
+        };
+        let sql = format!("SELECT {columns} FROM {name}{behind} ORDER BY {list} LIMIT {limit}");
+        Self::bind(sql, after.into_iter().flat_map(|id| id.values()))
     }
 
     /// Other types of the same values are cast when they are read, and refuse what they do not hold.
@@ -299,3 +315,10 @@ fn has_nul_escape(json: &str) -> bool {
 
 /// A btree entry may have a third of a page, about 2,700 bytes.
 const ID_LEN_MAX: usize = 2600;
+
+/// The columns, as they are read.
+fn read_as(table: &Table<'_>) -> String {
+    let read_as = |index: usize| types::read_as(kind_of(table, index), &table.columns[index]);
+    let columns: Vec<_> = (0..table.columns.len()).map(read_as).collect();
+    columns.join(", ")
+}

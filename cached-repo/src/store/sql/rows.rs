@@ -83,6 +83,24 @@ impl Cut {
     }
 }
 
+/// A page of rows, in the order of their ids.
+pub(super) fn page<D: Dialect>(
+    table: &Table<'_>,
+    after: Option<&EntityId>,
+    limit: u32,
+) -> Result<Statement<D>, StoreError> {
+    let (list, columns, name) = (table.id_list(), table.columns.join(", "), &table.name);
+    let places: Vec<_> = table.ids.iter().map(|&i| D::place(table.shape(i))).collect();
+    let behind = match after {
+        Some(_) => format!(" WHERE ({list}) > ({})", places.join(", ")),
+        None => String::new(),
+    };
+    let sql = format!("SELECT {columns} FROM {name}{behind} ORDER BY {list} LIMIT {limit}");
+    let parts = after.into_iter().flat_map(|id| std::iter::zip(&table.ids, id.values()));
+    let values: Vec<_> = parts.map(|(&i, value)| D::held(value, table.shape(i))).collect();
+    D::bind(sql, values.iter())
+}
+
 /// `(?, ?), (?, ?)`
 pub(super) fn tuples(rows: usize, width: usize) -> String {
     let tuple = format!("({})", vec!["?"; width].join(", "));

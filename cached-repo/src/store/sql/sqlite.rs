@@ -9,7 +9,11 @@ use sqlx::{
     sqlite::{SqliteArguments, SqliteRow, SqliteValueRef},
 };
 
-use super::{Begin, Dialect, Shape, Statement, StoreError, Table, rows::Cut, table::split};
+use super::{
+    Begin, Dialect, Shape, Statement, StoreError, Table,
+    rows::{self, Cut},
+    table::split,
+};
 use crate::{
     change::EntityId,
     record::{Record, Value},
@@ -121,6 +125,14 @@ impl Dialect for Sqlite {
     fn selects(table: &Table<'_>, ids: &[&EntityId]) -> Result<Vec<Statement<Self>>, StoreError> {
         let head = format!("SELECT {} FROM {}", table.columns.join(", "), table.name);
         CUT.by_id(&head, table, ids, "VALUES ")
+    }
+
+    fn page(
+        table: &Table<'_>,
+        after: Option<&EntityId>,
+        limit: u32,
+    ) -> Result<Statement<Self>, StoreError> {
+        rows::page(table, after, limit)
     }
 
     fn misfit(kind: Kind, declared: &str) -> Option<&'static str> {

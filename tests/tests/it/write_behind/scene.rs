@@ -17,38 +17,38 @@ use crate::{
 };
 
 /// The servers that processes share, and the names that they use there.
-pub(super) struct Scene {
-    pub(super) gate: Arc<Gated>,
+pub(crate) struct Scene {
+    pub(crate) gate: Arc<Gated>,
     on: On,
-    pub(super) over: Over,
-    pub(super) namespace: String,
-    pub(super) table: String,
+    pub(crate) over: Over,
+    pub(crate) namespace: String,
+    pub(crate) table: String,
     /// Its backend is that of all processes, where they are over none of Redis.
-    pub(super) host: Cache,
+    pub(crate) host: Cache,
     url: String,
     /// Holds the file of an SQLite database.
     directory: Option<tempfile::TempDir>,
 }
 
 /// One process: a connection, a repository, and what it was told.
-pub(super) struct Process {
-    pub(super) cache: Cache,
-    pub(super) repo: Repository<Todo>,
-    pub(super) events: Events,
+pub(crate) struct Process {
+    pub(crate) cache: Cache,
+    pub(crate) repo: Repository<Todo>,
+    pub(crate) events: Events,
 }
 
 impl Scene {
-    pub(super) async fn new(on: On, over: Over) -> Self {
+    pub(crate) async fn new(on: On, over: Over) -> Self {
         Self::at(on, over, over.url()).await
     }
 
     /// Everything in this process, so that time may be paused.
-    pub(super) async fn in_process() -> Self {
+    pub(crate) async fn in_process() -> Self {
         Self::new(On::Memory, Over::InProcess).await
     }
 
     /// Over a Redis that listens elsewhere.
-    pub(super) async fn at(on: On, over: Over, url: String) -> Self {
+    pub(crate) async fn at(on: On, over: Over, url: String) -> Self {
         let (store, directory) = open(on).await;
         let (namespace, table) = (isolate::unique("scene"), isolate::unique("todos"));
         let schema = Todo::SCHEMA.with_table(table.clone());
@@ -58,21 +58,21 @@ impl Scene {
     }
 
     /// A process that writes, reads and drains.
-    pub(super) async fn worker(&self) -> Process {
+    pub(crate) async fn worker(&self) -> Process {
         self.process(patient(), |builder| builder).await
     }
 
     /// A process that leaves draining to others.
-    pub(super) async fn writer(&self) -> Process {
+    pub(crate) async fn writer(&self) -> Process {
         self.process(patient().no_worker(), |builder| builder).await
     }
 
     /// A process that does not drain, under another strategy.
-    pub(super) async fn under(&self, strategy: Strategy) -> Process {
+    pub(crate) async fn under(&self, strategy: Strategy) -> Process {
         self.process(patient().no_worker(), |builder| builder.strategy(strategy)).await
     }
 
-    pub(super) async fn process(
+    pub(crate) async fn process(
         &self,
         cache: CacheBuilder,
         settings: impl FnOnce(RepositoryBuilder<Todo>) -> RepositoryBuilder<Todo>,
@@ -83,7 +83,7 @@ impl Scene {
         Process { cache, repo, events }
     }
 
-    pub(super) async fn cache(&self, cache: CacheBuilder) -> Cache {
+    pub(crate) async fn cache(&self, cache: CacheBuilder) -> Cache {
         match self.over {
             Over::InProcess => cache.beside(&self.host),
             Over::Redis | Over::RedisJson => {
@@ -99,13 +99,13 @@ impl Scene {
     }
 
     /// The partition's first write, which the store is asked for: later ones can do without.
-    pub(super) async fn open(&self) {
+    pub(crate) async fn open(&self) {
         let worker = self.worker().await;
         worker.repo.save(&todo("first", "write")).await.unwrap().persisted().await.unwrap();
     }
 
     /// The settings that every repository starts from.
-    pub(super) fn builder<E: CachedEntity>(&self, cache: &Cache) -> RepositoryBuilder<E> {
+    pub(crate) fn builder<E: CachedEntity>(&self, cache: &Cache) -> RepositoryBuilder<E> {
         Repository::builder(cache)
             .store(&(self.gate.clone() as SharedStore))
             .strategy(Strategy::WriteBehind)
@@ -115,12 +115,12 @@ impl Scene {
     }
 
     /// What the store calls the entity.
-    pub(super) fn entity(&self) -> String {
+    pub(crate) fn entity(&self) -> String {
         format!("{}:{}", self.namespace, Todo::SCHEMA.prefix())
     }
 
     /// What the store keeps for the partition.
-    pub(super) async fn offset(&self) -> Offset {
+    pub(crate) async fn offset(&self) -> Offset {
         let entity = self.entity();
         match self.gate.ledger(Ledger::Offset { entity: &entity, partition: 0 }).await.unwrap() {
             Entry::Offset(Some(offset)) => offset,
@@ -129,7 +129,7 @@ impl Scene {
     }
 
     /// The name in the store's own row, or "none".
-    pub(super) async fn row(&self, id: &str) -> String {
+    pub(crate) async fn row(&self, id: &str) -> String {
         // A cache of its own is empty, and journals of other names.
         let cache = Cache::builder().no_worker().in_memory();
         let rows: Repository<Todo> =
@@ -138,17 +138,17 @@ impl Scene {
     }
 
     /// Runs SQL in the store's database, where `{table}` is the entity's table.
-    pub(super) async fn sql(&self, sql: &str) {
+    pub(crate) async fn sql(&self, sql: &str) {
         let sql = sql.replace("{table}", &self.table);
         run(self.on, self.directory.as_ref(), &sql).await;
     }
 
     /// From now on no two rows have the same name.
-    pub(super) async fn let_names_be_unique(&self) {
+    pub(crate) async fn let_names_be_unique(&self) {
         self.sql(&unique_names(self.on, &self.table, None)).await;
     }
 
-    pub(super) async fn let_names_repeat(&self) {
+    pub(crate) async fn let_names_repeat(&self) {
         let sql = match self.on {
             On::MySql => "ALTER TABLE {table} DROP COLUMN one_name",
             _ => "DROP INDEX one_{table}",
@@ -157,7 +157,7 @@ impl Scene {
     }
 
     /// Copies an SQLite database as it is now; answers the copy's URL.
-    pub(super) async fn back_up(&self, name: &str) -> String {
+    pub(crate) async fn back_up(&self, name: &str) -> String {
         let directory = self.directory.as_ref().unwrap().path();
         let copy = directory.join(name);
         self.sql(&format!("VACUUM INTO '{}'", copy.display())).await;
@@ -165,18 +165,18 @@ impl Scene {
     }
 
     /// A plain connection, for what only another program would do.
-    pub(super) async fn raw(&self) -> redis::aio::MultiplexedConnection {
+    pub(crate) async fn raw(&self) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(&*self.url).unwrap();
         client.get_multiplexed_async_connection().await.unwrap()
     }
 
     /// One of the library's own keys of the partition.
-    pub(super) fn own_key(&self, what: &str) -> String {
+    pub(crate) fn own_key(&self, what: &str) -> String {
         format!("{}:@{what}:0", self.entity())
     }
 
     /// The names that the store was given for an id, in order; "none" for a delete.
-    pub(super) fn written(&self, id: &str) -> Vec<String> {
+    pub(crate) fn written(&self, id: &str) -> Vec<String> {
         let index = Todo::SCHEMA.columns().iter().position(|c| c.column() == "name").unwrap();
         let changes = self.gate.written().into_iter().flatten().filter(|c| c.id().text() == id);
         let name = |change: Change| match change.record().and_then(|r| r.get(index).cloned()) {
@@ -192,30 +192,30 @@ fn sqlite_url(directory: &std::path::Path, file: &str) -> String {
 }
 
 /// A busy machine is no reason for a test to see Redis as down.
-pub(super) fn patient() -> CacheBuilder {
+pub(crate) fn patient() -> CacheBuilder {
     Cache::builder().timeout(Duration::from_secs(30))
 }
 
 /// What a process was told of its journals.
 #[derive(Clone, Default)]
-pub(super) struct Events(Arc<watch::Sender<Vec<Event>>>);
+pub(crate) struct Events(Arc<watch::Sender<Vec<Event>>>);
 
 impl Events {
-    pub(super) fn listen(&self, cache: CacheBuilder) -> CacheBuilder {
+    pub(crate) fn listen(&self, cache: CacheBuilder) -> CacheBuilder {
         let told = self.0.clone();
         cache.on_event(move |event| told.send_modify(|all| all.push(event.clone())))
     }
 
-    pub(super) fn all(&self) -> Vec<Event> {
+    pub(crate) fn all(&self) -> Vec<Event> {
         self.0.borrow().clone()
     }
 
-    pub(super) fn count(&self, is_meant: impl Fn(&Event) -> bool) -> usize {
+    pub(crate) fn count(&self, is_meant: impl Fn(&Event) -> bool) -> usize {
         self.0.borrow().iter().filter(|event| is_meant(event)).count()
     }
 
     /// Waits until such an event was told.
-    pub(super) async fn until(&self, is_meant: impl Fn(&Event) -> bool) -> Event {
+    pub(crate) async fn until(&self, is_meant: impl Fn(&Event) -> bool) -> Event {
         let mut told = self.0.subscribe();
         let all = told.wait_for(|all| all.iter().any(&is_meant)).await.unwrap();
         all.iter().find(|event| is_meant(event)).unwrap().clone()

@@ -69,6 +69,15 @@ pub(super) fn array(n: usize, column: Shape<'_>) -> String {
     }
 }
 
+/// The `n`th parameter (from 1) as what the column holds.
+pub(super) fn single(n: usize, column: Shape<'_>) -> String {
+    let sent = element_type(column.kind);
+    match types::native(column) {
+        Some(native) => format!("${n}::{sent}::{native}"),
+        None => format!("${n}::{sent}"),
+    }
+}
+
 /// As what a value is sent, and read where that makes no difference.
 pub(super) fn element_type(kind: Kind) -> &'static str {
     match kind {

@@ -20,6 +20,8 @@ mod stores;
 
 mod types;
 
+mod snapshots;
+
 mod writing;
 
 pub(crate) const TABLE: &[&[Mutant]] = &[
@@ -32,6 +34,7 @@ pub(crate) const TABLE: &[&[Mutant]] = &[
     in_process::MUTANTS,
     formats::MUTANTS,
     simulation::MUTANTS,
+    snapshots::MUTANTS,
 ];
 
 /// What every backend passes.

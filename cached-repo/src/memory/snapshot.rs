@@ -1,0 +1,240 @@
+//! What copies of `redis_only` entities to a store ask of the in-process backend.
+
+use std::{collections::HashMap, time::Duration};
+
+use super::{MemoryBackend, done, micros, state::State};
+use crate::{
+    backend::{
+        Put, PutReply, Reply, SnapshotBackend,
+        snapshot::{AskChanged, Changed, Copied, Mark, Report, Side, Survey, Turned},
+    },
+    key::Keyspace,
+};
+
+/// What Redis would hold in a partition's sorted sets, and its side.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Marks {
+    pub(super) side: Side,
+    /// Version by id.
+    changed: HashMap<String, u64>,
+    /// When (µs) by id.
+    expiring: HashMap<String, u64>,
+    refused: HashMap<String, u64>,
+}
+
+/// How far the survey of an entity is.
+#[derive(Clone, Debug)]
+pub(super) struct Surveyed {
+    server: String,
+    at: Survey,
+    token: String,
+    until: u64,
+}
+
+impl Marks {
+    /// Marks a write, and when its entry expires, if it does.
+    pub(super) fn mark(&mut self, id: &str, version: u64, deadline: Option<u64>) {
+        if self.side != Side::Kept {
+            return;
+        }
+        self.changed.insert(id.to_owned(), version);
+        self.refused.remove(id);
+        match deadline {
+            Some(deadline) => self.expiring.insert(id.to_owned(), deadline),
+            None => self.expiring.remove(id),
+        };
+    }
+}
+
+impl SnapshotBackend for MemoryBackend {
+    fn turn<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        partition: u32,
+        from: &'a [Side],
+        to: Side,
+    ) -> Reply<'a, Turned> {
+        let (mut state, _) = self.enter();
+        let marks = &mut state.partition(keys, partition).marks;
+        let side = marks.side;
+        if side != to && !from.contains(&side) {
+            return done(Turned::Is(side));
+        }
+        marks.side = to;
+        done(Turned::From(side))
+    }
+
+    fn changed<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        ask: AskChanged<'a>,
+    ) -> Reply<'a, Option<Changed>> {
+        let (mut state, now) = self.enter();
+        let copier = keys.copier(ask.partition);
+        let holder = state.claims.get(&copier);
+        if holder.is_some_and(|(holder, until)| holder != ask.token && *until > now) {
+            return done(None);
+        }
+        state.claims.insert(copier, (ask.token.to_owned(), now + micros(ask.hold)));
+        done(Some(state.changed(keys, &ask, now)))
+    }
+
+    fn copied<'a>(&'a self, keys: &'a Keyspace, report: Report<'a>) -> Reply<'a, u64> {
+        let (mut state, now) = self.enter();
+        if let Some(claim) = state.claims.get_mut(&keys.copier(report.partition))
+            && claim.0 == report.token
+        {
+            claim.1 = now + micros(report.hold);
+        }
+        let partition = state.partition(keys, report.partition);
+        for (id, version, copied) in report.copies {
+            if partition.marks.changed.get(*id) != Some(version) {
+                continue;
+            }
+            partition.marks.changed.remove(*id);
+            match copied {
+                Copied::Done => {}
+                Copied::Refused => {
+                    partition.marks.refused.insert((*id).to_owned(), *version);
+                }
+                Copied::Later => {
+                    let version = partition.tick(now);
+                    partition.marks.changed.insert((*id).to_owned(), version);
+                }
+            }
+        }
+        done(partition.marks.changed.len() as u64)
+    }
+
+    fn let_go<'a>(&'a self, keys: &'a Keyspace, partition: u32, token: &'a str) -> Reply<'a, ()> {
+        let (mut state, _) = self.enter();
+        let copier = keys.copier(partition);
+        if state.claims.get(&copier).is_some_and(|(holder, _)| holder == token) {
+            state.claims.remove(&copier);
+        }
+        done(())
+    }
+
+    fn mark<'a>(&'a self, keys: &'a Keyspace, marks: &'a [Mark<'a>]) -> Reply<'a, ()> {
+        let (mut state, now) = self.enter();
+        for Mark { slot, id } in marks {
+            if !matches!(state.side(keys, slot.partition), Side::Kept | Side::Exporting) {
+                continue;
+            }
+            let Some((version, deadline)) = state.entries.kept(&slot.entry, now) else { continue };
+            let known = &mut state.partition(keys, slot.partition).marks;
+            known.changed.entry((*id).to_owned()).or_insert(version);
+            if let Some(deadline) = deadline {
+                known.expiring.entry((*id).to_owned()).or_insert(deadline);
+            }
+        }
+        done(())
+    }
+
+    fn keep<'a>(&'a self, keys: &'a Keyspace, puts: &'a [Put<'a>]) -> Reply<'a, PutReply> {
+        let (mut state, now) = self.enter();
+        done(state.keep(keys, puts, now))
+    }
+
+    fn free<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        partition: u32,
+        entries: &'a [String],
+    ) -> Reply<'a, u64> {
+        let (mut state, now) = self.enter();
+        if state.side(keys, partition) != Side::Stored {
+            return done(0);
+        }
+        let left: Vec<_> = entries.iter().filter(|e| state.entries.is_kept(e, now)).collect();
+        left.iter().for_each(|entry| state.entries.remove(entry));
+        done(left.len() as u64)
+    }
+
+    fn scan<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        cursor: u64,
+        count: usize,
+    ) -> Reply<'a, (u64, Vec<String>)> {
+        let (state, now) = self.enter();
+        let is_meant = |key: &&str| keys.id_text(key).is_some();
+        done(state.entries.page(is_meant, cursor, count, now))
+    }
+
+    fn survey<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        token: &'a str,
+        hold: Duration,
+        progress: Option<Survey>,
+    ) -> Reply<'a, Option<Survey>> {
+        let (mut state, now) = self.enter();
+        let known = state.surveys.get(&keys.survey());
+        if known.is_some_and(|known| known.token != token && known.until > now) {
+            return done(None);
+        }
+        let server = state.server.clone();
+        let known = known.filter(|known| known.server == server).map(|known| known.at);
+        let at = progress.or(known).unwrap_or(Survey::At(0));
+        let until = if at == Survey::Done { 0 } else { now + micros(hold) };
+        let surveyed = Surveyed { server, at, token: token.to_owned(), until };
+        state.surveys.insert(keys.survey(), surveyed);
+        done(Some(at))
+    }
+}
+
+impl State {
+    fn keep(&mut self, keys: &Keyspace, puts: &[Put<'_>], now: u64) -> PutReply {
+        let side = puts.first().map_or(Side::Importing, |put| self.side(keys, put.slot.partition));
+        if side != Side::Importing {
+            return PutReply::Elsewhere(side);
+        }
+        let mut versions = Vec::with_capacity(puts.len());
+        for Put { slot, id, content } in puts {
+            let kept = self.entries.kept(&slot.entry, now);
+            let generation = self.generation(keys, slot.partition);
+            let partition = self.partition(keys, slot.partition);
+            match (kept, content) {
+                // `redis_only` wrote it after the store did: it goes to the store.
+                (Some((version, _)), _) => {
+                    partition.marks.changed.entry((*id).to_owned()).or_insert(version);
+                    versions.push(version);
+                }
+                (None, Some(content)) => {
+                    let version = partition.tick(now);
+                    versions.push(version);
+                    self.entries.write(slot, content, version, generation, now);
+                    self.leases.remove(&keys.lease(slot));
+                }
+                (None, None) => versions.push(0),
+            }
+        }
+        PutReply::Written(versions)
+    }
+
+    fn changed(&mut self, keys: &Keyspace, ask: &AskChanged<'_>, now: u64) -> Changed {
+        let partition = self.partition(keys, ask.partition);
+        let marks = &partition.marks;
+        let expired = marks.expiring.iter().filter(|(_, deadline)| **deadline < now);
+        let expired: Vec<String> = expired.map(|(id, _)| id.clone()).take(ask.count).collect();
+        let refused = marks.refused.keys().take(if ask.retry { ask.count } else { 0 });
+        let refused: Vec<String> = refused.cloned().collect();
+        let more = expired.len() == ask.count || refused.len() == ask.count;
+        let mut until = ask.until;
+        for id in expired.into_iter().chain(refused) {
+            let version = partition.tick(now);
+            partition.marks.expiring.remove(&id);
+            partition.marks.refused.remove(&id);
+            partition.marks.changed.insert(id, version);
+            until = None;
+        }
+        let until = until.unwrap_or(partition.meta.clock);
+        let changed = &partition.marks.changed;
+        let mut ids: Vec<_> = changed.iter().map(|(id, version)| (id.clone(), *version)).collect();
+        ids.retain(|(_, version)| *version <= until);
+        ids.sort_unstable_by_key(|(_, version)| *version);
+        ids.truncate(ask.count);
+        Changed { side: partition.marks.side, until, left: changed.len() as u64, more, ids }
+    }
+}
