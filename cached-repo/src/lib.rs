@@ -213,6 +213,8 @@ pub use codec::{Compression, Format};
 
 mod key;
 
+mod layout;
+
 mod credentials;
 pub use credentials::{Credentials, Login, LoginError};
 

@@ -8,8 +8,9 @@ use crate::{
     entity::{CachedEntity, Settings},
     error::{Error, Result},
     handle::Cache,
-    journal::Journal,
+    journal::{Journal, JournalSettings},
     key::{self, Keyspace},
+    layout::Recorded,
     repository::{Repository, Shared},
     schema::Schema,
     store::SharedStore,
@@ -18,6 +19,7 @@ use crate::{
 
 mod checks;
 mod journal;
+mod repartition;
 
 use journal::WriteBehindSettings;
 
@@ -53,6 +55,17 @@ pub struct RepositoryBuilder<E> {
     value_max_bytes: usize,
     behind: WriteBehindSettings,
     entity: PhantomData<fn() -> E>,
+}
+
+/// What a repository is made of, but for which partitions it has.
+struct Ready {
+    strategy: Strategy,
+    entries: Entries,
+    store: Option<SharedStore>,
+    settings: JournalSettings,
+    recorded: Recorded,
+    /// Whether the store takes journals.
+    journals: bool,
 }
 
 impl<E: CachedEntity> RepositoryBuilder<E> {
@@ -151,8 +164,8 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
     }
 
     /// Into how many partitions the entity's keys are divided, 1 to 4096. Every process must say the
-    /// same, and it cannot be changed while there is data. Defaults to the attribute, and without one to
-    /// 16.
+    /// same; [`repartition`](Self::repartition) changes it. Defaults to the attribute, and without one
+    /// to 16.
     pub fn partitions(mut self, partitions: u32) -> Self {
         self.settings.partitions = Some(partitions);
         self
@@ -201,54 +214,16 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
     }
 
     async fn checked(self) -> Result<Repository<E>> {
-        let strategy = match (self.strategy, self.settings.strategy) {
-            (Some(strategy), _) => strategy,
-            (None, Some(name)) => name.parse()?,
-            (None, None) => Strategy::default(),
-        };
-        let format = match (self.format, self.settings.format) {
-            (Some(format), _) => format,
-            (None, Some(name)) => name.parse()?,
-            (None, None) => Format::default(),
-        };
-        let packing = self.packing(format)?;
-        let lifetimes = self.lifetimes()?;
-        let partitions = self.settings.partitions.unwrap_or(PARTITIONS);
-        checks::numbers(partitions, self.store_timeout, self.intent_grace)?;
-        checks::value_max(self.value_max_bytes)?;
-        let settings = self.journal_settings(strategy, partitions)?;
-        let schema = Arc::new(self.schema);
-        let Cache { backend, namespace, clock, random, outage_loads, duties } = self.cache.clone();
-        let topology = backend.topology();
-        let keys = Keyspace::new(&namespace, schema.prefix(), topology, partitions)?;
-        key::check_table(schema.table())?;
-        let store = if strategy.needs_store() { self.store } else { None };
-        let entries = Arc::new(Entries {
-            codec: Codec::new(Arc::clone(&schema), format, packing),
-            backend,
-            keys,
-            schema,
-            lifetimes,
-            row_max_bytes: self.value_max_bytes,
-            counters: Counters::default(),
-            clock,
-            random,
-            owed: Owed::default(),
-        });
-        // First what a person can mend in the source, then what the servers say.
-        strategy::check_store(strategy, store.as_ref())?;
-        checks::server(&entries, strategy, &duties.roster).await?;
-        let (mut store_id, mut journal) = (None, None);
-        if let Some(store) = &store {
-            let checked = checks::store(store, &entries.schema).await?;
-            store_id = Some(checked.identity);
+        let Ready { strategy, entries, store, settings, recorded, journals } =
+            self.ready().await?;
+        let layout = checks::layout(recorded, &entries.keys)?;
+        let entries = Arc::new(entries.laid_out(layout));
+        let Cache { outage_loads, duties, .. } = self.cache.clone();
+        let journal = store.as_ref().filter(|_| journals).map(|store| {
             let roster = Arc::clone(&duties.roster);
-            journal = checked.journals.then(|| {
-                Arc::new(Journal::new(Arc::clone(&entries), Arc::clone(store), settings, roster))
-            });
-        }
-        checks::registry(&entries, store_id).await?;
-        self.cache.duties.own(entries.schema.prefix(), std::any::type_name::<E>())?;
+            Arc::new(Journal::new(Arc::clone(&entries), Arc::clone(store), settings, roster))
+        });
+        duties.own(entries.schema.prefix(), std::any::type_name::<E>())?;
         let parts = Parts {
             entries: Arc::clone(&entries),
             store,
@@ -265,6 +240,54 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         }
         let value_max_bytes = self.value_max_bytes;
         Ok(Repository::new(Shared { strategy, flow, entries, journal, duties, value_max_bytes }))
+    }
+
+    /// Checks everything but the number of partitions.
+    async fn ready(&self) -> Result<Ready> {
+        let strategy = match (self.strategy, self.settings.strategy) {
+            (Some(strategy), _) => strategy,
+            (None, Some(name)) => name.parse()?,
+            (None, None) => Strategy::default(),
+        };
+        let format = match (self.format, self.settings.format) {
+            (Some(format), _) => format,
+            (None, Some(name)) => name.parse()?,
+            (None, None) => Format::default(),
+        };
+        let packing = self.packing(format)?;
+        let lifetimes = self.lifetimes()?;
+        let partitions = self.settings.partitions.unwrap_or(PARTITIONS);
+        checks::numbers(partitions, self.store_timeout, self.intent_grace)?;
+        checks::value_max(self.value_max_bytes)?;
+        let settings = self.journal_settings(strategy, partitions)?;
+        let schema = Arc::new(self.schema.clone());
+        let Cache { backend, namespace, clock, random, duties, .. } = self.cache.clone();
+        let topology = backend.topology();
+        let keys = Keyspace::new(&namespace, schema.prefix(), topology, partitions)?;
+        key::check_table(schema.table())?;
+        let store = if strategy.needs_store() { self.store.clone() } else { None };
+        let entries = Entries {
+            codec: Codec::new(Arc::clone(&schema), format, packing),
+            backend,
+            keys,
+            schema,
+            lifetimes,
+            row_max_bytes: self.value_max_bytes,
+            counters: Counters::default(),
+            clock,
+            random,
+            owed: Owed::default(),
+        };
+        // First what a person can mend in the source, then what the servers say.
+        strategy::check_store(strategy, store.as_ref())?;
+        checks::server(&entries, strategy, &duties.roster).await?;
+        let checked = match &store {
+            Some(store) => Some(checks::store(store, &entries).await?),
+            None => None,
+        };
+        let journals = checked.as_ref().is_some_and(|checked| checked.journals);
+        let recorded = checks::registry(&entries, checked).await?;
+        Ok(Ready { strategy, entries, store, settings, recorded, journals })
     }
 
     fn packing(&self, format: Format) -> Result<Packing> {

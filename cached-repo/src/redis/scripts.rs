@@ -24,6 +24,7 @@ pub(super) enum Step {
     Put,
     Evict,
     Register,
+    Amend,
     Append,
     Meta,
     Claim,
@@ -47,7 +48,7 @@ const PRELUDE: &str = include_str!("scripts/prelude.lua");
 const START: &str = "start(ARGV)";
 
 impl Step {
-    const ALL: [Step; 16] = [
+    const ALL: [Step; 17] = [
         Step::Lease,
         Step::Fill,
         Step::Begin,
@@ -55,6 +56,7 @@ impl Step {
         Step::Put,
         Step::Evict,
         Step::Register,
+        Step::Amend,
         Step::Append,
         Step::Meta,
         Step::Claim,
@@ -76,6 +78,7 @@ impl Step {
             Step::Put => ("put", include_str!("scripts/put.lua"), WRITES),
             Step::Evict => ("evict", include_str!("scripts/evict.lua"), MAKES_ROOM),
             Step::Register => ("register", include_str!("scripts/register.lua"), WRITES),
+            Step::Amend => ("amend", include_str!("scripts/amend.lua"), WRITES),
             Step::Append => ("append", include_str!("scripts/append.lua"), WRITES),
             Step::Meta => ("meta", include_str!("scripts/meta.lua"), READS),
             Step::Claim => ("claim", include_str!("scripts/claim.lua"), MAKES_ROOM),

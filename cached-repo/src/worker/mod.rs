@@ -28,8 +28,10 @@ mod drain;
 mod ending;
 mod pauses;
 mod plan;
+mod opening;
 mod position;
 mod probe;
+mod repartition;
 mod seal;
 
 pub use dead_letters::DeadLetters;
@@ -37,6 +39,7 @@ use drain::Session;
 use ending::{Ending, Trouble};
 use pauses::{PASSING_FIRST, PASSING_MAX, Pauses};
 pub(crate) use probe::{Evictions, probe, watch};
+pub(crate) use repartition::repartition;
 
 /// How often the key is looked at that says what is to be drained. Writes of this process are drained
 /// at once.

@@ -207,7 +207,7 @@ async fn a_wiped_partition_begins_again(suite: &Suite<'_>) {
 
 async fn a_sealed_journal_takes_nothing(suite: &Suite<'_>) {
     let desk = Desk::open(suite, "sealed").await;
-    let seal = async |epoch| desk.backend.seal(&desk.keys, 0, epoch).await.unwrap();
+    let seal = async |epoch| desk.backend.seal(&desk.keys, 0, epoch, false).await.unwrap();
     let v = desk.append(&["a"]).await;
     assert_eq!(seal(1).await, None, "there is more to drain");
     desk.acknowledge(v[0], &[("a", v[0], Fate::Drop)]).await;
@@ -236,6 +236,6 @@ impl Desk<'_> {
 
     async fn bare_seal(&self, suite: &Suite<'_>) -> Option<u64> {
         let bare = Desk::bare(suite, "unsealed");
-        bare.backend.seal(&bare.keys, 0, 0).await.unwrap()
+        bare.backend.seal(&bare.keys, 0, 0, true).await.unwrap()
     }
 }
