@@ -214,8 +214,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
     }
 
     async fn checked(self) -> Result<Repository<E>> {
-        let Ready { strategy, entries, store, settings, recorded, journals } =
-            self.ready().await?;
+        let Ready { strategy, entries, store, settings, recorded, journals } = self.ready().await?;
         let layout = checks::layout(recorded, &entries.keys)?;
         let entries = Arc::new(entries.laid_out(layout));
         let Cache { outage_loads, duties, .. } = self.cache.clone();

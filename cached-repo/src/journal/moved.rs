@@ -40,7 +40,8 @@ pub(crate) fn moving(from: u32, to: u32) -> Error {
 }
 
 impl Journal {
-    /// Refuses to recover a partition that was given up, or is about to be.
+    /// Refuses to recover a partition that was given up, or is about to be. With an entity's first journal
+    /// it tells the store which partitions there are: Redis may forget it.
     pub(super) async fn check_layout(&self, before: Option<&Offset>) -> Result<()> {
         let is_closed = before.is_some_and(|before| before.home == CLOSED);
         if self.settings.moves && !is_closed {
@@ -51,7 +52,29 @@ impl Journal {
             Some((Recorded { now, next: Some(next) }, _)) => Err(moving(now.count, next)),
             Some((recorded, _)) if is_closed || recorded.now != layout => Err(moved()),
             None if is_closed => Err(moved()),
+            None if before.is_none() => {
+                let (home, token) =
+                    (Recorded::settled(layout).to_string(), self.entries.random.token());
+                // If somebody else did it, that is as good.
+                self.give_up(LAYOUT_ROW, (&token, &home), 0).await.map(drop)
+            }
             _ => Ok(()),
+        }
+    }
+
+    /// Raises the epoch of a row of the store that is none of a journal, or of one that is closed: nobody
+    /// settles it. False where it is in another epoch than was seen.
+    pub(crate) async fn give_up(
+        &self,
+        partition: u32,
+        (journal, home): (&str, &str),
+        seen: u64,
+    ) -> Result<bool> {
+        let entity = self.name();
+        let raise = Ledger::Recover { entity, partition, journal, home, epoch_min: 0, seen };
+        match self.store.ledger(raise).await.map_err(StoreError::into_error)? {
+            Entry::Offset(raised) => Ok(raised.is_some()),
+            _ => Err(Error::new(ErrorKind::Internal, "the store did not answer an offset")),
         }
     }
 }

@@ -69,12 +69,7 @@ async fn step(journal: &Journal, partition: u32, floor: Floor) -> Result<bool> {
 }
 
 /// Moves the position of an empty journal, which no recovery lets the clock fall behind.
-async fn set_position(
-    journal: &Journal,
-    partition: u32,
-    offset: &Offset,
-    to: u64,
-) -> Result<()> {
+async fn set_position(journal: &Journal, partition: u32, offset: &Offset, to: u64) -> Result<()> {
     let position = Position {
         entity: journal.name(),
         partition,

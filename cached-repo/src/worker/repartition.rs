@@ -24,7 +24,7 @@ use crate::{
     journal::{self, Journal, moving},
     layout::{CLOSED, FACT, LAYOUT_ROW, Recorded},
     retry::Backoff,
-    store::{Entry, Ledger, Offset, StoreError},
+    store::{Offset, StoreError},
 };
 
 /// So many partitions at a time.
@@ -101,7 +101,7 @@ impl Mover<'_> {
             found => found.map_or(0, |(_, epoch)| epoch),
         };
         let (home, token) = (to.to_string(), journal.entries.random.token());
-        match raise(journal, LAYOUT_ROW, (&token, &home), seen).await? {
+        match journal.give_up(LAYOUT_ROW, (&token, &home), seen).await? {
             true => Ok(()),
             false => Err(overtaken()),
         }
@@ -152,7 +152,7 @@ impl Mover<'_> {
         };
         self.reach(Point::PartitionDrained).await?;
         // Not where it was recovered meanwhile: writes may have been journaled since.
-        raise(journal, partition, (&offset.journal, CLOSED), offset.epoch).await
+        journal.give_up(partition, (&offset.journal, CLOSED), offset.epoch).await
     }
 
     /// Whether nothing is left to drain and nothing can be journaled in this epoch. Comes nearer to it
@@ -240,22 +240,6 @@ fn is_sound(meta: &Meta, offset: &Offset) -> bool {
         && meta.epoch == offset.epoch
         && offset.settled == offset.epoch
         && meta.clock >= offset.last_id
-}
-
-/// Raises the epoch of a row, unless it is another one by now; nobody settles it.
-async fn raise(
-    journal: &Journal,
-    partition: u32,
-    (identity, home): (&str, &str),
-    seen: u64,
-) -> Result<bool> {
-    let entity = journal.name();
-    let recover =
-        Ledger::Recover { entity, partition, journal: identity, home, epoch_min: 0, seen };
-    match journal.store.ledger(recover).await.map_err(StoreError::into_error)? {
-        Entry::Offset(raised) => Ok(raised.is_some()),
-        _ => Err(Error::new(ErrorKind::Internal, "the store did not answer an offset")),
-    }
 }
 
 fn overtaken() -> Error {

@@ -17,7 +17,11 @@ pub(crate) fn cases() -> Vec<Case<Repartition>> {
             Repartition { crashes: 2, behind: [3, 2], ..RULES },
             Holds,
         ),
-        Case::new("MOVE RULES one failover, no crash", Repartition { crashes: 0, ..FAILOVER }, Holds),
+        Case::new(
+            "MOVE RULES one failover, no crash",
+            Repartition { crashes: 0, ..FAILOVER },
+            Holds,
+        ),
         Case::new("MOVE RULES one failover and a crash", FAILOVER, Holds).big(),
         Case::new("MOVE MUTANT no seal", Repartition { sealed: false, ..RULES }, Violated),
         Case::new(

@@ -155,10 +155,13 @@ impl Model for Repartition {
                 let is_over = s.is_at_rest() && s.layout == Layout::New;
                 !is_over || s.read() == s.value
             }),
-            Property::always("P4 whoever knows the new number reads what was acknowledged", |_, s| {
-                let is_over = s.is_calm() && s.layout == Layout::New;
-                !is_over || s.newest.is_none_or(|newest| newest == s.read())
-            }),
+            Property::always(
+                "P4 whoever knows the new number reads what was acknowledged",
+                |_, s: &State| {
+                    let is_over = s.is_calm() && s.layout == Layout::New;
+                    !is_over || s.newest.is_none_or(|newest| newest == s.read())
+                },
+            ),
         ]
     }
 }

@@ -55,9 +55,18 @@ pub(super) enum Layout {
 pub(super) enum Recovery {
     None,
     /// The ticket is placed; the epoch that was read.
-    Ticketed { ticket: u8, seen: u8 },
-    Raised { ticket: u8, epoch: u8, position: u8 },
-    Repaired { epoch: u8 },
+    Ticketed {
+        ticket: u8,
+        seen: u8,
+    },
+    Raised {
+        ticket: u8,
+        epoch: u8,
+        position: u8,
+    },
+    Repaired {
+        epoch: u8,
+    },
 }
 
 /// A store-first writer that knows the old number.
@@ -84,7 +93,9 @@ pub(super) enum Mover {
     Sealing,
     Draining,
     /// The old partition was seen drained, in this epoch.
-    Drained { epoch: u8 },
+    Drained {
+        epoch: u8,
+    },
     Opening,
     Finishing,
     Done,

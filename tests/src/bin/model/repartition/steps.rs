@@ -5,6 +5,9 @@ use super::{
     state::{Entry, Partition, Row},
 };
 
+/// So many recoveries are begun: those that overtake each other would do so for ever.
+const TICKETS_MAX: u8 = 4;
+
 impl Repartition {
     /// A write behind, or the recovery that it needs first.
     pub(super) fn write_behind(&self, state: &mut State, partition: usize) -> Option<()> {
@@ -36,7 +39,8 @@ impl Repartition {
         let is_refused = partition == OLD
             && (row.is_closed && self.closed_for_ever
                 || who == OLD && found.is_sealed && is_moving && !self.seal_ends);
-        if is_refused || state.recoveries[who] != Recovery::None {
+        let is_bounded = state.tickets < TICKETS_MAX;
+        if is_refused || state.recoveries[who] != Recovery::None || !is_bounded {
             return None;
         }
         let is_at_home = found.home == state.server && found.epoch == row.epoch;
