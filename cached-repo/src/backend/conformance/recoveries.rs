@@ -225,6 +225,12 @@ async fn a_sealed_journal_takes_nothing(suite: &Suite<'_>) {
     let repair = Repair { epoch: 3, settled: 2, last_id: v[0], ..REPAIR };
     assert_eq!(desk.recover(repair).await, Repaired::Kept { left: 0 }, "reopened");
     assert!(!desk.known().await.sealed && desk.append(&["a"]).await[0] > v[0]);
+    let stop = async |epoch| desk.backend.seal(&desk.keys, 0, epoch, true).await.unwrap();
+    assert_eq!(stop(2).await, None, "another epoch");
+    assert_eq!(stop(3).await, Some(v[0]), "although something is left");
+    assert_eq!(desk.try_append(&["a"], "op", None, ROOMY).await, Appended::Fenced);
+    let left = desk.known().await.backlog();
+    assert_eq!((left, seal(3).await), (1, None), "it is drained as it was");
     assert_eq!(desk.bare_seal(suite).await, None, "nothing to seal");
 }
 

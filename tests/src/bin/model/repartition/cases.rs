@@ -35,7 +35,12 @@ pub(crate) fn cases() -> Vec<Case<Repartition>> {
             Violated,
         ),
         Case::new(
-            "MOVE MUTANT the old epoch is not raised",
+            "MOVE MUTANT closed, but the epoch is not raised",
+            Repartition { raised: false, ..FAILOVER },
+            Violated,
+        ),
+        Case::new(
+            "MOVE MUTANT raised, but not closed",
             Repartition { closed: false, ..FAILOVER },
             Violated,
         ),

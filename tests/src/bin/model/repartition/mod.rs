@@ -22,8 +22,10 @@ pub(crate) struct Repartition {
     sealed: bool,
     /// Mutant: a recovery opens what the mover has sealed.
     seal_ends: bool,
-    /// At the end the old partition's epoch is raised, and nobody settles it.
+    /// At the end the old partition is marked as closed.
     closed: bool,
+    /// With that its epoch is raised, and nobody settles it.
+    raised: bool,
     /// Nobody recovers a partition that is closed.
     closed_for_ever: bool,
     /// Closing compares the epoch in which the partition was seen drained.
@@ -44,6 +46,7 @@ const RULES: Repartition = Repartition {
     sealed: true,
     seal_ends: false,
     closed: true,
+    raised: true,
     closed_for_ever: true,
     close_compares: true,
     epoch_above: true,

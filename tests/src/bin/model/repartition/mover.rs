@@ -65,10 +65,8 @@ impl Repartition {
         if self.close_compares && !row.is_in(epoch) {
             return Mover::Sealing;
         }
-        if self.closed {
-            row.epoch += 1;
-            row.is_closed = true;
-        }
+        row.is_closed = self.closed;
+        row.epoch += u8::from(self.raised);
         Mover::Opening
     }
 

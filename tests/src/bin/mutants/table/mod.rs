@@ -18,6 +18,8 @@ mod types;
 
 mod writing;
 
+mod moves;
+
 pub(crate) const TABLE: &[&[Mutant]] = &[
     drain::MUTANTS,
     writing::MUTANTS,
@@ -26,6 +28,7 @@ pub(crate) const TABLE: &[&[Mutant]] = &[
     scripts::MUTANTS,
     in_process::MUTANTS,
     formats::MUTANTS,
+    moves::MUTANTS,
 ];
 
 /// What every backend passes.
