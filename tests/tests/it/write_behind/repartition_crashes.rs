@@ -125,6 +125,24 @@ async fn redis_may_restart_at_each_step() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_journaled_after_it_began_is_drained_as_well() {
+    let scene = Scene::in_process().await;
+    let old = with(&scene, 3, Strategy::WriteBehind).await;
+    save_all(&old, "old").await;
+    let (step, entity) = (Step::LayoutAnnounced, scene.entity());
+    failpoint::arm(step, &entity, Failure::Delay(Duration::from_secs(1)), 1);
+    let writing = async {
+        while failpoint::left(step, &entity) > 0 {
+            tokio::task::yield_now().await;
+        }
+        save_all(&old, "late").await;
+    };
+    let (moved, ()) = tokio::join!(repartition(&scene, 5, LONG), writing);
+    moved.unwrap();
+    check_all(&scene, &with(&scene, 5, Strategy::WriteBehind).await, "late").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_drained_in_time_stays_where_it_is() {
     let scene = Scene::in_process().await;
     let old = with(&scene, 3, Strategy::WriteBehind).await;
