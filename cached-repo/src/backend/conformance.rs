@@ -272,8 +272,8 @@ impl Suite<'_> {
         let amend = async |fact, before, after| {
             self.backend.amend(&self.keys, fact, before, after).await.unwrap()
         };
-        assert!(!amend("fact", "b", "c").await, "another one is recorded");
-        assert!(amend("fact", "a", "c").await && amend("fact", "a", "c").await, "twice");
+        assert!(!amend("first", "b", "c").await, "another one is recorded");
+        assert!(amend("first", "a", "c").await && amend("first", "a", "c").await, "twice");
         assert!(amend("new", "", "d").await && !amend("new", "", "e").await, "one is recorded");
         assert_eq!(register("b").await, ["c", "same"]);
     }
