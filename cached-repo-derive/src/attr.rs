@@ -45,7 +45,7 @@ const OF_STRUCT: &[(&str, Form)] = &[
     ("near_capacity", LATER),
     ("refresh_ahead", LATER),
     ("stale_if_error", LATER),
-    ("durability", LATER),
+    ("durability", Text("fsync")),
     ("coalesce", YesOrNo),
     ("batch", Number("500")),
     ("max_delay", LATER),

@@ -6,7 +6,7 @@ use syn::{Ident, LitStr, Result};
 
 use crate::{
     errors::Errors,
-    model::{Field, Name, OnFull, Storage},
+    model::{Durability, Field, Name, OnFull, Storage},
 };
 
 /// `500ms`, `30s`, `5m`, `1h`, `7d`; `0` needs no unit.
@@ -51,6 +51,22 @@ pub(crate) fn on_full(literal: &LitStr) -> Result<OnFull> {
         return Err(syn::Error::new(literal.span(), message));
     };
     duration(&LitStr::new(time, literal.span())).map(OnFull::Block)
+}
+
+/// `memory`, `fsync` or `replicated(2)`.
+pub(crate) fn durability(literal: &LitStr) -> Result<Durability> {
+    let text = literal.value();
+    let count = text.strip_prefix("replicated(").and_then(|rest| rest.strip_suffix(')'));
+    match (text.as_str(), count.map(str::parse)) {
+        ("memory", _) => Ok(Durability::Memory),
+        ("fsync", _) => Ok(Durability::Fsync),
+        (_, Some(Ok(replicas @ 1..))) => Ok(Durability::Replicated(replicas)),
+        _ => {
+            let message = "`durability` is \"memory\", \"fsync\", or \"replicated(1)\" with the number \
+                           of replicas";
+            Err(syn::Error::new(literal.span(), message))
+        }
+    }
 }
 
 /// `0%` to `100%`.

@@ -42,6 +42,15 @@ pub(crate) struct Settings {
     pub(crate) batch: Option<usize>,
     pub(crate) max_backlog: Option<u64>,
     pub(crate) on_full: Option<OnFull>,
+    pub(crate) durability: Option<Durability>,
+}
+
+/// When a write that goes to Redis is acknowledged.
+#[derive(Clone, Copy)]
+pub(crate) enum Durability {
+    Memory,
+    Fsync,
+    Replicated(u32),
 }
 
 /// What a write does when the backlog is as large as it may be.
@@ -117,6 +126,7 @@ pub(crate) fn read<'a>(input: &'a DeriveInput, errors: &mut Errors) -> Entity<'a
             batch: number(&said, "batch", 1..=BATCH_MAX, errors),
             max_backlog: number(&said, "max_backlog", 1..=u64::MAX, errors),
             on_full: parsed(&said, "on_full", check::on_full, errors),
+            durability: parsed(&said, "durability", check::durability, errors),
         },
         removed: said.texts("removed").map(Name::from).collect(),
         fields: fields(input, errors),

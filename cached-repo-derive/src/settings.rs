@@ -6,7 +6,7 @@ use syn::Ident;
 
 use crate::{
     expand::at,
-    model::{Entity, OnFull},
+    model::{Durability, Entity, OnFull},
 };
 
 pub(crate) fn of(entity: &Entity<'_>) -> TokenStream {
@@ -39,9 +39,17 @@ pub(crate) fn of(entity: &Entity<'_>) -> TokenStream {
             quote!(.on_full(#krate::OnFull::Block(#time)))
         }
     });
+    let durability = settings.durability.map(|durability| {
+        let level = match durability {
+            Durability::Memory => quote!(Memory),
+            Durability::Fsync => quote!(Fsync),
+            Durability::Replicated(replicas) => quote!(Replicated(#replicas)),
+        };
+        quote!(.durability(#krate::Durability::#level))
+    });
     quote! {
         #krate::Settings::new()
             #strategy #format #compress #ttl #jitter #negative_ttl
-            #partitions #coalesce #batch #max_backlog #on_full
+            #partitions #coalesce #batch #max_backlog #on_full #durability
     }
 }

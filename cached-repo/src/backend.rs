@@ -206,8 +206,24 @@ pub(crate) struct Server {
     pub(crate) snapshots: bool,
     /// What the server says of its last attempt to persist, if it failed.
     pub(crate) persistence_error: Option<String>,
+    /// When it syncs its append-only file.
+    pub(crate) syncs: Syncs,
     /// Whether it has replicas, and takes writes that none of them may get.
     pub(crate) writes_alone: bool,
+}
+
+/// When a server syncs what it writes to its disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Syncs {
+    /// It tells when, to a client that waits for it.
+    Told,
+    /// With every write.
+    Always,
+    /// Now and then, or never.
+    Seldom,
+    /// Nobody may ask.
+    #[default]
+    Unknown,
 }
 
 /// What the journal will keep for a partition.

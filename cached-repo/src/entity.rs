@@ -67,6 +67,25 @@ pub struct Settings {
     pub max_backlog: Option<u64>,
     /// What a write does when they are that many.
     pub on_full: Option<OnFull>,
+    /// When Redis counts as having a write.
+    pub durability: Option<Durability>,
+}
+
+/// When a write that goes to Redis is acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Durability {
+    /// Once Redis has it in memory. A Redis that is killed may lose it, as its `appendfsync` says. Defaults
+    /// to this.
+    #[default]
+    Memory,
+    /// Once it is on the disk of Redis. A server of version 7.2 tells when it is (`WAITAOF`): with
+    /// `appendfsync everysec` within about a second. An older one must sync with every write
+    /// (`appendfsync always`).
+    Fsync,
+    /// Once so many replicas have it in memory (`WAIT`). It is lost if a replica takes over that was
+    /// none of them.
+    Replicated(u32),
 }
 
 /// What a write does when the journal holds as many writes that are not drained as it may.
@@ -100,6 +119,7 @@ impl Settings {
             batch: None,
             max_backlog: None,
             on_full: None,
+            durability: None,
         }
     }
 
@@ -167,6 +187,12 @@ impl Settings {
     #[must_use]
     pub const fn on_full(self, on_full: OnFull) -> Self {
         Self { on_full: Some(on_full), ..self }
+    }
+
+    /// Says when a write is acknowledged.
+    #[must_use]
+    pub const fn durability(self, durability: Durability) -> Self {
+        Self { durability: Some(durability), ..self }
     }
 }
 

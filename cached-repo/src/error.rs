@@ -35,6 +35,10 @@ pub enum ErrorKind {
     Intended,
     /// The journal holds as many writes that are not drained as it may.
     BacklogFull,
+    /// Redis has journaled the write, and did not make it as durable as
+    /// [`durability`](crate::RepositoryBuilder::durability) says in time. It is drained all the same;
+    /// [`tokens`](Error::tokens) name it.
+    DurabilityNotMet,
     /// The store refused the write when the journal was drained; it is a dead letter.
     DeadLettered,
     /// The journal was recovered since the write: whether the store has it is not known. Read it.
@@ -70,6 +74,7 @@ struct Inner {
     operation: &'static str,
     entity: String,
     id: Option<String>,
+    tokens: Vec<String>,
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -91,6 +96,7 @@ impl Error {
             operation: "",
             entity: String::new(),
             id: None,
+            tokens: Vec::new(),
             message: message.into(),
             source: None,
         }))
@@ -128,6 +134,12 @@ impl Error {
         self
     }
 
+    /// Says that the writes are journaled, and how to name them.
+    pub(crate) fn journaled_as(mut self, tokens: Vec<String>) -> Self {
+        self.0.tokens = tokens;
+        self
+    }
+
     pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
@@ -140,6 +152,7 @@ impl Error {
             message: self.0.message.clone(),
             entity: self.0.entity.clone(),
             id: self.0.id.clone(),
+            tokens: self.0.tokens.clone(),
             source,
             ..*self.0
         }))
@@ -153,6 +166,12 @@ impl Error {
     /// Whether the same call may succeed later without anybody changing anything.
     pub fn is_retryable(&self) -> bool {
         self.0.retryable
+    }
+
+    /// Names the writes of the call that are journaled although it failed, in their order, so that
+    /// [`Repository::persisted`](crate::Repository::persisted) can wait for them. Empty for other errors.
+    pub fn tokens(&self) -> &[String] {
+        &self.0.tokens
     }
 
     /// Whether the write took effect. Reads are always [`Outcome::NotApplied`].

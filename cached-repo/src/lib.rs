@@ -194,7 +194,7 @@ mod backend;
 pub use backend::Incident;
 
 mod entity;
-pub use entity::{CachedEntity, Id, IntoId, OnFull, Settings};
+pub use entity::{CachedEntity, Durability, Id, IntoId, OnFull, Settings};
 
 mod column;
 pub use column::{Column, ColumnError};

@@ -9,7 +9,7 @@ use std::{
 };
 
 use cached_repo::{
-    Cache, CachedEntity, Counts, Event, Outcome, Repository, Result, Strategy,
+    Cache, CachedEntity, Counts, Durability, Event, Outcome, Repository, Result, Strategy,
     failpoint::{self, Failure, Point},
     store,
 };
@@ -27,6 +27,8 @@ pub const PARTITIONS: u32 = 16;
 /// A process shares 2 cores and a database with a dozen others.
 const CONNECTIONS_MAX: u32 = 6;
 const REDIS_TIMEOUT: Duration = Duration::from_secs(1);
+/// A write that a replica does not get is given up soon, so that the next one is made.
+const CONFIRMED_MAX: Duration = Duration::from_millis(100);
 
 /// The environment variable that names the point at which a process kills itself.
 pub const KILL_AT: &str = "CACHED_REPO_TEST_KILL_AT";
@@ -65,6 +67,8 @@ pub struct Orders {
     pub redis: String,
     /// The URL of the database.
     pub postgres: String,
+    /// How many replicas a write waits for.
+    pub replicas: u32,
     /// Where it writes what it did.
     pub log: PathBuf,
     /// Writers stop when this file is there.
@@ -217,9 +221,15 @@ pub async fn connect(orders: &Orders, log: &Log) -> Result<(Cache, Repository<It
     let cache = builder.connect(&orders.redis).await?;
     let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX);
     let pool = pool.connect_lazy(&orders.postgres).unwrap();
+    let durability = match orders.replicas {
+        0 => Durability::Memory,
+        replicas => Durability::Replicated(replicas),
+    };
     let repository = Repository::builder(&cache)
         .strategy(Strategy::WriteBehind)
         .partitions(PARTITIONS)
+        .durability(durability)
+        .durability_timeout(CONFIRMED_MAX)
         .store(&store::postgres(pool))
         .build()
         .await?;

@@ -92,6 +92,7 @@ fn from_environment(name: &str) -> String {
 pub struct PrivateRedis {
     // Ended before its directory is removed.
     process: Process,
+    program: PathBuf,
     port: u16,
     arguments: Vec<String>,
     directory: Directory,
@@ -100,16 +101,27 @@ pub struct PrivateRedis {
 impl PrivateRedis {
     /// Starts one. Without further arguments it appends to a file and syncs it every second.
     pub async fn start(arguments: &[&str]) -> Self {
+        Self::start_program(PathBuf::from("redis-server"), arguments).await
+    }
+
+    /// The same with Valkey, which has the commands of newer versions.
+    pub async fn start_valkey(arguments: &[&str]) -> Self {
+        let program = PathBuf::from(from_environment("CACHED_REPO_TEST_VALKEY_SERVER"));
+        Self::start_program(program, arguments).await
+    }
+
+    async fn start_program(program: PathBuf, arguments: &[&str]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|&a| a.to_owned()).collect();
         for _ in 0..START_ATTEMPTS {
             let (directory, port) = (Directory::new("redis"), free_port());
-            let process = redis_server(directory.path(), port, &arguments);
-            let mut server = Self { process, port, arguments: arguments.clone(), directory };
+            let process = redis_server(&program, directory.path(), port, &arguments);
+            let (program, arguments) = (program.clone(), arguments.clone());
+            let mut server = Self { process, program, port, arguments, directory };
             if server.is_ready().await {
                 return server;
             }
         }
-        panic!("redis-server does not start with {arguments:?}");
+        panic!("{} does not start with {arguments:?}", program.display());
     }
 
     /// Starts one that listens with TLS on another port as well; answers that port. `clients` says
@@ -153,7 +165,8 @@ impl PrivateRedis {
     /// Starts it again on the same port with the same files, killing it first if it runs.
     pub async fn restart(&mut self) {
         self.kill();
-        self.process = redis_server(self.directory.path(), self.port, &self.arguments);
+        self.process =
+            redis_server(&self.program, self.directory.path(), self.port, &self.arguments);
         assert!(self.is_ready().await, "redis-server does not start again");
     }
 
@@ -172,8 +185,8 @@ impl PrivateRedis {
     }
 }
 
-fn redis_server(directory: &Path, port: u16, arguments: &[String]) -> Process {
-    let mut command = unprivileged(Path::new("redis-server"));
+fn redis_server(program: &Path, directory: &Path, port: u16, arguments: &[String]) -> Process {
+    let mut command = unprivileged(program);
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
     command.args(["--appendonly", "yes", "--appendfsync", "everysec"]);
     command.arg("--dir").arg(directory).args(arguments);

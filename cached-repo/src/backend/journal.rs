@@ -9,6 +9,7 @@ use std::{borrow::Cow, time::Duration};
 use super::{CacheError, Content, Reply};
 use crate::{
     codec::Body,
+    entity::Durability,
     key::{Keyspace, Slot},
 };
 
@@ -74,6 +75,16 @@ pub(crate) trait JournalBackend {
         after: u64,
         last_id: u64,
     ) -> Reply<'a, Option<u64>>;
+
+    /// Asks whether what was appended to these partitions is as durable as this, and waits for it for
+    /// `longest` at most.
+    fn confirm<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        marks: &'a [Mark<'a>],
+        durability: Durability,
+        longest: Duration,
+    ) -> Reply<'a, Confirmed>;
 
     /// Refuses appends from now on, if the partition is in this epoch, at home, and all its records
     /// are drained, unless some may be left. Answers the position, or `None`.
@@ -148,6 +159,24 @@ pub(crate) enum Appended {
     Full,
     /// A later attempt of this append was made: nobody waits for this one.
     Overtaken,
+}
+
+/// A journal that writes were appended to, in this epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark<'a> {
+    pub(crate) partition: u32,
+    pub(crate) journal: &'a str,
+    pub(crate) epoch: u64,
+}
+
+/// How durable appended writes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Confirmed {
+    /// The server that took them has them on its disk, and so many replicas have them. What was not asked
+    /// for is not told.
+    Here { fsynced: bool, replicas: u32 },
+    /// The journal was recovered since, or another server answers: nobody knows.
+    Elsewhere,
 }
 
 /// What is known of a partition.

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::{
-    backend::{CacheError, journal::Bound},
+    backend::{CacheError, Server, Syncs, journal::Bound},
     cache::Entries,
     codec::{CAN_COMPRESS, Compression, Format},
+    entity::Durability,
     error::{Error, ErrorKind, Result},
-    journal::{Roster, moving, recorded, unreadable},
+    journal::{DurabilitySettings, Roster, moving, recorded, unreadable},
     key::Keyspace,
     layout::{FACT, Layout, Recorded},
     store::{Entry, Ledger, SharedStore},
@@ -20,6 +21,7 @@ const PARTITIONS_MAX: u32 = 4096;
 /// Eight times as much, which escapes may make of it, is what Redis can hold in one value.
 const VALUE_MAX_BYTES_MAX: usize = 64 * 1024 * 1024;
 const BATCH_MAX: usize = 10_000;
+const DURABILITY_TIMEOUT_MAX: Duration = Duration::from_secs(60);
 const STORE_TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
 /// What the processes of an entity must agree on is written in this version of the rules.
 const PROTOCOL: &str = "1";
@@ -56,6 +58,48 @@ pub(super) fn journal(backlog: Bound, partitions: u32, batch: usize) -> Result<(
     Ok(())
 }
 
+pub(super) fn durability(strategy: Strategy, durability: DurabilitySettings) -> Result<()> {
+    let DurabilitySettings { level, longest, .. } = durability;
+    if level == Durability::Replicated(0) {
+        let message = "`durability` of replicated(0) waits for nobody: use 1 or more, or memory";
+        return Err(Error::configuration(message));
+    }
+    if !(Duration::from_millis(1)..=DURABILITY_TIMEOUT_MAX).contains(&longest) {
+        return Err(Error::configuration("`durability_timeout` must be from 1 ms to 1 min"));
+    }
+    if level != Durability::Memory && strategy == Strategy::RedisOnly {
+        let message = "`durability` other than memory is built for write_behind only";
+        return Err(Error::configuration(message));
+    }
+    Ok(())
+}
+
+/// Refuses a server that does not tell, or would not confirm, that a write is on its disk.
+fn syncs(server: &Server, durability: DurabilitySettings) -> Result<()> {
+    let DurabilitySettings { level, is_asserted, .. } = durability;
+    if level != Durability::Fsync || is_asserted {
+        return Ok(());
+    }
+    let version = &server.version;
+    Err(Error::configuration(match server.syncs {
+        Syncs::Told | Syncs::Always => return Ok(()),
+        Syncs::Seldom if !server.aof => {
+            "`durability` is fsync, and Redis has no append-only file: set \
+                                         appendonly yes"
+                .to_owned()
+        }
+        Syncs::Seldom => format!(
+            "`durability` is fsync, and Redis {version} does not sync with every write: set appendfsync \
+             always, or use 7.2 or newer, which tells when it has synced"
+        ),
+        Syncs::Unknown => format!(
+            "`durability` is fsync, and this user may not ask Redis {version} whether it syncs with \
+             every write: allow CONFIG GET, use 7.2 or newer, or say `fsync_asserted` on the builder if \
+             you know that it does"
+        ),
+    }))
+}
+
 pub(super) fn value_max(bytes: usize) -> Result<()> {
     if !(1..=VALUE_MAX_BYTES_MAX).contains(&bytes) {
         return Err(Error::configuration("`value_max_bytes` must be from 1 byte to 64 MiB"));
@@ -78,12 +122,18 @@ pub(super) fn compression(format: Format, compression: Option<Compression>) -> R
 }
 
 /// Refuses a server that may throw the only copy away.
-pub(super) async fn server(entries: &Entries, strategy: Strategy, roster: &Roster) -> Result<()> {
+pub(super) async fn server(
+    entries: &Entries,
+    strategy: Strategy,
+    durability: DurabilitySettings,
+    roster: &Roster,
+) -> Result<()> {
     let server = worker::probe(&*entries.backend, roster).await.map_err(CacheError::into_error)?;
     if strategy == Strategy::WriteBehind {
         if let Some(reason) = Evictions::of(&server).0 {
             return Err(Error::configuration(reason));
         }
+        syncs(&server, durability)?;
         for warning in roster.warnings() {
             tracing::warn!(
                 entity = entries.schema.prefix(),

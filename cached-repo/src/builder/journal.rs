@@ -1,28 +1,38 @@
 //! Settings of what is written behind: the journal's bound, and how it is drained.
 
+use std::time::Duration;
+
 use super::{RepositoryBuilder, checks};
 use crate::{
     backend::journal::Bound,
-    entity::{CachedEntity, OnFull, Settings},
+    entity::{CachedEntity, Durability, OnFull, Settings},
     error::Result,
-    journal::JournalSettings,
+    journal::{DurabilitySettings, JournalSettings},
     strategy::Strategy,
 };
 
 const BACKLOG_MAX: u64 = 100_000;
 const BACKLOG_MAX_BYTES: u64 = 1024 * 1024 * 1024;
 const BATCH: usize = 500;
+const DURABILITY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What only `write_behind` looks at, and what no attribute says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WriteBehindSettings {
     backlog_max_bytes: u64,
+    durability_timeout: Duration,
+    fsync_is_asserted: bool,
     pub(super) allow_stale_reads: bool,
 }
 
 impl Default for WriteBehindSettings {
     fn default() -> Self {
-        Self { backlog_max_bytes: BACKLOG_MAX_BYTES, allow_stale_reads: false }
+        Self {
+            backlog_max_bytes: BACKLOG_MAX_BYTES,
+            durability_timeout: DURABILITY_TIMEOUT,
+            fsync_is_asserted: false,
+            allow_stale_reads: false,
+        }
     }
 }
 
@@ -45,6 +55,30 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
     /// without one to waiting for 1 s.
     pub fn on_full(mut self, on_full: OnFull) -> Self {
         self.settings.on_full = Some(on_full);
+        self
+    }
+
+    /// When a write under `write_behind` is acknowledged: once Redis has it in memory, on its disk, or on
+    /// so many replicas. Defaults to the attribute, and without one to memory.
+    ///
+    /// Writes that wait at the same time are waited for together. A write that is not as durable in time
+    /// is an error with the kind [`DurabilityNotMet`](crate::ErrorKind::DurabilityNotMet); it is journaled
+    /// and drained all the same.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.settings.durability = Some(durability);
+        self
+    }
+
+    /// How long a write waits to be that durable, 1 ms to 1 min. Defaults to 5 s.
+    pub fn durability_timeout(mut self, timeout: Duration) -> Self {
+        self.behind.durability_timeout = timeout;
+        self
+    }
+
+    /// Takes your word for it that Redis syncs with every write (`appendfsync always`), where it is older
+    /// than 7.2 and this user may not ask (`CONFIG GET`). Defaults to asking.
+    pub fn fsync_asserted(mut self) -> Self {
+        self.behind.fsync_is_asserted = true;
         self
     }
 
@@ -75,7 +109,13 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         strategy: Strategy,
         partitions: u32,
     ) -> Result<JournalSettings> {
-        let Settings { max_backlog, on_full, batch, coalesce, .. } = self.settings;
+        let Settings { max_backlog, on_full, batch, coalesce, durability, .. } = self.settings;
+        let durability = DurabilitySettings {
+            level: durability.unwrap_or_default(),
+            longest: self.behind.durability_timeout,
+            is_asserted: self.behind.fsync_is_asserted,
+        };
+        checks::durability(strategy, durability)?;
         let bound = Bound {
             records: max_backlog.unwrap_or(BACKLOG_MAX),
             bytes: self.behind.backlog_max_bytes,
@@ -85,6 +125,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         Ok(JournalSettings {
             bound,
             on_full: on_full.unwrap_or_default(),
+            durability,
             batch,
             coalesce: coalesce.unwrap_or(true),
             store_timeout: self.store_timeout,

@@ -279,7 +279,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         };
         // First what a person can mend in the source, then what the servers say.
         strategy::check_store(strategy, store.as_ref())?;
-        checks::server(&entries, strategy, &duties.roster).await?;
+        checks::server(&entries, strategy, settings.durability, &duties.roster).await?;
         let checked = match &store {
             Some(store) => Some(checks::store(store, &entries).await?),
             None => None,

@@ -27,6 +27,7 @@ use crate::{
 };
 
 mod append;
+mod confirm;
 mod events;
 mod moved;
 mod receipt;
@@ -34,6 +35,7 @@ mod recover;
 mod roster;
 mod wait;
 
+pub(crate) use confirm::{DurabilitySettings, Reached};
 pub use events::Event;
 pub(crate) use events::Listener;
 pub(crate) use moved::{moving, recorded, unreadable};
@@ -46,6 +48,7 @@ pub(crate) struct JournalSettings {
     /// Of the entity; each partition has its share.
     pub(crate) bound: Bound,
     pub(crate) on_full: OnFull,
+    pub(crate) durability: DurabilitySettings,
     /// Records of a drain.
     pub(crate) batch: usize,
     /// Whether of several records of one id in a batch only the last one is written.

@@ -9,10 +9,11 @@ use crate::{
     backend::{
         CacheError, Reply,
         journal::{
-            Acknowledged, Acknowledgement, Append, Appended, JournalBackend, JournalRecord, Meta,
-            News, Repair, Repaired,
+            Acknowledged, Acknowledgement, Append, Appended, Confirmed, JournalBackend,
+            JournalRecord, Mark, Meta, News, Repair, Repaired,
         },
     },
+    entity::Durability,
     key::Keyspace,
 };
 use std::time::Duration;
@@ -97,6 +98,17 @@ impl JournalBackend for MemoryBackend {
         done(None)
     }
 
+    fn confirm<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        marks: &'a [Mark<'a>],
+        durability: Durability,
+        _: Duration,
+    ) -> Reply<'a, Confirmed> {
+        let (mut state, _) = self.enter();
+        done(state.confirm(keys, marks, durability))
+    }
+
     fn seal<'a>(
         &'a self,
         keys: &'a Keyspace,
@@ -116,6 +128,31 @@ impl JournalBackend for MemoryBackend {
 }
 
 impl State {
+    /// There is no disk. What is asked for is there at once, also on the replica that a test may have.
+    fn confirm(
+        &mut self,
+        keys: &Keyspace,
+        marks: &[Mark<'_>],
+        durability: Durability,
+    ) -> Confirmed {
+        let is_here = |mark: &Mark<'_>| {
+            let meta = self.meta(keys, mark.partition);
+            meta.is_at_home() && meta.journal == mark.journal && meta.epoch == mark.epoch
+        };
+        if !marks.iter().all(is_here) {
+            return Confirmed::Elsewhere;
+        }
+        match durability {
+            Durability::Memory => Confirmed::Here { fsynced: false, replicas: 0 },
+            Durability::Fsync => Confirmed::Here { fsynced: true, replicas: 0 },
+            Durability::Replicated(replicas) => {
+                #[cfg(feature = "conformance")]
+                self.suffer(crate::backend::Incident::Replicate);
+                Confirmed::Here { fsynced: false, replicas }
+            }
+        }
+    }
+
     fn append(
         &mut self,
         keys: &Keyspace,

@@ -11,6 +11,7 @@ use std::{
 use crate::{
     backend::{
         Backend, Begin, CacheError, End, Fill, Lease, LeaseAsk, Put, PutReply, Reply, Seen, Server,
+        Syncs,
     },
     clock::Clock,
     codec::Format,
@@ -152,6 +153,7 @@ impl Backend for MemoryBackend {
             version: RUN_ID.to_owned(),
             eviction_policy: policy,
             aof: true,
+            syncs: Syncs::Told,
             ..Server::default()
         })
     }

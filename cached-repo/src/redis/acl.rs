@@ -2,10 +2,13 @@
 
 /// What is sent.
 const SENT: &[&str] =
-    &["select", "info", "mget", "hgetall", "xrange", "zrange", "evalsha", "script|load"];
+    &["select", "info", "mget", "hgetall", "xrange", "zrange", "wait", "evalsha", "script|load"];
 
 /// What is sent where the server has functions. Without these permissions, scripts do the same.
 const FUNCTIONS: &[&str] = &["fcall", "function|load"];
+
+/// What is sent where the server has it.
+const WAITAOF: &[&str] = &["waitaof"];
 
 /// What the scripts call.
 pub(super) const CALLED: &[&str] = &[
@@ -38,9 +41,10 @@ pub(super) const CALLED: &[&str] = &[
 ];
 
 /// Each once.
-pub(super) fn commands(has_functions: bool) -> Vec<&'static str> {
+pub(super) fn commands(has_functions: bool, has_waitaof: bool) -> Vec<&'static str> {
     let functions = if has_functions { FUNCTIONS } else { &[] };
-    let mut commands = [SENT, functions, CALLED].concat();
+    let waitaof = if has_waitaof { WAITAOF } else { &[] };
+    let mut commands = [SENT, functions, waitaof, CALLED].concat();
     commands.sort_unstable();
     commands.dedup();
     commands

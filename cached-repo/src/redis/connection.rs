@@ -107,7 +107,16 @@ impl Connection {
         &self,
         send: impl AsyncFnOnce(MultiplexedConnection) -> RedisResult<T>,
     ) -> Result<T, CacheError> {
-        let deadline = self.shared.clock.now() + self.timeout;
+        self.call_for(Duration::ZERO, send).await
+    }
+
+    /// The same with something that the server is told to wait with for so long.
+    pub(super) async fn call_for<T>(
+        &self,
+        longest: Duration,
+        send: impl AsyncFnOnce(MultiplexedConnection) -> RedisResult<T>,
+    ) -> Result<T, CacheError> {
+        let deadline = self.shared.clock.now() + self.timeout + longest;
         let (number, connection) = self.get(deadline).await?;
         match timeout_at(deadline, send(connection)).await {
             Ok(answer) => self.shared.judge(number, answer),

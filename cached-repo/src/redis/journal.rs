@@ -15,11 +15,12 @@ use crate::{
     backend::{
         CacheError, Reply,
         journal::{
-            Acknowledged, Acknowledgement, Append, Appended, Fate, JournalBackend, JournalRecord,
-            Meta, Repair, Repaired,
+            Acknowledged, Acknowledgement, Append, Appended, Confirmed, Fate, JournalBackend,
+            JournalRecord, Mark, Meta, Repair, Repaired,
         },
     },
     codec::Body,
+    entity::Durability,
     key::{Keyspace, Topology},
 };
 
@@ -197,6 +198,16 @@ impl JournalBackend for RedisBackend {
             let answer: Option<String> = self.run(Step::Sweep, &call).await?;
             answer.map(|text| text.parse().map_err(|_| unexpected(Step::Sweep))).transpose()
         })
+    }
+
+    fn confirm<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        marks: &'a [Mark<'a>],
+        durability: Durability,
+        longest: Duration,
+    ) -> Reply<'a, Confirmed> {
+        Box::pin(self.durable.confirm(&self.scripts, keys, marks, durability, longest))
     }
 
     fn seal<'a>(

@@ -21,6 +21,7 @@ mod acl;
 mod call;
 mod client;
 mod connection;
+mod durable;
 mod entries;
 mod fault;
 mod journal;
@@ -34,6 +35,7 @@ mod server;
 use call::Call;
 use client::Dial;
 use connection::Connection;
+use durable::Durable;
 use scripts::{Scripts, Step};
 use server::Nature;
 
@@ -41,6 +43,7 @@ use server::Nature;
 #[derive(Debug)]
 pub(crate) struct RedisBackend {
     connection: Connection,
+    durable: Durable,
     scripts: Scripts,
     topology: Topology,
     has_functions: bool,
@@ -62,16 +65,19 @@ impl RedisBackend {
         allowed: Allowed,
         (clock, random): (Clock, Random),
     ) -> Result<Self> {
-        let dial = Dial::new(url, tls, credentials)?;
-        let connection = Connection::new(dial, timeout, connect_timeout, clock, random);
+        let dial = || Dial::new(url, tls, credentials.clone());
+        let connection = Connection::new(dial()?, timeout, connect_timeout, clock, random.clone());
         connection.open().await?;
-        let Nature { topology, has_functions } =
+        let Nature { topology, has_functions, has_waitaof } =
             server::nature(&connection, allowed.cluster).await?;
+        // Nothing is sent before somebody asks for it.
+        let waiting = Connection::new(dial()?, timeout, connect_timeout, clock, random);
+        let durable = Durable::new(waiting, has_waitaof);
         let scripts = Scripts::new();
         if has_functions && allowed.functions {
             scripts.use_functions();
         }
-        Ok(Self { connection, scripts, topology, has_functions })
+        Ok(Self { connection, durable, scripts, topology, has_functions })
     }
 
     async fn run<T: FromRedisValue>(&self, step: Step, call: &Call) -> Result<T, CacheError> {
@@ -278,7 +284,7 @@ impl Backend for RedisBackend {
     }
 
     fn commands(&self) -> Vec<&'static str> {
-        acl::commands(self.has_functions)
+        acl::commands(self.has_functions, self.durable.has_waitaof)
     }
 
     #[cfg(feature = "conformance")]

@@ -34,6 +34,7 @@ pub(super) enum Step {
     Repair,
     Seal,
     Sweep,
+    Confirm,
 }
 
 /// What a function may do, as the server is told.
@@ -43,12 +44,11 @@ const READS: &str = "{ 'no-writes' }";
 const MAKES_ROOM: &str = "{ 'allow-oom' }";
 const WRITES: &str = "{}";
 
-const PRELUDE: &str = include_str!("scripts/prelude.lua");
 /// Between the prelude and a step.
 const START: &str = "start(ARGV)";
 
 impl Step {
-    const ALL: [Step; 17] = [
+    const ALL: [Step; 18] = [
         Step::Lease,
         Step::Fill,
         Step::Begin,
@@ -66,10 +66,11 @@ impl Step {
         Step::Repair,
         Step::Seal,
         Step::Sweep,
+        Step::Confirm,
     ];
 
     /// Name, text, flags.
-    const fn source(self) -> (&'static str, &'static str, &'static str) {
+    fn source(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Step::Lease => ("lease", include_str!("scripts/lease.lua"), WRITES),
             Step::Fill => ("fill", include_str!("scripts/fill.lua"), WRITES),
@@ -90,12 +91,18 @@ impl Step {
             Step::Repair => ("repair", include_str!("scripts/repair.lua"), MAKES_ROOM),
             Step::Seal => ("seal", include_str!("scripts/seal.lua"), WRITES),
             Step::Sweep => ("sweep", include_str!("scripts/sweep.lua"), MAKES_ROOM),
+            Step::Confirm => ("confirm", include_str!("scripts/confirm.lua"), MAKES_ROOM),
         }
     }
 
-    pub(super) const fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         self.source().0
     }
+}
+
+/// What is in front of each step.
+fn prelude() -> &'static str {
+    include_str!("scripts/prelude.lua")
 }
 
 /// All steps, ready to run.
@@ -109,10 +116,11 @@ pub(super) struct Scripts {
 
 impl Scripts {
     pub(super) fn new() -> Self {
+        let prelude = prelude();
         let bodies: String = Step::ALL.iter().map(|step| step.source().1).collect();
         // Libraries and functions of several releases stand side by side on a server.
-        let release = format!("{:08x}", xxh3_64((PRELUDE.to_owned() + &bodies).as_bytes()) as u32);
-        let mut library = format!("#!lua name=cached_repo_{release}\n{PRELUDE}\n");
+        let release = format!("{:08x}", xxh3_64((prelude.to_owned() + &bodies).as_bytes()) as u32);
+        let mut library = format!("#!lua name=cached_repo_{release}\n{prelude}\n");
         let mut steps = Vec::with_capacity(Step::ALL.len());
         for step in Step::ALL {
             let (name, body, flags) = step.source();
@@ -121,7 +129,7 @@ impl Scripts {
                 "redis.register_function{{ function_name = '{function}', flags = {flags},\n\
                  callback = function(KEYS, ARGV)\n{START}\n{body}\nend }}\n"
             );
-            let script = Script::new(&format!("{PRELUDE}\n{START}\n{body}"));
+            let script = Script::new(&format!("{prelude}\n{START}\n{body}"));
             steps.push((function, script));
         }
         Self { steps, library, functions: AtomicBool::new(false) }
@@ -138,16 +146,23 @@ impl Scripts {
         step: Step,
         call: &Call,
     ) -> Result<T, CacheError> {
+        connection.call(async |mut connection| self.run_on(&mut connection, step, call).await).await
+    }
+
+    /// Runs a step over this connection, and over no other one.
+    pub(super) async fn run_on<T: FromRedisValue>(
+        &self,
+        connection: &mut MultiplexedConnection,
+        step: Step,
+        call: &Call,
+    ) -> RedisResult<T> {
         let (function, script) = &self.steps[step as usize];
-        let send = async |mut connection: MultiplexedConnection| {
-            if self.functions.load(Ordering::Relaxed)
-                && let Some(answer) = self.function(&mut connection, function, call).await
-            {
-                return answer;
-            }
-            invocation(script, call).invoke_async(&mut connection).await
-        };
-        connection.call(send).await
+        if self.functions.load(Ordering::Relaxed)
+            && let Some(answer) = self.function(connection, function, call).await
+        {
+            return answer;
+        }
+        invocation(script, call).invoke_async(connection).await
     }
 
     /// Runs a step as a script. It goes as far as it can where a function is refused for what it might

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::connection::Connection;
+use super::{connection::Connection, durable::syncs_always};
 use crate::{
-    backend::{CacheError, Server},
+    backend::{CacheError, Server, Syncs},
     error::{Error, Result},
     key::Topology,
 };
@@ -13,12 +13,15 @@ use crate::{
 const VERSION_MIN: (u32, u32) = (6, 2);
 /// From here on there are functions.
 const FUNCTIONS_SINCE: (u32, u32) = (7, 0);
+/// From here on a client can wait for the disk. (Valkey calls its first version 7.2.4.)
+const WAITAOF_SINCE: (u32, u32) = (7, 2);
 
 /// What the server is, for as long as it runs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Nature {
     pub(super) topology: Topology,
     pub(super) has_functions: bool,
+    pub(super) has_waitaof: bool,
 }
 
 /// Looks whether the server is one that this crate can use.
@@ -30,6 +33,7 @@ pub(super) async fn nature(connection: &Connection, accept_cluster: bool) -> Res
         return Err(Error::configuration(format!("Redis {text} is too old: use 6.2 or newer")));
     }
     let has_functions = version.is_some_and(|found| found >= FUNCTIONS_SINCE);
+    let has_waitaof = version.is_some_and(|found| found >= WAITAOF_SINCE);
     let topology = match facts.get("cluster_enabled").map(String::as_str) {
         Some("1") if accept_cluster => Topology::Cluster,
         Some("1") => {
@@ -39,7 +43,7 @@ pub(super) async fn nature(connection: &Connection, accept_cluster: bool) -> Res
         }
         _ => Topology::Standalone,
     };
-    Ok(Nature { topology, has_functions })
+    Ok(Nature { topology, has_functions, has_waitaof })
 }
 
 /// The facts that decide whether a repository may be built on it.
@@ -49,12 +53,14 @@ pub(super) async fn facts(connection: &Connection) -> Result<Server, CacheError>
     let persistence_error = failed.map(|(_, what)| (*what).to_owned());
     let aof = facts.get("aof_enabled").is_some_and(|enabled| enabled == "1");
     let snapshots = makes_snapshots(connection).await?;
+    let version = facts.get("redis_version").and_then(|text| parse_version(text));
+    let syncs = syncs(connection, aof, version).await?;
     // The second one is there if `min-replicas-to-write` is set.
     let has_replicas = facts.get("connected_slaves").is_some_and(|count| count != "0");
     let writes_alone = has_replicas && !facts.contains_key("min_slaves_good_slaves");
     let mut take = |name: &str| facts.remove(name).unwrap_or_default();
     let (version, eviction_policy) = (take("redis_version"), take("maxmemory_policy"));
-    Ok(Server { version, eviction_policy, aof, snapshots, persistence_error, writes_alone })
+    Ok(Server { version, eviction_policy, aof, snapshots, persistence_error, syncs, writes_alone })
 }
 
 /// What is not `ok` has failed, and what that means.
@@ -72,6 +78,26 @@ async fn makes_snapshots(connection: &Connection) -> Result<bool, CacheError> {
         Ok(settings) => Ok(settings.get("save").is_some_and(|times| !times.is_empty())),
         Err(error) if error.is_ambiguous() => Err(error),
         Err(_) => Ok(false),
+    }
+}
+
+/// When the server syncs its append-only file.
+async fn syncs(
+    connection: &Connection,
+    aof: bool,
+    version: Option<(u32, u32)>,
+) -> Result<Syncs, CacheError> {
+    match (aof, version) {
+        (false, _) => return Ok(Syncs::Seldom),
+        (true, Some(found)) if found >= WAITAOF_SINCE => return Ok(Syncs::Told),
+        (true, _) => {}
+    }
+    let asked = connection.call(async |mut connection| syncs_always(&mut connection).await).await;
+    match asked {
+        Ok(true) => Ok(Syncs::Always),
+        Ok(false) => Ok(Syncs::Seldom),
+        Err(error) if error.is_ambiguous() => Err(error),
+        Err(_) => Ok(Syncs::Unknown),
     }
 }
 

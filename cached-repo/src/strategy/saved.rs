@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     error::{Error, Result},
-    journal::{Journal, Receipt},
+    journal::{Journal, Reached, Receipt},
 };
 
 /// What a write that succeeded has reached.
@@ -14,6 +14,7 @@ pub struct Saved {
     cache: CacheStep,
     version: Option<u64>,
     journaled: Option<(Arc<Journal>, Receipt)>,
+    reached: Reached,
 }
 
 /// Where the write is durable.
@@ -41,15 +42,22 @@ pub enum CacheStep {
 
 impl Saved {
     pub(crate) fn stored(cache: CacheStep) -> Self {
-        Self { durable: Durable::Stored, cache, version: None, journaled: None }
+        Self {
+            durable: Durable::Stored,
+            cache,
+            version: None,
+            journaled: None,
+            reached: Reached::default(),
+        }
     }
 
-    pub(crate) fn journaled(journal: &Arc<Journal>, receipt: Receipt) -> Self {
+    pub(crate) fn journaled(journal: &Arc<Journal>, receipt: Receipt, reached: Reached) -> Self {
         Self {
             durable: Durable::Journaled,
             cache: CacheStep::Done,
             version: Some(receipt.version),
             journaled: Some((Arc::clone(journal), receipt)),
+            reached,
         }
     }
 
@@ -59,6 +67,7 @@ impl Saved {
             cache: CacheStep::Done,
             version: Some(version),
             journaled: None,
+            reached: Reached::default(),
         }
     }
 
@@ -76,6 +85,18 @@ impl Saved {
     /// decides that order; `None` where the store does.
     pub fn version(&self) -> Option<u64> {
         self.version
+    }
+
+    /// Whether Redis confirmed, or the builder was told to assert, that the write is on its disk. Asked
+    /// only where [`durability`](crate::RepositoryBuilder::durability) says so.
+    pub fn is_fsynced(&self) -> bool {
+        self.reached.fsynced
+    }
+
+    /// How many replicas of Redis confirmed that they have the write, which may be more than were
+    /// waited for. Asked only where [`durability`](crate::RepositoryBuilder::durability) says so.
+    pub fn replicas(&self) -> u32 {
+        self.reached.replicas
     }
 
     /// Names a journaled write, so that another process can wait for it with

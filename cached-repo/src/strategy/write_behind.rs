@@ -34,7 +34,8 @@ impl WriteBehind {
             checked.map_err(|e| Error::invalid(e.to_string()).of(change.id()))?;
         }
         let receipts = journal.append(changes).await?;
-        Ok(receipts.into_iter().map(|r| Saved::journaled(&journal, r)).collect())
+        let reached = journal.confirm(&receipts).await?;
+        Ok(receipts.into_iter().map(|r| Saved::journaled(&journal, r, reached)).collect())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use cached_repo::{
-    CachedEntity, Column, ColumnSpec, Kind, OnFull, Record, Schema, Settings, Value,
+    CachedEntity, Column, ColumnSpec, Durability, Kind, OnFull, Record, Schema, Settings, Value,
 };
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,8 @@ fn seven() -> i32 {
     coalesce = false,
     batch = 7,
     max_backlog = 1000,
-    on_full = "block(250ms)"
+    on_full = "block(250ms)",
+    durability = "replicated(2)"
 )]
 struct Todo {
     #[cache(id)]
@@ -120,7 +121,8 @@ fn the_settings_hold_what_the_attributes_say_and_nothing_else() {
         .coalesce(false)
         .batch(7)
         .max_backlog(1000)
-        .on_full(OnFull::Block(Duration::from_millis(250)));
+        .on_full(OnFull::Block(Duration::from_millis(250)))
+        .durability(Durability::Replicated(2));
     assert_eq!(Todo::SETTINGS, said);
 
     #[derive(CachedEntity)]
@@ -132,13 +134,14 @@ fn the_settings_hold_what_the_attributes_say_and_nothing_else() {
     assert_eq!(Silent::SETTINGS, Settings::new());
 
     #[derive(CachedEntity)]
-    #[cache(prefix = "strict", on_full = "reject", coalesce = true)]
+    #[cache(prefix = "strict", on_full = "reject", coalesce = true, durability = "fsync")]
     struct Strict {
         #[cache(id)]
         id: u64,
     }
     assert_eq!(Strict { id: 1 }.id(), 1);
-    assert_eq!(Strict::SETTINGS, Settings::new().on_full(OnFull::Reject).coalesce(true));
+    let strict = Settings::new().on_full(OnFull::Reject).coalesce(true);
+    assert_eq!(Strict::SETTINGS, strict.durability(Durability::Fsync));
     assert_eq!((Silent::SCHEMA.table(), Silent::SCHEMA.version()), ("silent", 1));
     assert_eq!(Silent { id: 3 }.id(), 3);
 }

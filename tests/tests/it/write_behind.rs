@@ -28,6 +28,8 @@ mod path;
 
 mod backlog;
 
+mod durability;
+
 mod drain;
 
 mod corners;

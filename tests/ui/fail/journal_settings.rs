@@ -2,7 +2,7 @@ use cached_repo::CachedEntity;
 
 #[derive(CachedEntity)]
 #[cache(prefix = "a", coalesce = "no", batch = 0, max_backlog = 0, partitions = 5000)]
-#[cache(on_full = "write_through")]
+#[cache(on_full = "write_through", durability = "replicated(0)")]
 struct Todo {
     #[cache(id)]
     id: String,
@@ -10,7 +10,7 @@ struct Todo {
 
 #[derive(CachedEntity)]
 #[cache(prefix = "b", coalesce, batch = "5", max_backlog = 99999999999999999999, partitions = -1)]
-#[cache(on_full = "block(soon)")]
+#[cache(on_full = "block(soon)", durability = "disk")]
 struct Other {
     #[cache(id)]
     id: String,

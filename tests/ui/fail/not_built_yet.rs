@@ -2,7 +2,7 @@ use cached_repo::CachedEntity;
 
 #[derive(CachedEntity)]
 #[cache(prefix = "a", near = "1s", near_capacity = 10, refresh_ahead = "80%", stale_if_error)]
-#[cache(durability = "fsync", max_delay = "1s", snapshot = "1h", namespace = "app")]
+#[cache(max_delay = "1s", snapshot = "1h", namespace = "app")]
 struct Todo {
     #[cache(id)]
     id: String,

@@ -4,7 +4,10 @@ use super::{
     desk::{self, Desk, JOURNAL, REPAIR, ROOMY},
     *,
 };
-use crate::backend::journal::{Appended, Fate, News, Repair, Repaired};
+use crate::{
+    backend::journal::{Appended, Confirmed, Fate, Mark, News, Repair, Repaired},
+    entity::Durability,
+};
 
 pub(super) async fn run(suite: &Suite<'_>) {
     the_last_ticket_counts(suite).await;
@@ -15,6 +18,31 @@ pub(super) async fn run(suite: &Suite<'_>) {
     an_outdated_journal_is_thrown_away(suite).await;
     a_wiped_partition_begins_again(suite).await;
     a_sealed_journal_takes_nothing(suite).await;
+    a_write_is_confirmed_by_its_own_journal_only(suite).await;
+}
+
+async fn a_write_is_confirmed_by_its_own_journal_only(suite: &Suite<'_>) {
+    let desk = Desk::open(suite, "confirmed").await;
+    let mark = Mark { partition: 0, journal: JOURNAL, epoch: 1 };
+    let confirm = async |marks: &[Mark<'_>]| {
+        desk.backend.confirm(&desk.keys, marks, Durability::Memory, HOLD).await.unwrap()
+    };
+    desk.append(&["a"]).await;
+    let here = Confirmed::Here { fsynced: false, replicas: 0 };
+    assert_eq!(confirm(&[mark]).await, here);
+    let older = Mark { epoch: 0, ..mark };
+    assert_eq!(confirm(&[mark, older]).await, Confirmed::Elsewhere, "an epoch that is over");
+    let other = Mark { journal: "journal-b", ..mark };
+    assert_eq!(confirm(&[other, mark]).await, Confirmed::Elsewhere, "another journal");
+    desk.plant(Meta::Home("gone")).await;
+    assert_eq!(confirm(&[mark]).await, Confirmed::Elsewhere, "another server");
+    desk.recover(Repair { epoch: 2, settled: 1, ..REPAIR }).await;
+    assert_eq!(confirm(&[mark]).await, Confirmed::Elsewhere, "recovered since");
+    assert_eq!(confirm(&[Mark { epoch: 2, ..mark }]).await, here);
+    let bare = Desk::bare(suite, "unconfirmed");
+    let marks = [mark];
+    let asked = bare.backend.confirm(&bare.keys, &marks, Durability::Memory, HOLD);
+    assert_eq!(asked.await.unwrap(), Confirmed::Elsewhere, "no journal");
 }
 
 async fn the_last_ticket_counts(suite: &Suite<'_>) {

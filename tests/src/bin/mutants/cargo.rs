@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::switch::CHOICE;
+
 /// What a test may take that took no time without a mutant; and so many times what it took.
 const PATIENCE: Duration = Duration::from_secs(20);
 const PATIENCE_FACTOR: u32 = 3;
@@ -65,18 +67,19 @@ impl Cargo {
     /// Runs tests, and remembers how long they took.
     pub(crate) fn learn(&mut self, filter: &str) -> Ended {
         let begin = Instant::now();
-        let ended = self.run(filter);
+        let ended = self.run(filter, "");
         self.known.insert(filter.to_owned(), begin.elapsed());
         ended
     }
 
-    /// Runs the tests whose names contain this.
-    pub(crate) fn run(&self, filter: &str) -> Ended {
+    /// Runs the tests whose names contain this, with one mutant of those that are built.
+    pub(crate) fn run(&self, filter: &str, mutant: &str) -> Ended {
         let known = self.known.get(filter);
         let patience = known.map_or(PATIENCE_MAX, |took| PATIENCE + *took * PATIENCE_FACTOR);
-        let path = self.target.join("output");
+        let path = self.target.join(format!("output-{mutant}"));
         let output = fs::File::create(&path).unwrap();
         let mut command = self.command(&["--", filter]);
+        command.env(CHOICE, mutant);
         command.stdout(output.try_clone().unwrap()).stderr(output).stdin(Stdio::null());
         // A group of its own, with the servers that the tests start.
         let mut child = command.process_group(0).spawn().unwrap();

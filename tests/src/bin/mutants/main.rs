@@ -1,13 +1,25 @@
 //! Breaks the library in one place at a time, and sees whether the tests notice.
 //!
 //! `tests/run mutants [NAME]` runs it with the servers that the tests need. A mutant is a change of the
-//! source: production code has no switches for it. Each is built in a copy of the tree, and meets the
-//! tests that are to notice it. It exits with 0 only if every mutant was noticed.
+//! source: production code has no switches for it. A copy of the tree gets all of them at once, each
+//! function beside its changed selves, and the environment chooses; those that change anything but
+//! functions are built by themselves. Each meets the tests that are to notice it. It exits with 0 only
+//! if every mutant was noticed.
 
 // A table that is wrong, or a tree that does not build, ends the run: that is how it says so.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{env, path::Path, process::ExitCode, time::Instant};
+use std::{
+    env,
+    path::Path,
+    process::ExitCode,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Instant,
+};
 
 mod mutant;
 use mutant::Mutant;
@@ -18,16 +30,19 @@ use table::TABLE;
 mod tree;
 use tree::Tree;
 
+mod outline;
+
+mod switch;
+use switch::Switches;
+
 mod cargo;
 use cargo::{Cargo, Ended};
 
-/// What became of a mutant.
-enum Verdict {
-    Killed(String),
-    Survived,
-    /// The table is wrong.
-    Wrong(String),
-}
+mod report;
+use report::{Report, Verdict};
+
+/// How many meet their tests at a time: tests that notice by waiting leave the machine idle.
+const LANES: usize = 2;
 
 fn main() -> ExitCode {
     let wanted = env::args().nth(1).unwrap_or_default();
@@ -36,46 +51,72 @@ fn main() -> ExitCode {
     let root = root();
     let tree = Tree::copy(root);
     let mut cargo = Cargo::new(tree.path(), &root.join("target/mutants/build"));
-    if let Err(why) = baseline(&mut cargo, &tree, &chosen) {
+    let report = Mutex::new(Report::of(chosen.len()));
+    if let Err(why) = all(&mut cargo, &tree, &chosen, &report) {
         println!("{why}");
         return ExitCode::FAILURE;
     }
-    let begin = Instant::now();
-    let (mut killed, mut others) = (0, Vec::new());
-    for (index, mutant) in chosen.iter().enumerate() {
-        let started = Instant::now();
-        let verdict = meet(&cargo, &tree, mutant);
-        let (word, why) = match verdict {
-            Verdict::Killed(by) => ("killed", by),
-            Verdict::Survived => ("SURVIVED", mutant.breaks.to_owned()),
-            Verdict::Wrong(why) => ("ERROR", why),
-        };
-        let seconds = started.elapsed().as_secs();
-        let (number, of) = (index + 1, chosen.len());
-        println!("{number:>3}/{of} {word:<8} {seconds:>4}s  {:<40} {why}", mutant.name);
-        match word {
-            "killed" => killed += 1,
-            _ => others.push(mutant.name),
-        }
-    }
-    let minutes = begin.elapsed().as_secs() / 60;
-    println!("\n{killed} of {} mutants killed in {minutes} min; not: {others:?}", chosen.len());
-    if others.is_empty() && killed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    report.into_inner().unwrap().close()
 }
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// Everything that a verdict relies on: the table fits the sources, and the tests pass without a mutant.
-fn baseline(cargo: &mut Cargo, tree: &Tree, chosen: &[&Mutant]) -> Result<(), String> {
-    if chosen.is_empty() {
-        return Err("there is no such mutant".to_owned());
-    }
+fn all(
+    cargo: &mut Cargo,
+    tree: &Tree,
+    chosen: &[&Mutant],
+    report: &Mutex<Report>,
+) -> Result<(), String> {
     for mutant in chosen {
         mutant.check(tree.path())?;
     }
-    cargo.build().map_err(|why| format!("the tree does not build:\n{why}"))?;
+    let mut switches = Switches::default();
+    let (mut switched, mut apart) = (Vec::new(), Vec::new());
+    for &mutant in chosen {
+        match switches.add(tree.path(), mutant).is_err() {
+            true => apart.push(mutant),
+            false => switched.push(mutant),
+        }
+    }
+    println!("{} mutants in one build, {} by themselves", switched.len(), apart.len());
+    {
+        let _patched = switches.write(tree);
+        cargo.build().map_err(|why| format!("the tree does not build:\n{why}"))?;
+        baseline(cargo, chosen)?;
+        in_lanes(cargo, &switched, report);
+    }
+    for mutant in apart {
+        let _patched = tree.patch(mutant);
+        let begin = Instant::now();
+        let verdict = match cargo.build() {
+            Ok(()) => meet(cargo, mutant, ""),
+            Err(why) => Verdict::Wrong(format!("it does not build:\n{why}")),
+        };
+        report.lock().unwrap().add(mutant, verdict, begin.elapsed());
+    }
+    Ok(())
+}
+
+/// Lets those that are built at once meet their tests.
+fn in_lanes(cargo: &Cargo, mutants: &[&Mutant], report: &Mutex<Report>) {
+    let next = AtomicUsize::new(0);
+    let lane = || {
+        while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let begin = Instant::now();
+            let verdict = meet(cargo, mutant, mutant.name);
+            report.lock().unwrap().add(mutant, verdict, begin.elapsed());
+        }
+    };
+    thread::scope(|scope| (0..LANES).for_each(|_| drop(scope.spawn(lane))));
+}
+
+/// What every verdict relies on: the tests pass without a mutant.
+fn baseline(cargo: &mut Cargo, chosen: &[&Mutant]) -> Result<(), String> {
+    if chosen.is_empty() {
+        return Err("there is no such mutant".to_owned());
+    }
     let known = cargo.tests();
     let mut filters: Vec<&str> = chosen.iter().flat_map(|mutant| mutant.tests).copied().collect();
     filters.sort_unstable();
@@ -96,13 +137,9 @@ fn baseline(cargo: &mut Cargo, tree: &Tree, chosen: &[&Mutant]) -> Result<(), St
     Ok(())
 }
 
-fn meet(cargo: &Cargo, tree: &Tree, mutant: &Mutant) -> Verdict {
-    let _patched = tree.patch(mutant);
-    if let Err(why) = cargo.build() {
-        return Verdict::Wrong(format!("it does not build:\n{why}"));
-    }
+fn meet(cargo: &Cargo, mutant: &Mutant, choice: &str) -> Verdict {
     for filter in mutant.tests {
-        match cargo.run(filter) {
+        match cargo.run(filter, choice) {
             Ended::Passed => {}
             Ended::Failed(why) => return Verdict::Killed(why),
             Ended::Broken(why) => return Verdict::Wrong(why),

@@ -17,8 +17,9 @@ const LEFT_OUT: [&str; 3] =
 /// The copy.
 pub(crate) struct Tree(PathBuf);
 
-/// Files that are patched, and what stood in them. They are restored when this is dropped.
-pub(crate) struct Patched(Vec<(PathBuf, String)>);
+/// Files that are patched, and what stood in them, if anything. They are restored when this is dropped.
+#[derive(Default)]
+pub(crate) struct Patched(Vec<(PathBuf, Option<String>)>);
 
 impl Tree {
     /// Copies what git knows. Files that did not change keep their time, so that they are not built again.
@@ -52,16 +53,25 @@ impl Tree {
         &self.0
     }
 
+    pub(crate) fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.0.join(file)).unwrap()
+    }
+
     /// Makes the mutant, until the answer is dropped.
     pub(crate) fn patch(&self, mutant: &Mutant) -> Patched {
-        let mut patched = Patched(Vec::new());
+        let mut patched = Patched::default();
         for edit in mutant.edits {
-            let path = self.0.join(edit.file);
-            let text = fs::read_to_string(&path).unwrap();
-            fs::write(&path, text.replacen(edit.from, edit.to, 1)).unwrap();
-            patched.0.push((path, text));
+            patched.write(self, edit.file, &self.read(edit.file).replacen(edit.from, edit.to, 1));
         }
         patched
+    }
+}
+
+impl Patched {
+    pub(crate) fn write(&mut self, tree: &Tree, file: &str, text: &str) {
+        let path = tree.0.join(file);
+        self.0.push((path.clone(), fs::read_to_string(&path).ok()));
+        fs::write(path, text).unwrap();
     }
 }
 
@@ -69,7 +79,10 @@ impl Drop for Patched {
     fn drop(&mut self) {
         // The last one first: two edits may be of one file.
         for (path, text) in self.0.drain(..).rev() {
-            fs::write(path, text).unwrap();
+            match text {
+                Some(text) => fs::write(path, text).unwrap(),
+                None => fs::remove_file(path).unwrap(),
+            }
         }
     }
 }

@@ -72,10 +72,50 @@ async fn a_failover_to_a_replica_that_lags_loses_the_gap_and_nothing_else() {
     assert!(ahead > 0, "the database was never ahead");
 }
 
+/// In contrast to the other test the replica is cut off at any time and not told apart: a write that
+/// was acknowledged had reached it.
+#[tokio::test]
+async fn a_failover_loses_no_write_that_a_replica_confirmed() {
+    let _turn = turn().await;
+    let failovers = sized(2, 12);
+    let master = PrivateRedis::start(&["--repl-diskless-sync-delay", "0"]).await;
+    let proxy = Proxy::start(master.url()).await;
+    let mut scene = Scene::at(proxy.url(), master, PrivatePostgres::start().await).await;
+    scene.replicas = 1;
+    scene.write([true, false], sized(200, 1000), 2000);
+    let worker = scene.worker();
+    for _ in 0..failovers {
+        let replica = replica_of(&scene.redis).await;
+        let mut there = connection(&replica).await;
+        scene.progress().await;
+        scene.at_home().await;
+        order(&mut there, &["REPLICAOF", "127.0.0.1", "1"]).await;
+        // These are journaled where they are about to be lost, and not acknowledged.
+        scene.progress().await;
+        scene.redis.kill();
+        order(&mut there, &["REPLICAOF", "NO", "ONE"]).await;
+        proxy.lead_to(&replica.url());
+        scene.redis = replica;
+        scene.at_home().await;
+    }
+    let last = replica_of(&scene.redis).await;
+    scene.progress().await;
+    let history = scene.check(|_| false).await;
+    drop((worker, last));
+    let unconfirmed = history.errors.iter().any(|error| error.contains("0 of 1 replicas"));
+    println!(
+        "{failovers} failovers lost none of {} confirmed writes; {} were not confirmed",
+        history.acknowledged, history.unknown
+    );
+    assert!(history.events("Recovered") >= failovers, "each failover is recovered from");
+    assert!(unconfirmed, "no write was refused its confirmation");
+}
+
 async fn replica_of(master: &PrivateRedis) -> PrivateRedis {
     let url = master.url();
     let port = url.rsplit_once(':').unwrap().1;
-    let replica = PrivateRedis::start(&["--replicaof", "127.0.0.1", port]).await;
+    let arguments = ["--replicaof", "127.0.0.1", port, "--repl-diskless-sync-delay", "0"];
+    let replica = PrivateRedis::start(&arguments).await;
     let mut there = connection(&replica).await;
     until("the replica has everything", async || {
         let info: String =

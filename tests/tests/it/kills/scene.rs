@@ -30,6 +30,8 @@ pub(super) struct Scene {
     pub(super) pool: PgPool,
     /// What the processes are told in place of Redis' own address.
     address: String,
+    /// How many replicas a write waits for.
+    pub(super) replicas: u32,
     writers: Vec<Actor>,
     started: AtomicUsize,
     directory: tempfile::TempDir,
@@ -67,7 +69,7 @@ impl Scene {
         sqlx::raw_sql(AUDIT).execute(&pool).await.unwrap();
         let (writers, started) = (Vec::new(), AtomicUsize::new(0));
         let directory = tempfile::tempdir().unwrap();
-        Self { redis, postgres, pool, address, writers, started, directory }
+        Self { redis, postgres, pool, address, replicas: 0, writers, started, directory }
     }
 
     /// Starts two processes that write with two tasks each: at least so many writes each task.
@@ -95,6 +97,7 @@ impl Scene {
             role,
             redis: self.address.clone(),
             postgres: self.postgres.url(),
+            replicas: self.replicas,
             log: self.directory.path().join(format!("{name}-{number}.log")),
             stop: self.directory.path().join("stop"),
         }

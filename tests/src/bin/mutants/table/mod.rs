@@ -6,6 +6,8 @@ use crate::mutant::Mutant;
 
 mod drain;
 
+mod durability;
+
 mod scripts;
 
 mod in_process;
@@ -23,6 +25,7 @@ mod moves;
 pub(crate) const TABLE: &[&[Mutant]] = &[
     drain::MUTANTS,
     writing::MUTANTS,
+    durability::MUTANTS,
     stores::MUTANTS,
     types::MUTANTS,
     scripts::MUTANTS,
