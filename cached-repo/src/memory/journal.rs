@@ -120,9 +120,7 @@ impl JournalBackend for MemoryBackend {
         let meta = state.meta(keys, partition);
         let is_sound = meta.exists() && meta.is_at_home() && meta.epoch == epoch;
         let may_seal = is_sound && (may_be_left || meta.backlog() == 0);
-        if may_seal {
-            state.partition(keys, partition).meta.sealed = true;
-        }
+        state.partition(keys, partition).meta.sealed |= may_seal;
         done(may_seal.then_some(meta.acked))
     }
 }

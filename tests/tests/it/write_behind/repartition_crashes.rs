@@ -194,6 +194,8 @@ over_both!(two_may_change_it_at_a_time, |scene| {
 
 /// Ids of one writer.
 const IDS: usize = 5;
+/// So many that each of a few partitions has some.
+const OPENED: usize = 300;
 /// So many writes are acknowledged before the number is changed.
 const WRITES: usize = 200;
 
@@ -231,6 +233,10 @@ async fn under_load(on: On, over: Over, from: u32, to: u32) {
     let what = format!("{from} to {to} over {on:?} {over:?}");
     let scene = Scene::new(on, over).await;
     let worker = worker_with(&scene, from).await;
+    // Each partition is open, so that no recovery comes between the writers.
+    let all: Vec<_> = (0..OPENED).map(|id| todo(&format!("first-{id}"), "first")).collect();
+    worker.repo.save_many(&all).await.unwrap();
+    worker.repo.flush().await.unwrap();
     let (mut writers, done) = (JoinSet::new(), Arc::new(AtomicUsize::new(0)));
     for who in 0..6 {
         let strategy = if who % 2 == 0 { Strategy::WriteBehind } else { Strategy::WriteThrough };
