@@ -40,14 +40,17 @@ pub(crate) fn lifetime(literal: &LitStr) -> Result<Duration> {
     Ok(duration)
 }
 
-/// `block(1s)` or `reject`.
+/// `block(1s)`, `reject` or `write_through`.
 pub(crate) fn on_full(literal: &LitStr) -> Result<OnFull> {
     let text = literal.value();
-    if text == "reject" {
-        return Ok(OnFull::Reject);
+    match text.as_str() {
+        "reject" => return Ok(OnFull::Reject),
+        "write_through" => return Ok(OnFull::WriteThrough),
+        _ => {}
     }
     let Some(time) = text.strip_prefix("block(").and_then(|rest| rest.strip_suffix(')')) else {
-        let message = "`on_full` is \"block(1s)\", with the time that a write waits, or \"reject\"";
+        let message = "`on_full` is \"block(1s)\", with the time that a write waits, \"reject\" or \
+                       \"write_through\"";
         return Err(syn::Error::new(literal.span(), message));
     };
     duration(&LitStr::new(time, literal.span())).map(OnFull::Block)

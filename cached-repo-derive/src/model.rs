@@ -58,6 +58,7 @@ pub(crate) enum Durability {
 pub(crate) enum OnFull {
     Block(Duration),
     Reject,
+    WriteThrough,
 }
 
 pub(crate) struct Field<'a> {

@@ -34,6 +34,7 @@ pub(crate) fn of(entity: &Entity<'_>) -> TokenStream {
     let max_backlog = settings.max_backlog.map(|writes| quote!(.max_backlog(#writes)));
     let on_full = settings.on_full.map(|on_full| match on_full {
         OnFull::Reject => quote!(.on_full(#krate::OnFull::Reject)),
+        OnFull::WriteThrough => quote!(.on_full(#krate::OnFull::WriteThrough)),
         OnFull::Block(time) => {
             let time = duration(&time);
             quote!(.on_full(#krate::OnFull::Block(#time)))

@@ -96,6 +96,9 @@ pub enum OnFull {
     Block(Duration),
     /// It fails at once.
     Reject,
+    /// It goes to the store first, as under `write_through`, until the journal has room. A journaled write
+    /// of the same entity is waited for.
+    WriteThrough,
 }
 
 impl Default for OnFull {

@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use cached_repo::{
@@ -41,6 +42,8 @@ pub struct Gated {
     seen: Mutex<Seen>,
     is_down: AtomicBool,
     rows_max: AtomicUsize,
+    /// How long every call waits at each point.
+    delay: Mutex<Duration>,
 }
 
 struct Trap {
@@ -78,6 +81,7 @@ impl Gated {
             seen: Mutex::default(),
             is_down: AtomicBool::new(false),
             rows_max: AtomicUsize::new(usize::MAX),
+            delay: Mutex::default(),
         })
     }
 
@@ -104,6 +108,18 @@ impl Gated {
     /// Puts another store behind the gates, such as an older copy of the one that was there.
     pub fn replace(&self, inner: SharedStore) {
         *lock(&self.inner) = inner;
+    }
+
+    /// Everything that was to happen, and has not, does not.
+    pub fn calm(&self) {
+        lock(&self.traps).clear();
+        self.slow(Duration::ZERO);
+        self.up();
+    }
+
+    /// From now on every call waits for so long before its effect, and as long behind it.
+    pub fn slow(&self, delay: Duration) {
+        *lock(&self.delay) = delay;
     }
 
     /// From now on every call fails before its effect, as if nobody could be reached.
@@ -167,6 +183,10 @@ impl Gated {
     }
 
     async fn pass(&self, point: Point, ids: &[String]) -> Result<(), StoreError> {
+        let delay = *lock(&self.delay);
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
         let Some(action) = self.take(point, ids) else { return Ok(()) };
         let (arrived, verdict) = match action {
             Action::Fail(error) => return Err(error),

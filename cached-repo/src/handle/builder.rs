@@ -29,6 +29,7 @@ pub struct CacheBuilder {
     refuse_functions: bool,
     no_worker: bool,
     listener: Listener,
+    seed: Option<u64>,
 }
 
 impl Default for CacheBuilder {
@@ -44,6 +45,7 @@ impl Default for CacheBuilder {
             refuse_functions: false,
             no_worker: false,
             listener: Listener::default(),
+            seed: None,
         }
     }
 }
@@ -121,6 +123,23 @@ impl CacheBuilder {
         self
     }
 
+    /// Lets a simulation draw the same random numbers in every run.
+    #[cfg(feature = "conformance")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn seeded(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    fn random(&self) -> Random {
+        match self.seed {
+            #[cfg(feature = "conformance")]
+            Some(seed) => Random::seeded(seed),
+            _ => Random::new(),
+        }
+    }
+
     /// Lets tests run the scripts one by one, as on a server without functions.
     #[cfg(feature = "conformance")]
     #[doc(hidden)]
@@ -154,7 +173,7 @@ impl CacheBuilder {
                 ));
             }
         }
-        let (clock, random) = (Clock::new(), Random::new());
+        let (clock, random) = (Clock::new(), self.random());
         let passed = (clock, random.clone());
         let connecting = RedisBackend::connect(
             (url, self.tls.as_ref(), self.credentials.clone()),
@@ -169,7 +188,7 @@ impl CacheBuilder {
 
     /// Builds an in-process cache; see [`Cache::in_memory`].
     pub fn in_memory(self) -> Cache {
-        let (clock, random) = (Clock::new(), Random::new());
+        let (clock, random) = (Clock::new(), self.random());
         let backend = Arc::new(MemoryBackend::new(clock));
         self.cache(backend, clock, random)
     }
@@ -180,7 +199,8 @@ impl CacheBuilder {
     #[doc(hidden)]
     pub fn beside(mut self, other: &Cache) -> Cache {
         self.namespace.clone_from(&other.namespace);
-        self.cache(Arc::clone(&other.backend), other.clock, Random::new())
+        let random = self.random();
+        self.cache(Arc::clone(&other.backend), other.clock, random)
     }
 
     fn cache(self, backend: Arc<dyn Backend>, clock: Clock, random: Random) -> Cache {

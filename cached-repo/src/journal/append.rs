@@ -53,9 +53,10 @@ struct Attempts {
 }
 
 impl Journal {
-    /// Journals changes; answers a receipt for each. Each partition's changes are one step; if one
-    /// partition fails, those of the others may be journaled.
-    pub(crate) async fn append(&self, changes: Vec<Change>) -> Result<Vec<Receipt>> {
+    /// Journals changes; answers a receipt for each, but for those that are to be written through
+    /// because the journal is full. Each partition's changes are one step; if one partition fails, those
+    /// of the others may be journaled.
+    pub(crate) async fn append(&self, changes: &[Change]) -> Result<Vec<Option<Receipt>>> {
         if let Some(reason) = self.roster.suspension() {
             return Err(Error::configuration(reason));
         }
@@ -89,11 +90,11 @@ impl Journal {
         match failed {
             Some(error) if several && journaled > 0 => Err(error.outcome_is(Outcome::Unknown)),
             Some(error) => Err(error),
-            None => Ok(receipts.into_iter().flatten().collect()),
+            None => Ok(receipts),
         }
     }
 
-    /// Appends the changes of one partition.
+    /// Appends the changes of one partition. No receipts: they are to be written through.
     async fn append_to_one(&self, prepared: &[&Prepared]) -> Result<Vec<Receipt>> {
         let Some(first) = prepared.first() else { return Ok(Vec::new()) };
         let partition = first.slot.partition;
@@ -139,6 +140,10 @@ impl Journal {
                     match self.settings.on_full {
                         OnFull::Block(longest) if attempts.began.elapsed() < longest => {
                             attempts.pause(self, longest).await;
+                        }
+                        // An earlier attempt may be on its way, and must not come behind the store's.
+                        OnFull::WriteThrough if attempts.tried_above.is_none() => {
+                            return Ok(Vec::new());
                         }
                         _ => return Err(attempts.fail(self.full(partition))),
                     }

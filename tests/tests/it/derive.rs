@@ -134,13 +134,13 @@ fn the_settings_hold_what_the_attributes_say_and_nothing_else() {
     assert_eq!(Silent::SETTINGS, Settings::new());
 
     #[derive(CachedEntity)]
-    #[cache(prefix = "strict", on_full = "reject", coalesce = true, durability = "fsync")]
+    #[cache(prefix = "strict", on_full = "write_through", coalesce = true, durability = "fsync")]
     struct Strict {
         #[cache(id)]
         id: u64,
     }
     assert_eq!(Strict { id: 1 }.id(), 1);
-    let strict = Settings::new().on_full(OnFull::Reject).coalesce(true);
+    let strict = Settings::new().on_full(OnFull::WriteThrough).coalesce(true);
     assert_eq!(Strict::SETTINGS, strict.durability(Durability::Fsync));
     assert_eq!((Silent::SCHEMA.table(), Silent::SCHEMA.version()), ("silent", 1));
     assert_eq!(Silent { id: 3 }.id(), 3);

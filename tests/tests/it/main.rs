@@ -24,6 +24,7 @@ mod promises;
 mod privileges;
 mod refusals;
 mod send;
+mod simulation;
 mod state_machine;
 mod stores;
 mod swaps;

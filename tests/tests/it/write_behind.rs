@@ -30,6 +30,8 @@ mod backlog;
 
 mod durability;
 
+mod overflow;
+
 mod drain;
 
 mod corners;

@@ -2,7 +2,7 @@ use cached_repo::CachedEntity;
 
 #[derive(CachedEntity)]
 #[cache(prefix = "a", coalesce = "no", batch = 0, max_backlog = 0, partitions = 5000)]
-#[cache(on_full = "write_through", durability = "replicated(0)")]
+#[cache(on_full = "drop", durability = "replicated(0)")]
 struct Todo {
     #[cache(id)]
     id: String,

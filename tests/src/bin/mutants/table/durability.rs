@@ -35,6 +35,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ".partition::<Vec<_>, _>(|waiter| waiter.durability == durability);" =>
         ".enumerate().partition::<Vec<_>, _>(|(i, waiter)| *i == 0 && waiter.durability == durability);\n            let same: Vec<_> = same.into_iter().map(|(_, w)| w).collect();\n            let others: Vec<_> = others.into_iter().map(|(_, w)| w).collect();",
         "durability::writes_that_wait_at_a_time"),
+    mutant!("written-through-behind-an-attempt": "a first attempt that comes late is drained over a later write",
+        "cached-repo/src/journal/append.rs",
+        "OnFull::WriteThrough if attempts.tried_above.is_none() => {" => "OnFull::WriteThrough => {",
+        "overflow::an_attempt_that_may_be_on_its_way"),
+    mutant!("full-is-an-error-all-the-same": "a journal without room refuses writes that the store would take",
+        "cached-repo/src/journal/append.rs",
+        "OnFull::WriteThrough if attempts.tried_above.is_none() => {" => "OnFull::WriteThrough if false => {",
+        "overflow::what_has_no_room"),
     Mutant {
         name: "m17-waits-on-the-shared-connection",
         breaks: "a write that waits holds up every other call",

@@ -14,6 +14,8 @@ mod in_process;
 
 mod formats;
 
+mod simulation;
+
 mod stores;
 
 mod types;
@@ -32,6 +34,7 @@ pub(crate) const TABLE: &[&[Mutant]] = &[
     in_process::MUTANTS,
     formats::MUTANTS,
     moves::MUTANTS,
+    simulation::MUTANTS,
 ];
 
 /// What every backend passes.
