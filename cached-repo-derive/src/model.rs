@@ -170,9 +170,11 @@ fn word(said: &Said, name: &str, of: &str, errors: &mut Errors) -> Option<Ident>
 /// The compression, where the format is one of those that can be compressed.
 fn compression(said: &Said, errors: &mut Errors) -> Option<Ident> {
     let literal = said.text("compress")?;
-    if said.text("format").is_some_and(|format| format.value() == "hash") {
-        let message =
-            "`compress` does not go with the format `hash`, whose fields other programs read";
+    let format = said.text("format").map(|format| format.value()).unwrap_or_default();
+    if ["hash", "json_doc"].contains(&&*format) {
+        let message = format!(
+            "`compress` does not go with the format `{format}`, whose columns other programs read"
+        );
         errors.push(literal.span(), message);
         return None;
     }

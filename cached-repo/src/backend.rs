@@ -90,6 +90,9 @@ pub(crate) trait Backend: JournalBackend + fmt::Debug + Send + Sync + 'static {
     /// Facts about the server.
     fn server(&self) -> Reply<'_, Server>;
 
+    /// Whether entries can be documents.
+    fn documents(&self) -> Reply<'_, Documents>;
+
     fn topology(&self) -> Topology;
 
     /// What a user of the server must be allowed to send; nothing where there are no users.
@@ -212,7 +215,20 @@ pub(crate) struct Server {
     pub(crate) writes_alone: bool,
 }
 
+/// Whether a server has the commands for documents: `JSON.GET` and `JSON.SET`.
+#[cfg_attr(not(feature = "redis"), allow(dead_code))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Documents {
+    /// It has.
+    Held,
+    /// It has, and this client's user may not use them.
+    Refused,
+    /// It has not.
+    Lacking,
+}
+
 /// When a server syncs what it writes to its disk.
+#[cfg_attr(not(feature = "redis"), allow(dead_code))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Syncs {
     /// It tells when, to a client that waits for it.

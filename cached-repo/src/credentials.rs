@@ -10,7 +10,8 @@ use tokio::time::timeout;
 ///
 /// It is asked before every new connection, and once more after the server has refused what it said; then
 /// the connection counts as failed, and the next attempt comes after the usual wait. Connections that are
-/// open stay open: a rotation needs no restart.
+/// open stay open: a rotation needs no restart. MongoDB's driver makes connections by itself: there the
+/// provider is asked before the first one, and again when one is refused or its user is none any more.
 ///
 /// A closure that answers a future is a provider:
 ///
@@ -43,9 +44,12 @@ where
 }
 
 /// A user and a password.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 // Without a server that takes them, nothing reads these.
-#[cfg_attr(not(any(feature = "redis", feature = "postgres", feature = "mysql")), allow(dead_code))]
+#[cfg_attr(
+    not(any(feature = "redis", feature = "postgres", feature = "mysql", feature = "mongodb")),
+    allow(dead_code)
+)]
 pub struct Login {
     pub(crate) user: String,
     pub(crate) password: String,
@@ -74,7 +78,7 @@ impl Provider {
     }
 
     #[cfg_attr(
-        not(any(feature = "redis", feature = "postgres", feature = "mysql")),
+        not(any(feature = "redis", feature = "postgres", feature = "mysql", feature = "mongodb")),
         allow(dead_code)
     )]
     /// Asks; where there is no answer, says why.

@@ -68,7 +68,7 @@
 //! | `prefix` | required | first part of every key |
 //! | `table` (or `collection`) | = prefix | name in the store; `schema.table` is allowed |
 //! | `strategy` | `cache_aside` | see above |
-//! | `format` | `json` | `json`: JSON text; `hash`: one Redis hash field per column; `msgpack`: MessagePack |
+//! | `format` | `json` | `json`: JSON text; `hash`: one Redis hash field per column; `json_doc`: a RedisJSON document; `msgpack`: MessagePack |
 //! | `compress` | none | `zstd`: entries of 4 KiB and more, in `json` and `msgpack`; needs the feature `zstd` |
 //! | `ttl` | `1h` | how long a copy lives; under `redis_only` only the builder's counts |
 //! | `jitter` | `10%` | by how much of itself a lifetime is spread |
@@ -135,10 +135,13 @@
 //! # What is in Redis
 //!
 //! An entry is under the key that [`Repository::key`] tells, `[namespace:]prefix:id`, with everything but
-//! `A-Z a-z 0-9 _ . ~ -` of the id percent-encoded. It is JSON or a hash that other programs can read;
+//! `A-Z a-z 0-9 _ . ~ -` of the id percent-encoded. It is JSON, a hash or a document that other programs can read;
 //! the field `_cr` is the library's. An entry without `_cr` was written by another program: it is read as
 //! a clean copy, and a write through the library replaces it. The parts of a composite id are joined by
-//! `,`. A null is `null` in JSON and no field in a hash; bytes are base64 in JSON and raw in a hash. An id
+//! `,`. A null is `null` in JSON and no field in a hash; bytes are base64 in JSON and raw in a hash. In a document
+//! stands as a text what RedisJSON would change: floats of many digits, and behind `_cr:` the JSON of a `json`
+//! column that is nested deeply, or has such a float, spaces or repeated members: a text that begins so is for
+//! the library to write. An id
 //! that was asked for and has no row has an entry as well, with `_cr` alone, for `negative_ttl`. Other keys
 //! of the entity have `@` behind the prefix; `@registry`, `@meta`, `@generation` and `@journal` stay. One key,
 //! `[namespace:]@backlog`, lists the partitions of all entities that are not drained.

@@ -55,5 +55,5 @@ macro_rules! names {
 
 names!(strategy: StrategyName,
     built [cache_aside, read_through, write_through, write_behind, redis_only], later []);
-names!(format: FormatName, built [json, hash, msgpack], later [json_doc]);
+names!(format: FormatName, built [json, hash, json_doc, msgpack], later []);
 names!(compress: CompressName, built [zstd], later []);

@@ -11,6 +11,8 @@ pub mod servers;
 
 pub mod secured;
 
+mod documents;
+
 pub mod process;
 pub use process::Process;
 

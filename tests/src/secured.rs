@@ -10,6 +10,9 @@ use crate::{
     servers::{START_ATTEMPTS, postgres_answers, postgres_program, until_ready},
 };
 
+mod mongo;
+pub use mongo::SecuredMongoDb;
+
 /// A PostgreSQL server whose user `postgres` needs no password over TCP. Everybody else does; `secured`
 /// comes in with TLS only, and `wary` with a certificate of its own as well.
 #[derive(Debug)]

@@ -18,6 +18,8 @@ use crate::{
     process::{Directory, Process, free_port, unprivileged},
 };
 
+pub use crate::documents::redis_json_url;
+
 /// How long a server may take to start.
 const START_MAX: Duration = Duration::from_secs(30);
 /// Between a look for a free port and its use somebody else may take it.
@@ -81,7 +83,7 @@ pub async fn initiate_replica_set(port: u16) {
     }
 }
 
-fn from_environment(name: &str) -> String {
+pub(crate) fn from_environment(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| {
         panic!("{name} is not set: run the tests through `tests/run`, which starts the servers")
     })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    backend::{CacheError, Server, Syncs, journal::Bound},
+    backend::{CacheError, Documents, Server, Syncs, journal::Bound},
     cache::Entries,
     codec::{CAN_COMPRESS, Compression, Format},
     entity::Durability,
@@ -109,9 +109,11 @@ pub(super) fn value_max(bytes: usize) -> Result<()> {
 
 pub(super) fn compression(format: Format, compression: Option<Compression>) -> Result<()> {
     let Some(compression) = compression else { return Ok(()) };
-    if format == Format::Hash {
-        let message = "`compress` does not go with the format hash, whose fields other programs \
-                       read: leave it out, or choose the format json or msgpack";
+    if matches!(format, Format::Hash | Format::JsonDoc) {
+        let message = format!(
+            "`compress` does not go with the format {format}, whose columns other programs read: \
+             leave it out, or choose the format json or msgpack"
+        );
         return Err(Error::configuration(message));
     }
     if !CAN_COMPRESS {
@@ -119,6 +121,24 @@ pub(super) fn compression(format: Format, compression: Option<Compression>) -> R
         return Err(Error::configuration(message));
     }
     Ok(())
+}
+
+/// Refuses a server that cannot hold entries in the format.
+pub(super) async fn format(entries: &Entries) -> Result<()> {
+    if entries.codec.format() != Format::JsonDoc {
+        return Ok(());
+    }
+    match entries.backend.documents().await.map_err(CacheError::into_error)? {
+        Documents::Held => Ok(()),
+        Documents::Lacking => Err(Error::configuration(
+            "the format json_doc needs the commands JSON.GET and JSON.SET, which this Redis server \
+             does not have: load RedisJSON into it, or choose the format json",
+        )),
+        Documents::Refused => Err(Error::configuration(
+            "the format json_doc needs the commands JSON.GET and JSON.SET, which the user of Redis may \
+             not use: let it (`Cache::acl_setuser` prints all that it needs), or choose the format json",
+        )),
+    }
 }
 
 /// Refuses a server that may throw the only copy away.

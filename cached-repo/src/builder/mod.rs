@@ -101,7 +101,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         self
     }
 
-    /// The format of entries. Defaults to the attribute, and without one to JSON.
+    /// The format of entries. [`Format::JsonDoc`] needs a server with RedisJSON. Defaults to the attribute, and without one to JSON.
     pub fn format(mut self, format: Format) -> Self {
         self.format = Some(format);
         self
@@ -205,7 +205,8 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
     /// # Errors
     ///
     /// [`Configuration`](crate::ErrorKind::Configuration) with what to do about it: a strategy without its
-    /// store, a store without its tables, a server that may evict the only copy, other settings than
+    /// store, a store without its tables, a server that may evict the only copy or lacks what the format
+    /// needs, other settings than
     /// the entity's other processes have, another store than the one this Redis knows.
     /// `CacheUnavailable` and `StoreUnavailable` when one of them does not answer.
     pub async fn build(self) -> Result<Repository<E>> {
@@ -279,6 +280,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         };
         // First what a person can mend in the source, then what the servers say.
         strategy::check_store(strategy, store.as_ref())?;
+        checks::format(&entries).await?;
         checks::server(&entries, strategy, settings.durability, &duties.roster).await?;
         let checked = match &store {
             Some(store) => Some(checks::store(store, &entries).await?),

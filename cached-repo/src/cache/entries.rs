@@ -17,9 +17,6 @@ use crate::{
     schema::Schema,
 };
 
-/// How often a key is looked at again that seems to be of another type each time.
-const LOOKS_MAX: usize = 3;
-
 /// How long entries live.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lifetimes {
@@ -91,8 +88,8 @@ impl Entries {
         ids.map(|id| self.keys.slot(id).partition).collect::<HashSet<_>>().len()
     }
 
-    /// One round trip, but where entries are of another type than this format's. Among strings a hash
-    /// looks like nothing: where that matters, there is [`read_closely`](Self::read_closely).
+    /// One round trip, but where entries are of another type than this format's. Among strings another
+    /// type looks like nothing: where that matters, there is [`read_closely`](Self::read_closely).
     pub(crate) async fn read(&self, ids: &[EntityId]) -> Result<Vec<Entry>, CacheError> {
         self.look(ids, false).await
     }
@@ -104,28 +101,26 @@ impl Entries {
 
     async fn look(&self, ids: &[EntityId], closely: bool) -> Result<Vec<Entry>, CacheError> {
         let slots = self.slots(ids);
-        let mut format = self.codec.format();
+        let format = self.codec.format();
         let mut seen = self.backend.read(&self.keys, format, &slots).await?;
         let is_open = |seen: &Seen| match &seen.raw {
             Some(raw) => *raw == Raw::WrongType,
-            None => closely && format != Format::Hash,
+            None => closely && passes_over(format),
         };
         let mut open: Vec<usize> = (0..seen.len()).filter(|&i| is_open(&seen[i])).collect();
-        for _ in 0..LOOKS_MAX {
+        for format in looks(format) {
             if open.is_empty() {
                 break;
             }
-            format = if format == Format::Hash { Format::Json } else { Format::Hash };
             let again: Vec<Slot> = open.iter().map(|&i| slots[i].clone()).collect();
             let answers = self.backend.read(&self.keys, format, &again).await?;
             for (i, answer) in std::mem::take(&mut open).into_iter().zip(answers) {
-                // It became one of the other type between two looks, or is of a third one.
-                if answer.raw == Some(Raw::WrongType)
-                    || format == Format::Json && answer.raw.is_none()
+                // It is of a type that comes later, or became one of another type between two looks.
+                if answer.raw == Some(Raw::WrongType) || passes_over(format) && answer.raw.is_none()
                 {
                     open.push(i);
                 }
-                if answer.raw.is_some() || format == Format::Hash {
+                if answer.raw.is_some() || !passes_over(format) {
                     seen[i] = answer;
                 }
             }
@@ -174,6 +169,20 @@ impl Entries {
         let columns = self.schema.id_columns();
         let values: Option<Vec<_>> = columns.map(|(index, _)| row.get(index).cloned()).collect();
         key::entity_id(values?).ok()
+    }
+}
+
+/// Whether a read in this format takes an entry of another type for nothing.
+fn passes_over(format: Format) -> bool {
+    matches!(format, Format::Json | Format::Msgpack)
+}
+
+/// As what a key is looked at again that a read in this format did not find, or that was of another type.
+fn looks(format: Format) -> [Format; 3] {
+    match format {
+        Format::Json | Format::Msgpack => [Format::Hash, Format::JsonDoc, Format::Json],
+        Format::Hash => [Format::Json, Format::JsonDoc, Format::Hash],
+        Format::JsonDoc => [Format::Json, Format::Hash, Format::JsonDoc],
     }
 }
 

@@ -1,7 +1,7 @@
 //! An entry's bytes: what a client sends of it, and what Redis answers.
 
 use super::{
-    Format,
+    Format, document,
     envelope::{self, ENVELOPE_FIELD, LEN},
 };
 
@@ -25,18 +25,21 @@ pub(crate) enum Body {
     Packed(Vec<u8>),
     /// The fields of a hash.
     Fields(Vec<(String, Vec<u8>)>),
+    /// As [`Text`](Self::Text), of a document.
+    Document(String),
 }
 
 impl Body {
     /// The entry that a script makes of it.
     pub(crate) fn compose(&self, envelope: &str) -> Raw {
         let text = |head: [u8; HEAD_LEN], between: &[u8], rest: &[u8]| {
-            Raw::Text([&head, envelope.as_bytes(), between, rest].concat())
+            [&head, envelope.as_bytes(), between, rest].concat()
         };
         match self {
-            Body::Text(rest) => text(TEXT_HEAD, b"\"", rest.as_bytes()),
-            Body::CompressedText(rest) => text(TEXT_HEAD, b"\"", rest),
-            Body::Packed(rest) => text(PACKED_HEAD, b"", rest),
+            Body::Text(rest) => Raw::Text(text(TEXT_HEAD, b"\"", rest.as_bytes())),
+            Body::CompressedText(rest) => Raw::Text(text(TEXT_HEAD, b"\"", rest)),
+            Body::Packed(rest) => Raw::Text(text(PACKED_HEAD, b"", rest)),
+            Body::Document(rest) => Raw::Document(text(TEXT_HEAD, b"\"", rest.as_bytes())),
             Body::Fields(fields) => {
                 let own = (ENVELOPE_FIELD.as_bytes().to_vec(), envelope.as_bytes().to_vec());
                 let rest = fields.iter().map(|(name, v)| (name.as_bytes().to_vec(), v.clone()));
@@ -53,6 +56,8 @@ pub(crate) enum Raw {
     Text(Vec<u8>),
     /// The fields of a hash.
     Fields(Vec<(Vec<u8>, Vec<u8>)>),
+    /// A document, as JSON text.
+    Document(Vec<u8>),
     /// A key of another type than the one that was looked for.
     WrongType,
 }
@@ -64,6 +69,7 @@ impl Raw {
             Raw::Text(text) if text.starts_with(&PACKED_HEAD) => Some(Format::Msgpack),
             Raw::Text(_) => Some(Format::Json),
             Raw::Fields(_) => Some(Format::Hash),
+            Raw::Document(_) => Some(Format::JsonDoc),
             Raw::WrongType => None,
         }
     }
@@ -80,6 +86,7 @@ impl Raw {
                 let own = fields.iter().find(|(name, _)| name == ENVELOPE_FIELD.as_bytes());
                 own.map(|(_, envelope)| envelope.as_slice())
             }
+            Raw::Document(text) => document::envelope_at(text).map(|at| &text[at]),
             Raw::WrongType => None,
         }
     }
@@ -93,6 +100,7 @@ impl Raw {
                 let own = fields.iter_mut().find(|(name, _)| name == ENVELOPE_FIELD.as_bytes());
                 own.map(|(_, envelope)| envelope.as_mut_slice())
             }
+            Raw::Document(text) => document::envelope_at(text).and_then(|at| text.get_mut(at)),
             _ => None,
         };
         if let Some(letter) = envelope.and_then(|envelope| envelope.get_mut(1)) {

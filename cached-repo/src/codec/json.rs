@@ -22,6 +22,15 @@ use crate::{
 
 /// The members behind the envelope, with their commas and the closing brace.
 pub(super) fn encode(schema: &Schema, record: &Record<'_>) -> Result<String, ColumnError> {
+    members(schema, record, member)
+}
+
+/// The same, with another spelling of members.
+pub(super) fn members(
+    schema: &Schema,
+    record: &Record<'_>,
+    member: impl Fn(Kind, &Value<'_>, &mut Vec<u8>) -> Result<(), ColumnError>,
+) -> Result<String, ColumnError> {
     let mut text = Vec::with_capacity(record.size() + 32 * schema.columns().len());
     for (index, column) in schema.columns().iter().enumerate() {
         let Some(value) = record.get(index) else { continue };
@@ -34,7 +43,7 @@ pub(super) fn encode(schema: &Schema, record: &Record<'_>) -> Result<String, Col
     String::from_utf8(text).map_err(|_| ColumnError::new("not UTF-8"))
 }
 
-fn member(kind: Kind, value: &Value<'_>, text: &mut Vec<u8>) -> Result<(), ColumnError> {
+pub(super) fn member(kind: Kind, value: &Value<'_>, text: &mut Vec<u8>) -> Result<(), ColumnError> {
     match (kind, value) {
         (_, Value::Null) => text.extend_from_slice(b"null"),
         (Kind::Bool, Value::Bool(v)) => drop(write!(text, "{v}")),
@@ -58,14 +67,26 @@ fn member(kind: Kind, value: &Value<'_>, text: &mut Vec<u8>) -> Result<(), Colum
     Ok(())
 }
 
-fn string(value: &str, text: &mut Vec<u8>) {
+pub(super) fn string(value: &str, text: &mut Vec<u8>) {
     // Writing a string to a vector cannot fail.
     drop(serde_json::to_writer(text, value));
 }
 
 pub(super) fn decode(schema: &Schema, text: &[u8]) -> Result<Decoded, ColumnError> {
+    read(schema, text, Cell)
+}
+
+/// Reads an object whose members' values are read by what is made of their columns' kinds.
+pub(super) fn read<S>(
+    schema: &Schema,
+    text: &[u8],
+    cell: impl Fn(Kind) -> S,
+) -> Result<Decoded, ColumnError>
+where
+    S: for<'de> DeserializeSeed<'de, Value = Value<'static>>,
+{
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let decoded = Object { schema }
+    let decoded = Object { schema, cell }
         .deserialize(&mut reader)
         .and_then(|decoded| reader.end().map(|()| decoded))
         // The position only: serde_json's own message quotes the value.
@@ -76,11 +97,16 @@ pub(super) fn decode(schema: &Schema, text: &[u8]) -> Result<Decoded, ColumnErro
 }
 
 /// Reads a whole entry.
-struct Object<'s> {
+struct Object<'s, C> {
     schema: &'s Schema,
+    cell: C,
 }
 
-impl<'de> DeserializeSeed<'de> for Object<'_> {
+impl<'de, C, S> DeserializeSeed<'de> for Object<'_, C>
+where
+    C: Fn(Kind) -> S,
+    S: DeserializeSeed<'de, Value = Value<'static>>,
+{
     type Value = Decoded;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Decoded, D::Error> {
@@ -88,7 +114,11 @@ impl<'de> DeserializeSeed<'de> for Object<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Object<'_> {
+impl<'de, C, S> Visitor<'de> for Object<'_, C>
+where
+    C: Fn(Kind) -> S,
+    S: DeserializeSeed<'de, Value = Value<'static>>,
+{
     type Value = Decoded;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -112,7 +142,7 @@ impl<'de> Visitor<'de> for Object<'_> {
                 }
                 Member::Column(index) => {
                     let kind = columns[index].kind();
-                    record.set(index, members.next_value_seed(Cell(kind))?);
+                    record.set(index, members.next_value_seed((self.cell)(kind))?);
                     next = index + 1;
                 }
                 Member::Unknown => drop(members.next_value::<IgnoredAny>()?),
@@ -123,7 +153,7 @@ impl<'de> Visitor<'de> for Object<'_> {
 }
 
 /// Reads a member's value. JSON in a column is taken as it stands.
-struct Cell(Kind);
+pub(super) struct Cell(pub(super) Kind);
 
 impl<'de> DeserializeSeed<'de> for Cell {
     type Value = Value<'static>;

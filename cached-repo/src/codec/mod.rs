@@ -12,9 +12,11 @@ use crate::{
 mod body;
 mod compress;
 mod data;
+mod document;
 mod envelope;
 mod hash;
 mod json;
+mod kept;
 mod member;
 mod msgpack;
 
@@ -33,19 +35,25 @@ pub enum Format {
     Json,
     /// One hash field per column, readable with `HGETALL`; nulls are absent.
     Hash,
+    /// A RedisJSON document with one member per column, whose paths people and programs read and write
+    /// with `JSON.GET` and `JSON.SET`. Needs a server that has these commands. What RedisJSON would not
+    /// keep exactly, such as a float of 17 digits, stands in it as a text.
+    JsonDoc,
     /// MessagePack under a string key: smaller than JSON where there are numbers and bytes.
     Msgpack,
 }
 
 impl Format {
     /// Every format that there is.
-    pub const ALL: &'static [Format] = &[Format::Json, Format::Hash, Format::Msgpack];
+    pub const ALL: &'static [Format] =
+        &[Format::Json, Format::Hash, Format::JsonDoc, Format::Msgpack];
 
     /// The name that the attribute `format` uses.
     pub const fn name(self) -> &'static str {
         match self {
             Format::Json => "json",
             Format::Hash => "hash",
+            Format::JsonDoc => "json_doc",
             Format::Msgpack => "msgpack",
         }
     }
@@ -62,7 +70,9 @@ impl FromStr for Format {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         Self::ALL.iter().copied().find(|format| format.name() == text).ok_or_else(|| {
-            Error::configuration(format!("unknown format {text:?}; there are: json, hash, msgpack"))
+            Error::configuration(format!(
+                "unknown format {text:?}; there are: json, hash, json_doc, msgpack"
+            ))
         })
     }
 }
@@ -115,6 +125,7 @@ impl Codec {
                 Ok(frame.map_or(Body::Text(text), Body::CompressedText))
             }
             Format::Hash => hash::encode(&self.schema, record).map(Body::Fields),
+            Format::JsonDoc => document::encode(&self.schema, record).map(Body::Document),
             Format::Msgpack => {
                 let bytes = msgpack::encode(&self.schema, record)?;
                 Ok(Body::Packed(self.packing.pack(&bytes).unwrap_or(bytes)))
@@ -146,6 +157,7 @@ impl Codec {
         match self.format {
             Format::Json => Body::Text("}".to_owned()),
             Format::Hash => Body::Fields(Vec::new()),
+            Format::JsonDoc => Body::Document("}".to_owned()),
             Format::Msgpack => Body::Packed(msgpack::encode_absence()),
         }
     }
@@ -161,6 +173,7 @@ impl Codec {
                 }
             }
             Raw::Fields(fields) => hash::decode(&self.schema, fields, self.fingerprint)?,
+            Raw::Document(text) => document::decode(&self.schema, &text)?,
             Raw::WrongType => {
                 return Err(ColumnError::new("the key holds another type than the format's"));
             }

@@ -178,6 +178,7 @@ fn bytes_that_are_no_entry_are_errors_and_never_panics() {
     assert!(codec(Format::Hash).decode(field(b"big", b"1.5")).is_err());
     assert!(codec(Format::Hash).decode(field(b"id", b"\xff")).is_err());
     assert!(codec(Format::Hash).decode(field(b"\xff", b"1")).is_ok());
+    assert!(codec(Format::JsonDoc).decode(Raw::Document(b"[1]".to_vec())).is_err());
     assert!(codec(Format::Json).decode(Raw::WrongType).is_err());
 }
 
@@ -269,4 +270,5 @@ fn a_frame_that_grows_beyond_the_bound_is_an_error() {
     }
 }
 
+mod documents;
 mod spelled;

@@ -59,6 +59,9 @@ impl Cache {
     /// need, and nothing else. Add a password (`>…`) and run it as an administrator. Running it again
     /// changes nothing, and after an update of this crate it is worth a look.
     ///
+    /// The commands for documents (`json_doc`) are in it where this server has them. Every process of an
+    /// entity needs them as soon as one of them writes documents.
+    ///
     /// What it leaves out is not needed: without `CONFIG GET` nobody is warned of a Redis that makes
     /// snapshots only; where you take `FUNCTION LOAD` and `FCALL` out, scripts do the same.
     ///

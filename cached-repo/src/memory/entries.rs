@@ -30,8 +30,8 @@ impl Entries {
         let entry = self.live(key, now)?;
         match (&entry.raw, format) {
             (raw, format) if is_of(raw, format) => Some(raw.clone()),
-            // `HGETALL` refuses a string; `MGET` takes a hash for nothing.
-            (_, Format::Hash) => Some(Raw::WrongType),
+            // `HGETALL` and `JSON.GET` refuse other types; `MGET` takes them for nothing.
+            (_, Format::Hash | Format::JsonDoc) => Some(Raw::WrongType),
             _ => None,
         }
     }
@@ -126,8 +126,9 @@ impl Entries {
 /// Whether Redis would hold it under a key of the type that this format has.
 fn is_of(raw: &Raw, format: Format) -> bool {
     match raw {
-        Raw::Text(_) => format != Format::Hash,
+        Raw::Text(_) => matches!(format, Format::Json | Format::Msgpack),
         Raw::Fields(_) => format == Format::Hash,
+        Raw::Document(_) => format == Format::JsonDoc,
         Raw::WrongType => false,
     }
 }

@@ -10,8 +10,8 @@ use std::{
 
 use crate::{
     backend::{
-        Backend, Begin, CacheError, End, Fill, Lease, LeaseAsk, Put, PutReply, Reply, Seen, Server,
-        Syncs,
+        Backend, Begin, CacheError, Documents, End, Fill, Lease, LeaseAsk, Put, PutReply, Reply,
+        Seen, Server, Syncs,
     },
     clock::Clock,
     codec::Format,
@@ -156,6 +156,10 @@ impl Backend for MemoryBackend {
             syncs: Syncs::Told,
             ..Server::default()
         })
+    }
+
+    fn documents(&self) -> Reply<'_, Documents> {
+        done(Documents::Held)
     }
 
     fn topology(&self) -> Topology {

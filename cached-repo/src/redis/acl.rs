@@ -1,5 +1,7 @@
 //! What a user of the server must be allowed, and nothing else.
 
+use super::server::Nature;
+
 /// What is sent.
 const SENT: &[&str] =
     &["select", "info", "mget", "hgetall", "xrange", "zrange", "wait", "evalsha", "script|load"];
@@ -40,11 +42,16 @@ pub(super) const CALLED: &[&str] = &[
     "zscore",
 ];
 
+/// What is sent, and what the scripts call, where the server has documents. Elsewhere it knows no such
+/// commands, and there are no such keys.
+pub(super) const DOCUMENTS: &[&str] = &["json.get", "json.set"];
+
 /// Each once.
-pub(super) fn commands(has_functions: bool, has_waitaof: bool) -> Vec<&'static str> {
-    let functions = if has_functions { FUNCTIONS } else { &[] };
-    let waitaof = if has_waitaof { WAITAOF } else { &[] };
-    let mut commands = [SENT, functions, waitaof, CALLED].concat();
+pub(super) fn commands(nature: Nature) -> Vec<&'static str> {
+    let functions = if nature.has_functions { FUNCTIONS } else { &[] };
+    let waitaof = if nature.has_waitaof { WAITAOF } else { &[] };
+    let documents = if nature.has_documents { DOCUMENTS } else { &[] };
+    let mut commands = [SENT, functions, waitaof, CALLED, documents].concat();
     commands.sort_unstable();
     commands.dedup();
     commands

@@ -35,6 +35,9 @@ impl Call {
             Body::Packed(bytes) => {
                 self.argument("packed").argument(1).arguments.push(bytes.clone());
             }
+            Body::Document(text) => {
+                self.argument("document").argument(1).argument(text);
+            }
             Body::Fields(fields) => {
                 self.argument("fields").argument(2 * fields.len());
                 for (name, value) in fields {

@@ -1,8 +1,12 @@
 //! Reading entries: one round trip for any number of them, in any format.
 
-use redis::{RedisResult, Value};
+use redis::{RedisError, RedisResult, Value};
 
-use super::{connection::Connection, convert};
+use super::{
+    connection::Connection,
+    convert,
+    fault::{describe, is_wrong_type, says},
+};
 use crate::{
     backend::{CacheError, Seen},
     codec::{Format, Raw},
@@ -21,7 +25,10 @@ pub(super) async fn read(
     partitions.dedup();
     let (raws, generations) = match format {
         Format::Json | Format::Msgpack => read_texts(connection, keys, slots, &partitions).await?,
-        Format::Hash => read_hashes(connection, keys, slots, &partitions).await?,
+        Format::Hash => read_each(connection, keys, slots, &partitions, ("HGETALL", hash)).await?,
+        Format::JsonDoc => {
+            read_each(connection, keys, slots, &partitions, ("JSON.GET", document)).await?
+        }
     };
     let generation = |slot: &Slot| {
         let found = partitions.binary_search(&slot.partition).ok().and_then(|i| generations.get(i));
@@ -57,29 +64,30 @@ fn generation(text: Option<Vec<u8>>) -> u64 {
     text.and_then(|text| std::str::from_utf8(&text).ok()?.parse().ok()).unwrap_or(0)
 }
 
-/// One pipeline of `HGETALL`s and one `MGET`.
-async fn read_hashes(
+/// One pipeline of a command for each entry, and one `MGET`.
+async fn read_each(
     connection: &Connection,
     keys: &Keyspace,
     slots: &[Slot],
     partitions: &[u32],
+    (name, read): (&str, impl Fn(RedisResult<Value>) -> Result<Option<Raw>, CacheError>),
 ) -> Result<Read, CacheError> {
     let mut pipeline = redis::Pipeline::with_capacity(slots.len() + 1);
     for slot in slots {
-        pipeline.cmd("HGETALL").arg(&slot.entry);
+        pipeline.cmd(name).arg(&slot.entry);
     }
     pipeline.cmd("MGET");
     for &partition in partitions {
         pipeline.arg(keys.generation(partition));
     }
-    // A key that is no hash must not fail the others.
+    // A key of another type must not fail the others.
     let mut answers: Vec<RedisResult<Value>> =
         connection.pipeline(pipeline.ignore_errors()).await?;
     let generations = match answers.pop() {
         Some(Ok(value)) => convert::<Vec<Option<Vec<u8>>>>(value)?,
         _ => return Err(CacheError::answered("Redis refused MGET")),
     };
-    let raws = answers.into_iter().map(hash).collect::<Result<_, _>>()?;
+    let raws = answers.into_iter().map(read).collect::<Result<_, _>>()?;
     Ok((raws, generations.into_iter().map(generation).collect()))
 }
 
@@ -89,7 +97,22 @@ fn hash(answer: RedisResult<Value>) -> Result<Option<Raw>, CacheError> {
             let fields: Vec<(Vec<u8>, Vec<u8>)> = convert(value)?;
             Ok((!fields.is_empty()).then_some(Raw::Fields(fields)))
         }
-        Err(error) if error.code() == Some("WRONGTYPE") => Ok(Some(Raw::WrongType)),
-        Err(error) => Err(CacheError::answered(format!("Redis refused HGETALL: {error}"))),
+        Err(error) => of_another_type("HGETALL", &error),
     }
+}
+
+fn document(answer: RedisResult<Value>) -> Result<Option<Raw>, CacheError> {
+    match answer {
+        Ok(value) => Ok(convert::<Option<Vec<u8>>>(value)?.map(Raw::Document)),
+        // A server without documents: whatever is there is something else.
+        Err(error) if says(&error, "unknown command") => Ok(Some(Raw::WrongType)),
+        Err(error) => of_another_type("JSON.GET", &error),
+    }
+}
+
+fn of_another_type(command: &str, error: &RedisError) -> Result<Option<Raw>, CacheError> {
+    if is_wrong_type(error) {
+        return Ok(Some(Raw::WrongType));
+    }
+    Err(CacheError::answered(format!("Redis refused {command}: {}", describe(error))))
 }

@@ -1,6 +1,6 @@
 //! What an answer that is an error says about the server and about the command.
 
-use redis::{ErrorKind, RedisError};
+use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 /// What an error says about the server and about the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,21 @@ pub(super) fn is_refusal(error: &RedisError) -> bool {
 pub(super) fn is_refused_login(error: &RedisError) -> bool {
     let is_code = matches!(error.code(), Some("WRONGPASS" | "NOAUTH"));
     is_code || error.kind() == ErrorKind::AuthenticationFailed
+}
+
+/// Whether the server's answer begins with a plain `ERR`, and has these words in it.
+pub(super) fn says(error: &RedisError, words: &str) -> bool {
+    is_response(error) && error.detail().is_some_and(|detail| detail.contains(words))
+}
+
+/// Whether the server's answer begins with a plain `ERR`.
+pub(super) fn is_response(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError)
+}
+
+/// Whether a command met a key of another type. RedisJSON 2.8 has words of its own for it.
+pub(super) fn is_wrong_type(error: &RedisError) -> bool {
+    error.code() == Some("WRONGTYPE") || describe(error).contains("wrong Redis type")
 }
 
 /// The error without what may be a secret: servers do not repeat passwords, URLs do.

@@ -7,7 +7,8 @@ use redis::{FromRedisValue, Value, from_redis_value};
 
 use crate::{
     backend::{
-        Backend, Begin, CacheError, End, Fill, Lease, LeaseAsk, Put, PutReply, Reply, Seen, Server,
+        Backend, Begin, CacheError, Documents, End, Fill, Lease, LeaseAsk, Put, PutReply, Reply,
+        Seen, Server,
     },
     clock::{Clock, Random},
     codec::Format,
@@ -46,7 +47,8 @@ pub(crate) struct RedisBackend {
     durable: Durable,
     scripts: Scripts,
     topology: Topology,
-    has_functions: bool,
+    /// As it was when the server was connected to.
+    nature: Nature,
 }
 
 /// What is done only where a test says so, and what is not.
@@ -68,16 +70,15 @@ impl RedisBackend {
         let dial = || Dial::new(url, tls, credentials.clone());
         let connection = Connection::new(dial()?, timeout, connect_timeout, clock, random.clone());
         connection.open().await?;
-        let Nature { topology, has_functions, has_waitaof } =
-            server::nature(&connection, allowed.cluster).await?;
+        let nature = server::nature(&connection, allowed.cluster).await?;
         // Nothing is sent before somebody asks for it.
         let waiting = Connection::new(dial()?, timeout, connect_timeout, clock, random);
-        let durable = Durable::new(waiting, has_waitaof);
+        let durable = Durable::new(waiting, nature.has_waitaof);
         let scripts = Scripts::new();
-        if has_functions && allowed.functions {
+        if nature.has_functions && allowed.functions {
             scripts.use_functions();
         }
-        Ok(Self { connection, durable, scripts, topology, has_functions })
+        Ok(Self { connection, durable, scripts, topology: nature.topology, nature })
     }
 
     async fn run<T: FromRedisValue>(&self, step: Step, call: &Call) -> Result<T, CacheError> {
@@ -90,6 +91,7 @@ fn key_type(format: Format) -> &'static str {
     match format {
         Format::Json | Format::Msgpack => "string",
         Format::Hash => "hash",
+        Format::JsonDoc => "ReJSON-RL",
     }
 }
 
@@ -279,12 +281,16 @@ impl Backend for RedisBackend {
         Box::pin(server::facts(&self.connection))
     }
 
+    fn documents(&self) -> Reply<'_, Documents> {
+        Box::pin(server::documents(&self.connection))
+    }
+
     fn topology(&self) -> Topology {
         self.topology
     }
 
     fn commands(&self) -> Vec<&'static str> {
-        acl::commands(self.has_functions, self.durable.has_waitaof)
+        acl::commands(self.nature)
     }
 
     #[cfg(feature = "conformance")]

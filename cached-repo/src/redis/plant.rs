@@ -20,6 +20,7 @@ pub(super) async fn entry(connection: &Connection, key: &str, raw: Raw) -> Resul
             let flat: Vec<_> = fields.into_iter().flat_map(|(name, value)| [name, value]).collect();
             pipeline.cmd("HSET").arg(key).arg(flat)
         }
+        Raw::Document(text) => pipeline.cmd("JSON.SET").arg(key).arg("$").arg(text),
         Raw::WrongType => pipeline.cmd("LPUSH").arg(key).arg("x"),
     };
     let _: Value = connection.pipeline(&pipeline).await?;

@@ -5,13 +5,14 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use redis::{
-    Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Script, ServerErrorKind,
-    aio::MultiplexedConnection,
-};
+use redis::{Cmd, FromRedisValue, RedisError, RedisResult, Script, aio::MultiplexedConnection};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{call::Call, connection::Connection};
+use super::{
+    call::Call,
+    connection::Connection,
+    fault::{is_response, says},
+};
 use crate::backend::CacheError;
 
 /// One atomic step on the server; the header of its file says the rest.
@@ -237,15 +238,6 @@ fn is_refusal(error: &RedisError) -> bool {
     error.code() == Some("NOPERM") || says(error, "unknown command")
 }
 
-fn says(error: &RedisError, words: &str) -> bool {
-    is_response(error) && error.detail().is_some_and(|detail| detail.contains(words))
-}
-
-/// Whether the server's answer begins with a plain `ERR`.
-fn is_response(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError)
-}
-
 impl fmt::Debug for Scripts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the text of all the scripts.
@@ -273,7 +265,8 @@ mod tests {
         let called = calls.map(|rest| rest.strip_prefix('\'').and_then(|r| r.split('\'').next()));
         let called: Option<BTreeSet<String>> =
             called.map(|name| name.map(str::to_lowercase)).collect();
-        let allowed = acl::CALLED.iter().map(|&name| name.to_owned()).collect();
+        let allowed =
+            acl::CALLED.iter().chain(acl::DOCUMENTS).map(|&name| name.to_owned()).collect();
         assert_eq!(called, Some(allowed), "every call names its command");
     }
 

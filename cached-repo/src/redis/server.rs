@@ -2,9 +2,16 @@
 
 use std::collections::HashMap;
 
-use super::{connection::Connection, durable::syncs_always};
+use redis::{RedisResult, Value};
+
+use super::{
+    acl,
+    connection::Connection,
+    durable::syncs_always,
+    fault::{describe, says},
+};
 use crate::{
-    backend::{CacheError, Server, Syncs},
+    backend::{CacheError, Documents, Server, Syncs},
     error::{Error, Result},
     key::Topology,
 };
@@ -21,6 +28,7 @@ const WAITAOF_SINCE: (u32, u32) = (7, 2);
 pub(super) struct Nature {
     pub(super) topology: Topology,
     pub(super) has_functions: bool,
+    pub(super) has_documents: bool,
     pub(super) has_waitaof: bool,
 }
 
@@ -43,7 +51,34 @@ pub(super) async fn nature(connection: &Connection, accept_cluster: bool) -> Res
         }
         _ => Topology::Standalone,
     };
-    Ok(Nature { topology, has_functions, has_waitaof })
+    let has_documents = match documents(connection).await {
+        Ok(documents) => documents != Documents::Lacking,
+        Err(error) if error.is_retryable() => return Err(error.into_error()),
+        // Only who needs them is refused, by `build`.
+        Err(_) => false,
+    };
+    Ok(Nature { topology, has_functions, has_documents, has_waitaof })
+}
+
+/// Whether the server has the commands for documents, and this client may use them. Asked without the
+/// arguments that they need: which error comes says it, and nothing is done.
+pub(super) async fn documents(connection: &Connection) -> Result<Documents, CacheError> {
+    let mut pipeline = redis::pipe();
+    for command in acl::DOCUMENTS {
+        pipeline.cmd(command);
+    }
+    let answers: Vec<RedisResult<Value>> = connection.pipeline(pipeline.ignore_errors()).await?;
+    let errors: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
+    if errors.iter().any(|error| says(error, "unknown command")) {
+        return Ok(Documents::Lacking);
+    }
+    if errors.iter().any(|error| error.code() == Some("NOPERM")) {
+        return Ok(Documents::Refused);
+    }
+    match errors.iter().find(|error| !says(error, "wrong number of arguments")) {
+        Some(error) => Err(CacheError::answered(format!("Redis refused: {}", describe(error)))),
+        None => Ok(Documents::Held),
+    }
 }
 
 /// The facts that decide whether a repository may be built on it.

@@ -57,7 +57,10 @@ pub struct StoreBuilder {
     // Without a database that takes them, nothing reads these.
     #[cfg_attr(not(any(feature = "postgres", feature = "mysql")), allow(dead_code))]
     pub(super) tls: Option<Tls>,
-    #[cfg_attr(not(any(feature = "postgres", feature = "mysql")), allow(dead_code))]
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "mysql", feature = "mongodb")),
+        allow(dead_code)
+    )]
     pub(super) credentials: Option<Provider>,
 }
 
@@ -73,8 +76,9 @@ impl StoreBuilder {
     }
 
     /// Where user and password come from, where they change while the process runs. The URL has no
-    /// password then. PostgreSQL and MySQL take them; MongoDB's driver reads them once, from the URL.
-    /// Defaults to those of the URL.
+    /// password then. PostgreSQL, MySQL and MongoDB take them. MongoDB's driver has no hook for each of its
+    /// connections: the provider is asked before the first one and whenever the server refuses what it
+    /// said last, and what it says then holds for all that follow. Defaults to those of the URL.
     #[must_use]
     pub fn credentials(mut self, credentials: impl Credentials) -> Self {
         self.credentials = Some(Provider::new(credentials));

@@ -14,6 +14,16 @@ pub struct StoreError {
 }
 
 /// What an error of a store means for whoever asked.
+///
+/// Which class an answer of a database has is decided by its code, which stands in the message. Tests
+/// provoke those that a table, a lock or a user can, and let a trigger or a fail point say most of the
+/// others. What is not listed is [`Systemic`](Self::Systemic): better to stop than to give up a record.
+///
+/// | | PostgreSQL | MySQL, MariaDB | SQLite | MongoDB |
+/// |---|---|---|---|---|
+/// | [`Transient`](Self::Transient) | classes 08, 28, 40, 53, 57, 58; 25006, 25P03, 25P04, 55P03, 55006 | connection: 1053, 1079, 1080, 1152, 1158 to 1161, 1184, 1927, 2006, 2013, 3169, 4031; locks: 1099, 1205, 1206, 1213; time: 1317, 1969, 3024; too many: 1037, 1040, 1041, 1135, 1203, 1226; login: 1045, 1698; read-only: 1290, 1792, 1836; full: 1021, 1114; system: 1 to 99; others first: 1020, 1047, 1180, 1412, 3100, 3101 | 5, 6, 7, 9, 10, 13, 14, 15, 17 | connection, login (18), and 6, 7, 24, 46, 50, 64, 89, 91, 112, 133, 134, 189, 202, 225, 239, 246, 251, 262, 267, 290, 365, 9001, 10058, 10107, 11600 to 11602, 13435, 13436 |
+/// | [`Record`](Self::Record) | classes 22, 23, 44, 54, P0 | unique: 1022, 1062, 1169, 1557, 1586, 1690, 1761, 1762; null: 1048, 1263, 1364; value: 1264, 1265, 1292, 1300, 1365, 1366, 1367, 1406, 1411, 3140 to 3158; check: 1369, 1526, 1748, 3819, 4025; length: 1030, 1118, 1139, 1153; trigger: 1172, 1242, 1329, 1416, 1644 | 18, 19 and its extended codes, 20 | 16, 28, 52, 56, 57, 66, 121, 171, 10334, 11000, 11001, 12582, 16755, 17261, 17280, 17419, 17420 |
+/// | [`Reference`](Self::Reference) | 23001, 23503 | 1216, 1217, 1451, 1452 | 787 | – |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Class {
@@ -88,6 +98,12 @@ impl StoreError {
     /// The class.
     pub fn class(&self) -> Class {
         self.class
+    }
+
+    /// What caused it.
+    #[cfg(feature = "mongodb")]
+    pub(super) fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
+        self.source.as_deref()
     }
 
     pub(crate) fn into_error(self) -> Error {

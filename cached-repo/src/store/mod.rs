@@ -131,14 +131,15 @@ impl dyn Store {
         Ok(description.map_err(|e| e.into_error().during("schema_sql", schema.prefix()))?.ddl)
     }
 
-    /// The GRANT statements for a role that runs repositories of this entity and makes no tables, for a
-    /// person to read and run. The role stands in them as it is given, with the quotes that the database
-    /// wants. On PostgreSQL it needs USAGE of the tables' schema as well, where that is not `public`.
+    /// What grants a role the rights to run repositories of this entity and to make no tables, for a person
+    /// to read and run. On SQL databases these are GRANT statements, and the role stands in them as it is
+    /// given, with the quotes that the database wants; on PostgreSQL it needs USAGE of the tables' schema as
+    /// well, where that is not `public`. On MongoDB they are lines for its shell, and the role is one of the
+    /// store's database.
     ///
     /// # Errors
     ///
-    /// When the store does not answer, or has no GRANT (SQLite, MongoDB, where the role `readWrite` of its
-    /// database is needed).
+    /// When the store does not answer, or has no roles (SQLite).
     pub async fn grant_sql<E: CachedEntity>(&self, role: &str) -> Result<String> {
         let schema = E::SCHEMA;
         let described = self.describe(&schema).await;
@@ -148,7 +149,11 @@ impl dyn Store {
             return Err(Error::configuration("this store has no GRANT")
                 .during("grant_sql", schema.prefix()));
         }
-        let grant = |privilege: &String| format!("GRANT {privilege} TO {role};\n");
+        let grant = |privilege: &String| match privilege.starts_with('{') {
+            // A document is MongoDB's way to say it.
+            true => format!("db.grantPrivilegesToRole({role:?}, [{privilege}]);\n"),
+            false => format!("GRANT {privilege} TO {role};\n"),
+        };
         Ok(described.privileges.iter().map(grant).collect())
     }
 
@@ -182,7 +187,7 @@ pub enum Query<'a> {
 pub struct Description {
     /// The DDL that makes everything that is needed.
     pub ddl: String,
-    /// What a role must be allowed, each as it stands between GRANT and TO.
+    /// What a role must be allowed, each as it stands between GRANT and TO; on MongoDB each a document.
     pub privileges: Vec<String>,
     /// What is missing, one sentence each; empty when a repository can be built.
     pub missing: Vec<String>,

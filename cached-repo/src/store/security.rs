@@ -57,6 +57,13 @@ pub(super) fn is_secured(said: Said, way: Way, tls: Option<&Tls>) -> Result<bool
     }
 }
 
+/// A password in the URL beside a provider would be one of which nobody knows whether it counts.
+pub(super) fn two_passwords() -> Error {
+    Error::configuration(
+        "there are `credentials`, and the store's URL has a password: take one of them out",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,6 +21,16 @@ async fn redis_without_functions_conforms() {
 }
 
 #[tokio::test]
+async fn redis_with_documents_conforms() {
+    for functions in [true, false] {
+        let builder = Cache::builder().namespace(isolate::unique("backend"));
+        let builder = if functions { builder } else { builder.refuse_functions() };
+        let cache = builder.connect(&servers::redis_json_url()).await.unwrap();
+        cache.check_conformance().await;
+    }
+}
+
+#[tokio::test]
 async fn a_node_in_cluster_mode_conforms() {
     for functions in [true, false] {
         let builder = Cache::builder().namespace(isolate::unique("backend")).accept_cluster();

@@ -8,7 +8,8 @@ use crate::stage::{On, Over, STORE_FIRST, Stage, name, todo};
 async fn a20_one_bad_entry_of_many_is_a_miss_and_the_others_are_hits() {
     for &format in Format::ALL {
         for strategy in STORE_FIRST {
-            let stage = Stage::new(strategy, format, On::Memory, Over::Redis).await;
+            let over = Over::redis_of(&[format]);
+            let stage = Stage::new(strategy, format, On::Memory, over).await;
             let _ = stage.repo.save_many(&[todo("1", "a"), todo("2", "b"), todo("3", "c")]).await;
             let _ = stage.repo.get_many(["1", "2", "3"]).await.unwrap();
             let mut raw = stage.raw().await;
@@ -21,6 +22,9 @@ async fn a20_one_bad_entry_of_many_is_a_miss_and_the_others_are_hits() {
                 }
                 Format::Msgpack => {
                     plant.cmd("SET").arg(&key).arg(b"\x83\xa3_cr\xda\x00\x36garbage".as_slice())
+                }
+                Format::JsonDoc => {
+                    plant.cmd("JSON.SET").arg(&key).arg("$").arg("{\"rank\":\"garbage\"}")
                 }
                 _ => plant.cmd("HSET").arg(&key).arg("rank").arg("garbage"),
             };
@@ -41,9 +45,10 @@ async fn a20_one_bad_entry_of_many_is_a_miss_and_the_others_are_hits() {
 #[tokio::test]
 async fn an_entry_whose_nested_value_has_another_shape_is_a_counted_miss() {
     // The check of MessagePack makes damage of such an entry.
-    for format in [Format::Json, Format::Hash] {
+    for format in [Format::Json, Format::Hash, Format::JsonDoc] {
         for strategy in STORE_FIRST {
-            let stage = Stage::new(strategy, format, On::Memory, Over::Redis).await;
+            let over = Over::redis_of(&[format]);
+            let stage = Stage::new(strategy, format, On::Memory, over).await;
             stage.repo.save(&todo("1", "a")).await.unwrap();
             stage.repo.get("1").await.unwrap();
             let key = stage.repo.key("1").unwrap();
@@ -56,6 +61,11 @@ async fn an_entry_whose_nested_value_has_another_shape_is_a_counted_miss() {
                     let (head, _) = text.split_once("\"labels\"").unwrap();
                     let mut set = redis::cmd("SET");
                     set.arg(&key).arg(format!("{head}\"labels\":{{\"other\":1}}}}"));
+                    set
+                }
+                Format::JsonDoc => {
+                    let mut set = redis::cmd("JSON.SET");
+                    set.arg(&key).arg("$.labels").arg("{\"other\":1}");
                     set
                 }
                 _ => {
@@ -95,7 +105,8 @@ async fn an_entry_that_answers_another_key_is_not_believed() {
 #[tokio::test]
 async fn under_redis_only_an_undecodable_entry_is_an_error_and_stays() {
     for &format in Format::ALL {
-        let stage = Stage::new(Strategy::RedisOnly, format, On::Memory, Over::Redis).await;
+        let over = Over::redis_of(&[format]);
+        let stage = Stage::new(Strategy::RedisOnly, format, On::Memory, over).await;
         let key = stage.repo.key("1").unwrap();
         let mut raw = stage.raw().await;
         let _: () = redis::cmd("SET").arg(&key).arg("garbage").query_async(&mut raw).await.unwrap();

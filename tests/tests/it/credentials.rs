@@ -23,6 +23,8 @@ use tokio::time::timeout;
 
 use crate::stage::{Todo, todo};
 
+mod mongo;
+
 /// A vault that says one password after the other, the last one for ever.
 #[derive(Clone)]
 struct Vault(Arc<(Mutex<Vec<&'static str>>, AtomicUsize)>);
@@ -179,11 +181,9 @@ async fn a_password_of_a_database_changes_without_a_restart() {
         let error = builder().connect(&url).await.unwrap_err();
         refused(&error, ErrorKind::Configuration, "`credentials`");
     }
-    for url in ["mongodb://127.0.0.1/app", "sqlite::memory:"] {
-        let error =
-            store::builder().credentials(Vault::new("secret")).connect(url).await.unwrap_err();
-        refused(&error, ErrorKind::Configuration, "credentials");
-    }
+    let builder = store::builder().credentials(Vault::new("secret"));
+    let error = builder.connect("sqlite::memory:").await.unwrap_err();
+    refused(&error, ErrorKind::Configuration, "credentials");
 }
 
 #[tokio::test]

@@ -19,6 +19,10 @@ pub(crate) enum On {
     MongoStandalone,
 }
 
+/// All of them.
+pub(crate) const STORES: [On; 6] =
+    [On::Memory, On::Sqlite, On::Postgres, On::MySql, On::Mongo, On::MongoStandalone];
+
 /// Those that take SQL.
 pub(crate) const DATABASES: [On; 3] = [On::Sqlite, On::Postgres, On::MySql];
 

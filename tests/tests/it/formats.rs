@@ -6,4 +6,6 @@ mod compressed;
 
 mod damaged;
 
+mod documents;
+
 mod golden;

@@ -1,9 +1,13 @@
 //! What users may do who run the library, and what they may not.
 
+use std::sync::Arc;
+
 use cached_repo::{Cache, CachedEntity, ErrorKind, store};
-use tests::{isolate, servers};
+use mongodb::bson::doc;
+use tests::{isolate, secured::SecuredMongoDb, servers};
 
 use crate::{
+    promises,
     stage::{On, Over, Stage, Todo, name, open, todo},
     users::{self, CANARY},
 };
@@ -84,6 +88,48 @@ async fn a_role_that_makes_no_tables_keeps_the_contract() {
         let (store, _) = open(on).await;
         // Tables of this run, which are granted one by one.
         conformance::run(&store, &isolate::unique("role").replace('-', "_")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_of_mongodb_that_makes_no_collections_keeps_the_contract_and_the_promises() {
+    for standalone in [false, true] {
+        let server = Arc::new(SecuredMongoDb::start(!standalone).await);
+        let [store, owner] = users::mongodb(server.clone(), standalone).await;
+        let error = store.describe(&Todo::SCHEMA).await.unwrap_err();
+        assert_eq!(error.class(), Class::Systemic, "nothing is granted: {error}");
+        conformance::run(&store, "contract").await;
+        for strategy in [Strategy::WriteThrough, Strategy::WriteBehind] {
+            promises::all(async || {
+                let (store, over) = (store.clone(), Over::InProcess);
+                Stage::with(store, strategy, Format::Json, On::Mongo, over).await
+            })
+            .await;
+        }
+        let grants = owner.grant_sql::<Todo>("app").await.unwrap();
+        let lines: Vec<_> = grants.lines().collect();
+        assert_eq!(lines.len(), 6, "the database, the entity, the library's own: {grants}");
+        let head = "db.grantPrivilegesToRole(\"app\", [{ \"resource\": { \"db\": \"app\", ";
+        assert!(
+            lines.iter().all(|line| line.starts_with(head) && line.ends_with("]);")),
+            "{grants}"
+        );
+        assert!(grants.matches("remove").count() == 1 && !grants.contains("create"), "{grants}");
+
+        // Not a right more than is granted.
+        let role = server.url(&format!("{}:{CANARY}", users::ROLE));
+        let client = mongodb::Client::with_uri_str(role).await.unwrap();
+        let database = client.database("app");
+        for command in [
+            doc! { "create": "another" },
+            doc! { "drop": "cached_repo_offsets" },
+            doc! { "delete": "cached_repo_offsets", "deletes": [{ "q": {}, "limit": 0 }] },
+            doc! { "find": "another" },
+            doc! { "createIndexes": "cached_repo_meta", "indexes": [{ "key": { "x": 1 }, "name": "x" }] },
+        ] {
+            let error = database.run_command(command.clone()).await.unwrap_err().to_string();
+            assert!(error.contains("not authorized"), "{command}: {error}");
+        }
     }
 }
 

@@ -1,75 +1,13 @@
-//! What every strategy promises, over every format, store and backend; one test a promise and a
-//! combination, named by both.
+//! What every strategy promises, over strategies, formats, stores and caches; one test a promise and a
+//! point of this matrix, named by both.
 
-use cached_repo::{CacheStep, Durable, ErrorKind, Format, Strategy, store::StoreError};
+use cached_repo::{CacheStep, Durable, ErrorKind, Strategy, store::StoreError};
 use tests::Point;
 
 use crate::stage::{Stage, Todo, todo};
 
-/// Runs each promise over the matrix.
-macro_rules! promises {
-    ($($promise:ident),* $(,)?) => {$(
-        mod $promise {
-            use super::{super::stage::{On, Over, Stage}, Format, Strategy};
-            promises!(@strategies $promise
-                cache_aside CacheAside, read_through ReadThrough, write_through WriteThrough,
-                write_behind WriteBehind);
-            mod redis_only {
-                use super::*;
-                promises!(@point $promise json_in_process RedisOnly Json Memory InProcess);
-                promises!(@point $promise hash_in_process RedisOnly Hash Memory InProcess);
-                promises!(@point $promise msgpack_in_process RedisOnly Msgpack Memory InProcess);
-                promises!(@point $promise json_redis RedisOnly Json Memory Redis);
-                promises!(@point $promise hash_redis RedisOnly Hash Memory Redis);
-                promises!(@point $promise msgpack_redis RedisOnly Msgpack Memory Redis);
-            }
-        }
-    )*};
-    (@strategies $promise:ident $($name:ident $strategy:ident),*) => {$(
-        mod $name {
-            use super::*;
-            promises!(@point $promise json_memory_in_process $strategy Json Memory InProcess);
-            promises!(@point $promise hash_memory_in_process $strategy Hash Memory InProcess);
-            promises!(@point $promise json_sqlite_in_process $strategy Json Sqlite InProcess);
-            promises!(@point $promise hash_sqlite_in_process $strategy Hash Sqlite InProcess);
-            promises!(@point $promise msgpack_sqlite_in_process $strategy Msgpack Sqlite InProcess);
-            promises!(@point $promise json_postgres_in_process $strategy Json Postgres InProcess);
-            promises!(@point $promise hash_postgres_in_process $strategy Hash Postgres InProcess);
-            // With these every pair of the matrix occurs.
-            promises!(@point $promise json_mysql_in_process $strategy Json MySql InProcess);
-            promises!(@point $promise hash_mysql_redis $strategy Hash MySql Redis);
-            promises!(@point $promise msgpack_mysql_in_process $strategy Msgpack MySql InProcess);
-            promises!(@point $promise json_memory_redis $strategy Json Memory Redis);
-            promises!(@point $promise hash_memory_redis $strategy Hash Memory Redis);
-            promises!(@point $promise msgpack_memory_redis $strategy Msgpack Memory Redis);
-            promises!(@point $promise json_sqlite_redis $strategy Json Sqlite Redis);
-            promises!(@point $promise hash_sqlite_redis $strategy Hash Sqlite Redis);
-            promises!(@point $promise json_postgres_redis $strategy Json Postgres Redis);
-            promises!(@point $promise hash_postgres_redis $strategy Hash Postgres Redis);
-            promises!(@point $promise msgpack_postgres_redis $strategy Msgpack Postgres Redis);
-            // Every pair, not the whole product.
-            promises!(@point $promise json_mongo_redis $strategy Json Mongo Redis);
-            promises!(@point $promise hash_mongo_in_process $strategy Hash Mongo InProcess);
-            promises!(@point $promise hash_mongo_standalone_redis $strategy Hash MongoStandalone Redis);
-            promises!(
-                @point $promise json_mongo_standalone_in_process
-                $strategy Json MongoStandalone InProcess
-            );
-            promises!(@point $promise msgpack_mongo_redis $strategy Msgpack Mongo Redis);
-            promises!(
-                @point $promise msgpack_mongo_standalone_in_process
-                $strategy Msgpack MongoStandalone InProcess
-            );
-        }
-    )*};
-    (@point $promise:ident $name:ident $strategy:ident $format:ident $on:ident $over:ident) => {
-        #[tokio::test]
-        async fn $name() {
-            let stage = Stage::new(Strategy::$strategy, Format::$format, On::$on, Over::$over);
-            super::super::$promise(stage.await).await;
-        }
-    };
-}
+#[macro_use]
+mod matrix;
 
 promises![
     what_is_saved_is_read,

@@ -184,7 +184,11 @@ async fn names_parse_from_text_and_by_serde() {
     for format in Format::ALL {
         assert_eq!(format.name().parse::<Format>().unwrap(), *format);
     }
-    refused("xml".parse::<Format>(), ErrorKind::Configuration, &["json", "hash", "msgpack"]);
+    refused(
+        "xml".parse::<Format>(),
+        ErrorKind::Configuration,
+        &["json", "hash", "json_doc", "msgpack"],
+    );
 }
 
 /// A value that a certain database cannot hold is refused before anything is sent, in any strategy.

@@ -70,6 +70,26 @@ macro_rules! each_store_first {
 pub(crate) enum Over {
     InProcess,
     Redis,
+    /// A Redis that holds documents.
+    RedisJson,
+}
+
+impl Over {
+    /// A Redis that can hold entries in these formats.
+    pub(crate) fn redis_of(formats: &[Format]) -> Self {
+        match formats.contains(&Format::JsonDoc) {
+            true => Over::RedisJson,
+            false => Over::Redis,
+        }
+    }
+
+    /// Where the server of all tests is.
+    pub(crate) fn url(self) -> String {
+        match self {
+            Over::RedisJson => servers::redis_json_url(),
+            Over::InProcess | Over::Redis => servers::redis_url(),
+        }
+    }
 }
 
 /// Everything one test needs, made for it alone.
@@ -90,6 +110,18 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) async fn new(strategy: Strategy, format: Format, on: On, over: Over) -> Self {
         let (store, directory) = open(on).await;
+        let stage = Self::with(store, strategy, format, on, over).await;
+        Self { directory, ..stage }
+    }
+
+    /// Over a store that was opened before.
+    pub(crate) async fn with(
+        store: SharedStore,
+        strategy: Strategy,
+        format: Format,
+        on: On,
+        over: Over,
+    ) -> Self {
         let namespace = isolate::unique("stage");
         let table = isolate::unique("todos");
         let schema = Todo::SCHEMA.with_table(table.clone());
@@ -98,7 +130,7 @@ impl Stage {
         let cache = connect(over, &namespace, At::Shared).await;
         let settings = Settings { strategy, format, table, store: gate.clone() };
         let repo = settings.builder(&cache).build().await.unwrap();
-        Self { strategy, on, over, gate, repo, cache, namespace, settings, directory }
+        Self { strategy, on, over, gate, repo, cache, namespace, settings, directory: None }
     }
 
     /// The cheapest stage: everything in this process, so that time may be paused.
@@ -127,7 +159,7 @@ impl Stage {
     pub(crate) async fn process(&self) -> Repository<Todo> {
         let cache = match self.over {
             Over::InProcess => self.cache.clone(),
-            Over::Redis => connect(self.over, &self.namespace, At::Shared).await,
+            Over::Redis | Over::RedisJson => connect(self.over, &self.namespace, At::Shared).await,
         };
         self.builder(&cache).build().await.unwrap()
     }
@@ -143,7 +175,7 @@ impl Stage {
     }
 
     async fn process_elsewhere(&self, at: At<'_>, outage: Outage) -> Repository<Todo> {
-        let cache = connect(Over::Redis, &self.namespace, at).await;
+        let cache = connect(self.over, &self.namespace, at).await;
         self.builder(&cache).outage(outage).build().await.unwrap()
     }
 
@@ -186,7 +218,7 @@ impl Stage {
 
     /// A plain connection, for what only another program would do.
     pub(crate) async fn raw(&self) -> redis::aio::MultiplexedConnection {
-        let client = redis::Client::open(servers::redis_url()).unwrap();
+        let client = redis::Client::open(self.over.url()).unwrap();
         client.get_multiplexed_async_connection().await.unwrap()
     }
 }
@@ -229,7 +261,7 @@ async fn connect(over: Over, namespace: &str, at: At<'_>) -> Cache {
         return builder.connect(url).await.unwrap();
     }
     let schema = Todo::SCHEMA;
-    let user = users::redis(&servers::redis_url(), namespace, &[schema.prefix()], PLANT).await;
+    let user = users::redis(&over.url(), namespace, &[schema.prefix()], PLANT).await;
     let url = match at {
         At::Proxy(url) => users::log_in(url, namespace),
         _ => user,

@@ -1,8 +1,9 @@
-//! Random operations of two processes against a map, with virtual time; a failing case shrinks.
+//! Random operations of two processes, in random formats, against a map, with virtual time; a failing case
+//! shrinks.
 
 use std::{collections::HashMap, time::Duration};
 
-use cached_repo::{ErrorKind, Incident, Outcome, Repository, Strategy, store::StoreError};
+use cached_repo::{ErrorKind, Format, Incident, Outcome, Repository, Strategy, store::StoreError};
 use proptest::{
     collection::vec,
     prelude::{Just, ProptestConfig, any, prop_assert, prop_assert_eq, prop_oneof, proptest},
@@ -11,7 +12,7 @@ use proptest::{
 };
 use tests::Point;
 
-use crate::stage::{Stage, Todo, todo};
+use crate::stage::{On, Over, Stage, Todo, todo};
 
 /// Few ids, so that operations meet.
 const IDS: [&str; 4] = ["a", "b", ":", "é"];
@@ -91,6 +92,11 @@ fn step() -> impl Generator<Value = Step> {
     ]
 }
 
+/// In which format a process writes.
+fn format() -> impl Generator<Value = Format> {
+    (0..Format::ALL.len()).prop_map(|index| Format::ALL[index])
+}
+
 /// Two processes and what they should see.
 struct Machine {
     stage: Stage,
@@ -100,9 +106,10 @@ struct Machine {
 }
 
 impl Machine {
-    async fn new(strategy: Strategy) -> Self {
-        let stage = Stage::in_process(strategy).await;
-        let processes = [stage.process().await, stage.process().await];
+    async fn new(strategy: Strategy, formats: [Format; 2]) -> Self {
+        let stage = Stage::new(strategy, formats[0], On::Memory, Over::InProcess).await;
+        let other = stage.builder(stage.cache()).format(formats[1]).build().await.unwrap();
+        let processes = [stage.process().await, other];
         Self { stage, processes, model: HashMap::new(), is_down: false }
     }
 
@@ -260,11 +267,11 @@ impl Machine {
     }
 }
 
-fn holds(strategy: Strategy, steps: Vec<Step>) -> Result<(), TestCaseError> {
+fn holds(strategy: Strategy, formats: [Format; 2], steps: Vec<Step>) -> Result<(), TestCaseError> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let mut machine = Machine::new(strategy).await;
+        let mut machine = Machine::new(strategy, formats).await;
         for step in steps {
             machine.run(step).await?;
         }
@@ -280,27 +287,27 @@ proptest! {
     })]
 
     #[test]
-    fn cache_aside_reads_what_the_map_holds(steps in vec(step(), 1..60)) {
-        holds(Strategy::CacheAside, steps)?;
+    fn cache_aside_reads_what_the_map_holds(formats in [format(), format()], steps in vec(step(), 1..60)) {
+        holds(Strategy::CacheAside, formats, steps)?;
     }
 
     #[test]
-    fn read_through_reads_what_the_map_holds(steps in vec(step(), 1..60)) {
-        holds(Strategy::ReadThrough, steps)?;
+    fn read_through_reads_what_the_map_holds(formats in [format(), format()], steps in vec(step(), 1..60)) {
+        holds(Strategy::ReadThrough, formats, steps)?;
     }
 
     #[test]
-    fn write_through_reads_what_the_map_holds(steps in vec(step(), 1..60)) {
-        holds(Strategy::WriteThrough, steps)?;
+    fn write_through_reads_what_the_map_holds(formats in [format(), format()], steps in vec(step(), 1..60)) {
+        holds(Strategy::WriteThrough, formats, steps)?;
     }
 
     #[test]
-    fn write_behind_reads_what_the_map_holds(steps in vec(step(), 1..60)) {
-        holds(Strategy::WriteBehind, steps)?;
+    fn write_behind_reads_what_the_map_holds(formats in [format(), format()], steps in vec(step(), 1..60)) {
+        holds(Strategy::WriteBehind, formats, steps)?;
     }
 
     #[test]
-    fn redis_only_reads_what_the_map_holds(steps in vec(step(), 1..60)) {
-        holds(Strategy::RedisOnly, steps)?;
+    fn redis_only_reads_what_the_map_holds(formats in [format(), format()], steps in vec(step(), 1..60)) {
+        holds(Strategy::RedisOnly, formats, steps)?;
     }
 }

@@ -15,6 +15,7 @@ use cached_repo::{
 };
 use tokio::time::Instant;
 
+mod codes;
 mod computed;
 mod connecting;
 mod journal;

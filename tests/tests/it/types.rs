@@ -6,9 +6,12 @@ use cached_repo::{
     Cache, CachedEntity, ErrorKind, Format, Repository, Strategy,
     store::{Ledger, SharedStore},
 };
-use tests::{Gated, isolate, servers};
+use tests::{Gated, isolate};
 
-use crate::stage::{On, open};
+use crate::{
+    databases::STORES,
+    stage::{On, Over, open},
+};
 
 mod all;
 use all::{All, EXTREMES};
@@ -16,10 +19,6 @@ use all::{All, EXTREMES};
 mod declared;
 mod ids;
 mod sessions;
-
-/// All stores.
-const STORES: [On; 6] =
-    [On::Memory, On::Sqlite, On::Postgres, On::MySql, On::Mongo, On::MongoStandalone];
 
 macro_rules! round_trips {
     ($($name:ident $strategy:ident $format:ident $on:ident;)*) => {$(
@@ -42,6 +41,12 @@ round_trips! {
     write_through_hash_mysql WriteThrough Hash MySql;
     write_through_hash_mongo WriteThrough Hash Mongo;
     write_through_hash_mongo_standalone WriteThrough Hash MongoStandalone;
+    write_through_document_memory WriteThrough JsonDoc Memory;
+    write_through_document_sqlite WriteThrough JsonDoc Sqlite;
+    write_through_document_postgres WriteThrough JsonDoc Postgres;
+    write_through_document_mysql WriteThrough JsonDoc MySql;
+    write_through_document_mongo WriteThrough JsonDoc Mongo;
+    write_through_document_mongo_standalone WriteThrough JsonDoc MongoStandalone;
     write_behind_json_memory WriteBehind Json Memory;
     write_behind_json_sqlite WriteBehind Json Sqlite;
     write_behind_json_postgres WriteBehind Json Postgres;
@@ -54,6 +59,12 @@ round_trips! {
     write_behind_hash_mysql WriteBehind Hash MySql;
     write_behind_hash_mongo WriteBehind Hash Mongo;
     write_behind_hash_mongo_standalone WriteBehind Hash MongoStandalone;
+    write_behind_document_memory WriteBehind JsonDoc Memory;
+    write_behind_document_sqlite WriteBehind JsonDoc Sqlite;
+    write_behind_document_postgres WriteBehind JsonDoc Postgres;
+    write_behind_document_mysql WriteBehind JsonDoc MySql;
+    write_behind_document_mongo WriteBehind JsonDoc Mongo;
+    write_behind_document_mongo_standalone WriteBehind JsonDoc MongoStandalone;
 }
 
 /// A store of a test, with the table of an entity.
@@ -67,7 +78,7 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new<E: CachedEntity>(on: On) -> Self {
+    async fn new<E: CachedEntity>(on: On, over: Over) -> Self {
         let (store, _directory) = open(on).await;
         let table = isolate::unique("types");
         let schema = E::SCHEMA.with_table(table.clone());
@@ -76,7 +87,7 @@ impl Scene {
         let builder = Cache::builder().namespace(isolate::unique("types"));
         // A busy machine is no reason for a test to see Redis as down.
         let builder = builder.timeout(Duration::from_secs(30));
-        let cache = builder.connect(&servers::redis_url()).await.unwrap();
+        let cache = builder.connect(&over.url()).await.unwrap();
         Self { store: gate.clone(), gate, cache, table, _directory }
     }
 
@@ -90,7 +101,7 @@ impl Scene {
 /// Saves all extremes in one call, so that they are in one batch with each other's nulls; reads them from
 /// what the save left in the cache, and then from the store. What is refused is refused before any I/O.
 async fn round_trip(strategy: Strategy, format: Format, on: On) {
-    let scene = Scene::new::<All>(on).await;
+    let scene = Scene::new::<All>(on, Over::redis_of(&[format])).await;
     let repo = scene.repo::<All>(strategy, format).await;
     let (held, refused): (Vec<_>, Vec<_>) =
         EXTREMES.iter().partition(|extreme| !extreme.refused_by.contains(&on));
@@ -131,7 +142,7 @@ async fn round_trip(strategy: Strategy, format: Format, on: On) {
 /// Where there is no store, the formats hold everything that has a spelling, and refuse the rest.
 #[tokio::test]
 async fn redis_alone_holds_everything_that_can_be_spelled() {
-    let scene = Scene::new::<All>(On::Memory).await;
+    let scene = Scene::new::<All>(On::Memory, Over::RedisJson).await;
     for &format in Format::ALL {
         let builder = Repository::<All>::builder(&scene.cache).prefix(format.name());
         let builder = builder.strategy(Strategy::RedisOnly).format(format);

@@ -1,13 +1,14 @@
 //! The users that tests run as: they may do what the library says that it needs, and nothing else.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use cached_repo::{
     Cache,
     store::{self, BoxFuture, SharedStore},
 };
+use mongodb::bson::{Document, doc};
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection, raw_sql};
-use tests::{Privileged, servers};
+use tests::{Privileged, secured::SecuredMongoDb, servers};
 use tokio::sync::OnceCell;
 
 /// The password of them all. `tests/run` looks for it in everything that was printed.
@@ -64,7 +65,7 @@ pub(crate) async fn postgres(url: &str) -> SharedStore {
     let as_role = store::connect(&log_in(url, ROLE)).await.unwrap();
     let owner = store::connect(url).await.unwrap();
     let url = url.to_owned();
-    std::sync::Arc::new(Privileged::new(as_role, owner, move |privileges| {
+    Arc::new(Privileged::new(as_role, owner, move |privileges| {
         let url = url.clone();
         let grants = privileges.iter().map(|p| format!("GRANT {p} TO {ROLE}"));
         let schema = "DO $$ BEGIN EXECUTE format('GRANT USAGE ON SCHEMA %I TO ROLE', \
@@ -93,7 +94,7 @@ pub(crate) async fn mysql(url: &str) -> SharedStore {
     let as_role = store::connect(&log_in(url, ROLE)).await.unwrap();
     let owner = store::connect(url).await.unwrap();
     let url = url.to_owned();
-    std::sync::Arc::new(Privileged::new(as_role, owner, move |privileges| {
+    Arc::new(Privileged::new(as_role, owner, move |privileges| {
         let url = url.clone();
         let sql = privileges.iter().map(|p| format!("GRANT {p} TO {ROLE}@'%'")).collect();
         Box::pin(async move { mysql_sql(&url, sql).await }) as BoxFuture<'static, ()>
@@ -103,4 +104,29 @@ pub(crate) async fn mysql(url: &str) -> SharedStore {
 async fn mysql_sql(url: &str, statements: Vec<String>) {
     let mut connection = MySqlConnection::connect(url).await.unwrap();
     raw_sql(AssertSqlSafe(statements.join("; "))).execute(&mut connection).await.unwrap();
+}
+
+/// A MongoDB of one test by a user who makes no collections, and the store of somebody who does.
+pub(crate) async fn mongodb(server: Arc<SecuredMongoDb>, standalone: bool) -> [SharedStore; 2] {
+    server.run(doc! { "createRole": ROLE, "privileges": [], "roles": [] }).await;
+    server.run(doc! { "createUser": ROLE, "pwd": CANARY, "roles": [ROLE] }).await;
+    let [as_role, owner] = [server.url(&format!("{ROLE}:{CANARY}")), server.administrator()];
+    let open = async |url: &str| match standalone {
+        false => store::connect(url).await.unwrap(),
+        true => {
+            let client = mongodb::Client::with_uri_str(url).await.unwrap();
+            store::mongodb_standalone(client, "app")
+        }
+    };
+    let (as_role, owner) = (open(&as_role).await, open(&owner).await);
+    let granted = Privileged::new(as_role, owner.clone(), move |privileges| {
+        let server = server.clone();
+        Box::pin(async move {
+            let read = |text: &String| -> Document { serde_json::from_str(text).unwrap() };
+            let privileges: Vec<_> = privileges.iter().map(read).collect();
+            let grant = doc! { "grantPrivilegesToRole": ROLE, "privileges": privileges };
+            server.run(grant).await;
+        }) as BoxFuture<'static, ()>
+    });
+    [Arc::new(granted), owner]
 }

@@ -8,6 +8,13 @@ struct Hash {
 }
 
 #[derive(CachedEntity)]
+#[cache(prefix = "b", format = "json_doc", compress = "zstd")]
+struct Document {
+    #[cache(id)]
+    id: String,
+}
+
+#[derive(CachedEntity)]
 #[cache(prefix = "c", compress)]
 struct Bare {
     #[cache(id)]

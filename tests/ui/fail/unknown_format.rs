@@ -8,13 +8,6 @@ struct Todo {
 }
 
 #[derive(CachedEntity)]
-#[cache(prefix = "b", format = "json_doc")]
-struct Later {
-    #[cache(id)]
-    id: String,
-}
-
-#[derive(CachedEntity)]
 #[cache(prefix = "c", compress = "zst")]
 struct Misspelled {
     #[cache(id)]

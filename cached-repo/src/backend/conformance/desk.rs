@@ -70,6 +70,7 @@ impl<'a> Desk<'a> {
                     (false, _) => self.body(name),
                     (true, Format::Json) => Body::Text("}".to_owned()),
                     (true, Format::Msgpack) => Body::Packed(Vec::new()),
+                    (true, Format::JsonDoc) => Body::Document("}".to_owned()),
                     (true, Format::Hash) => Body::Fields(Vec::new()),
                 };
                 (slot, stamp, body, deletes, format!("{{\"v\":\"{name}\"}}"))

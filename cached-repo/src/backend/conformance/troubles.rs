@@ -8,7 +8,7 @@ use crate::backend::journal::{Append, Appended, Fate, Repair, Repaired, Write};
 
 /// Runs it, in every format. The namespace must be unused, and the server nobody else's.
 pub(crate) async fn run(backend: &dyn Backend, namespace: &str) {
-    for &format in Format::ALL {
+    for format in formats(backend).await {
         let keys = Keyspace::new(namespace, format.name(), backend.topology(), 4).unwrap();
         let suite = Suite { backend, namespace, keys, format };
         a_key_of_another_type_changes_nothing(&suite).await;

@@ -46,6 +46,9 @@ fn other_spellings_are_read_and_only_the_one_is_written() {
                     composed(body, State::Clean, &codec.stamp(9))
                 }
                 Format::Hash => fields(text),
+                Format::JsonDoc => {
+                    Raw::Document(format!("{{\"id\":\"x\",\"value\":\"{text}\"}}").into())
+                }
             };
             for text in [theirs, ours] {
                 let record = codec.decode(raw(text)).ok().and_then(|decoded| decoded.record);

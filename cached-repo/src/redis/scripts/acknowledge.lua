@@ -41,6 +41,8 @@ local function settle(key, version, ttl)
   if kind == 'string' then
     -- Behind the head and the envelope's format.
     redis.call('SETRANGE', key, 9, letter)
+  elseif kind == DOCUMENT then
+    redis.call('JSON.SET', key, '$._cr', '"1' .. letter .. head:sub(3) .. '"')
   else
     redis.call('HSET', key, '_cr', '1' .. letter .. head:sub(3))
   end

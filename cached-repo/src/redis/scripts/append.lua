@@ -59,7 +59,9 @@ end
 -- Whether `redis_only` keeps the entry. The first look fails where it is of another type.
 local function is_kept(key, content)
   local head
-  if content.shape ~= 'fields' then
+  if content.shape == 'document' then
+    return state_of(key) == 'k'
+  elseif content.shape ~= 'fields' then
     head = redis.pcall('GETRANGE', key, 0, 9)
     if type(head) == 'string' then
       return behind_head(head) == '1k'
@@ -101,6 +103,11 @@ end
 
 -- What the last commands would find wrong must come up before the first.
 local is_enlisted = redis.call('ZSCORE', backlog, member)
+if redis.call('EXISTS', mark) == 0 then
+  for _, write in ipairs(writes) do
+    check_document(mark, write.content)
+  end
+end
 local version = number(meta[5])
 for i, write in ipairs(writes) do
   version = math.max(version + 1, time[1] * 1000000 + time[2])

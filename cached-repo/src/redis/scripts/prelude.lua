@@ -28,6 +28,9 @@ end
 -- What stands in front of the envelope in a string: in JSON, and in MessagePack. Both are of one length.
 local HEADS = { text = '{"_cr":"', packed = '\131\163_cr\218\0\054' }
 
+-- What TYPE answers for a document. Its text is as in JSON.
+local DOCUMENT = 'ReJSON-RL'
+
 -- What follows the head of an entry's string; '' where it has none.
 local function behind_head(start)
   local head = start:sub(1, 8)
@@ -46,6 +49,9 @@ local function head_of(key)
     head = behind_head(redis.call('GETRANGE', key, 0, 25)):match('^1%a.*')
   elseif kind == 'hash' then
     head = (redis.call('HGET', key, '_cr') or ''):match('^1%a.*')
+  elseif kind == DOCUMENT then
+    -- All members of this name, as a list.
+    head = redis.call('JSON.GET', key, '$._cr'):match('^%["(1%a[^"]*)"%]$')
   end
   return head or '', kind
 end
@@ -96,7 +102,7 @@ local function next_argument()
 end
 
 -- The content of an entry: state letter ('' for none), stamp, time to live in ms (0 for ever),
--- 'text', 'packed' or 'fields', and the counted values.
+-- 'text', 'packed', 'document' or 'fields', and the counted values.
 local function next_content()
   local state = next_argument()
   if state == '' then
@@ -115,6 +121,18 @@ local function next_content()
   return content
 end
 
+local function document_of(content, envelope)
+  return HEADS.text .. envelope .. '"' .. content.values[1]
+end
+
+-- Fails if a document is to be written that the server refuses, or nobody may write. Changes nothing:
+-- there must be nothing under this key. A script that fails later is not rolled back.
+local function check_document(unused, content)
+  if content.shape == 'document' then
+    redis.call('JSON.SET', unused, '$', document_of(content, ''), 'XX')
+  end
+end
+
 -- Writes an entry, whatever was under its key.
 local function write_entry(key, content, version, generation)
   local envelope = string.format('1%s%016x%08x%s', content.state, version, generation, content.stamp)
@@ -128,10 +146,14 @@ local function write_entry(key, content, version, generation)
     end
   else
     redis.call('UNLINK', key)
-    redis.call('HSET', key, '_cr', envelope)
-    -- A call takes some thousand values.
-    for i = 1, #content.values, 1000 do
-      redis.call('HSET', key, unpack(content.values, i, math.min(i + 999, #content.values)))
+    if content.shape == 'document' then
+      redis.call('JSON.SET', key, '$', document_of(content, envelope))
+    else
+      redis.call('HSET', key, '_cr', envelope)
+      -- A call takes some thousand values.
+      for i = 1, #content.values, 1000 do
+        redis.call('HSET', key, unpack(content.values, i, math.min(i + 999, #content.values)))
+      end
     end
     if content.ttl > 0 then
       redis.call('PEXPIRE', key, content.ttl)

@@ -20,12 +20,14 @@ for i = 3, #KEYS, 2 do
   local entry, lease = KEYS[i], KEYS[i + 1]
   version = math.max(version + 1, time[1] * 1000000 + time[2])
   local content = next_content()
+  redis.call('UNLINK', lease)
   if content then
+    -- The old entry is removed first, and is the only copy.
+    check_document(lease, content)
     write_entry(entry, content, version, generation)
   else
     redis.call('UNLINK', entry)
   end
-  redis.call('UNLINK', lease)
   answers[#answers + 1] = string.format('%d', version)
 end
 redis.call('HSET', KEYS[1], 'clk', string.format('%d', version))

@@ -6,7 +6,7 @@ use super::value::{Texts, from_bson, to_bson};
 use crate::{
     change::EntityId,
     record::{Record, Value},
-    schema::{ColumnSpec, Schema},
+    schema::{ColumnSpec, Kind, Schema},
     store::{StoreError, check::refused},
 };
 
@@ -84,30 +84,38 @@ impl<'a> Collection<'a> {
     ///
     /// Why MongoDB cannot hold such an id.
     pub(super) fn one(&self, id: &EntityId) -> Result<Document, StoreError> {
-        let fields = self.id_fields(id.values())?;
-        Ok(match self.place {
-            Place::Fields => fields
-                .into_iter()
-                .map(|(name, value)| (name, doc! { "$eq": value }.into()))
-                .collect(),
-            _ => doc! { ID: { "$eq": self.key(fields) } },
-        })
+        self.query(id, |value| doc! { "$eq": value })
     }
 
     /// The documents of all these ids.
     pub(super) fn all(&self, ids: &[&EntityId]) -> Result<Document, StoreError> {
-        let fields = ids.iter().map(|id| self.id_fields(id.values()));
-        let fields = fields.collect::<Result<Vec<_>, _>>()?;
-        if self.place == Place::Fields {
-            let each = |fields: Document| {
-                let equal = fields.into_iter().map(|(name, value)| (name, doc! { "$eq": value }));
-                equal.map(|(name, equal)| (name, Bson::from(equal))).collect::<Document>()
-            };
-            let each: Vec<_> = fields.into_iter().map(each).collect();
-            return Ok(doc! { "$or": each });
+        let has_decimals = self.schema.id_columns().any(|(_, id)| id.kind() == Kind::Decimal);
+        if self.place != Place::Fields && !has_decimals {
+            let keys = ids.iter().map(|id| Ok(self.key(self.id_fields(id.values())?)));
+            let keys = keys.collect::<Result<Vec<_>, StoreError>>()?;
+            return Ok(doc! { ID: { "$in": keys } });
         }
-        let keys: Vec<_> = fields.into_iter().map(|fields| self.key(fields)).collect();
-        Ok(doc! { ID: { "$in": keys } })
+        let each = ids.iter().map(|id| match has_decimals {
+            false => self.one(id),
+            // MongoDB 6.0 makes one scan of an index of several equal values, and if they are decimals
+            // that no float holds, it does not end. Of several ranges it makes as many scans.
+            true => self.query(id, |value| doc! { "$gte": value.clone(), "$lte": value }),
+        });
+        Ok(doc! { "$or": each.collect::<Result<Vec<_>, _>>()? })
+    }
+
+    fn query(
+        &self,
+        id: &EntityId,
+        equal: impl Fn(Bson) -> Document,
+    ) -> Result<Document, StoreError> {
+        let fields = self.id_fields(id.values())?;
+        Ok(match self.place {
+            Place::Fields => {
+                fields.into_iter().map(|(name, value)| (name, equal(value).into())).collect()
+            }
+            _ => doc! { ID: equal(self.key(fields)) },
+        })
     }
 
     /// The fields that a record sets, and those that it has not: all others stay as they are.

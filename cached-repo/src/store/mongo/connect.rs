@@ -1,6 +1,6 @@
 //! Stores over clients: those of the user, and those that we open.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use mongodb::{
     Client, Database,
@@ -9,12 +9,18 @@ use mongodb::{
 };
 use tokio::time::timeout;
 
-use super::{Mode, MongoStore, SharedStore, error::is_refused_login, primary};
+use super::{
+    Mode, MongoStore, SharedStore,
+    error::is_refused_login,
+    primary,
+    renewed::{Logins, Renewed},
+};
 use crate::{
+    credentials::Login,
     error::{Error, ErrorKind, Result},
     store::{
         StoreBuilder,
-        security::{Said, Way, is_secured},
+        security::{Said, Way, is_secured, two_passwords},
     },
 };
 
@@ -50,17 +56,44 @@ pub(in crate::store) async fn connect_mongodb(
     url: &str,
     settings: &StoreBuilder,
 ) -> Result<SharedStore> {
-    let (client, database) = open(url, settings).await?;
-    let hello = greet(&client.database(&database)).await;
-    let hello = hello.map_err(|why| why.at(&client, url))?;
-    if !has_transactions(&hello) {
-        return Err(Error::configuration(STANDALONE));
+    let (options, database) = options(url, settings).await?;
+    let Some(provider) = settings.credentials.clone() else {
+        let client = Client::with_options(options).map_err(|_| contradiction())?;
+        let hello = greet(&client.database(&database)).await;
+        suffices(&hello.map_err(|why| why.at(&client, url))?)?;
+        return Ok(mongodb(client, &database));
+    };
+    let logins = Logins::new(provider, options, &database);
+    let (mut client, mut login) = log_in(&logins, url).await?;
+    let mut hello = greet(&client.database(&database)).await;
+    if matches!(&hello, Err(Unreached::Failed(e)) if is_refused_login(e)) {
+        // It may have changed in between.
+        (client, login) = log_in(&logins, url).await?;
+        hello = greet(&client.database(&database)).await;
     }
-    Ok(mongodb(client, &database))
+    suffices(&hello.map_err(|why| why.at(&client, url))?)?;
+    Ok(Arc::new(Renewed::new(logins, client, login)))
 }
 
-/// A client for a URL, and the database that it names. Connects nowhere.
-async fn open(url: &str, settings: &StoreBuilder) -> Result<(Client, String)> {
+async fn log_in(logins: &Logins, url: &str) -> Result<(Client, Login)> {
+    let login = logins.ask().await.map_err(|why| {
+        let place = servers(url).unwrap_or_else(|| "MongoDB".to_owned());
+        Error::new(ErrorKind::StoreUnavailable, format!("there is no login for {place}: {why}"))
+    })?;
+    let client = logins.client(&login).map_err(|_| contradiction())?;
+    Ok((client, login))
+}
+
+fn suffices(hello: &Document) -> Result<()> {
+    has_transactions(hello).then_some(()).ok_or_else(|| Error::configuration(STANDALONE))
+}
+
+fn contradiction() -> Error {
+    Error::configuration("the options in the store's `mongodb:` URL contradict each other")
+}
+
+/// What a URL says, and the database that it names. Connects nowhere.
+async fn options(url: &str, settings: &StoreBuilder) -> Result<(ClientOptions, String)> {
     if url.starts_with("mongodb+srv:") {
         return Err(Error::configuration(
             "the store's `mongodb+srv:` URL needs a lookup in the DNS, which is not built in: name the \
@@ -87,11 +120,7 @@ async fn open(url: &str, settings: &StoreBuilder) -> Result<(Client, String)> {
     options.connect_timeout.get_or_insert(CONNECT_TIMEOUT);
     options.max_pool_size.get_or_insert(CONNECTIONS_MAX);
     options.app_name.get_or_insert_with(|| "cached-repo".to_owned());
-    let client = Client::with_options(options);
-    let client = client.map_err(|_| {
-        Error::configuration("the options in the store's `mongodb:` URL contradict each other")
-    })?;
-    Ok((client, database))
+    Ok((options, database))
 }
 
 /// Decides about TLS.
@@ -102,11 +131,9 @@ fn secure(options: &mut ClientOptions, settings: &StoreBuilder) -> Result<()> {
              `tlsCAFile` and `tlsCertificateKeyFile`, in place of `StoreBuilder::tls`",
         ));
     }
-    if settings.credentials.is_some() {
-        return Err(Error::configuration(
-            "MongoDB's driver reads user and password once: name them in the store's URL, in place of \
-             `StoreBuilder::credentials`; a new password needs a new store",
-        ));
+    let has_password = options.credential.as_ref().is_some_and(|c| c.password.is_some());
+    if settings.credentials.is_some() && has_password {
+        return Err(two_passwords());
     }
     let said = match &options.tls {
         None => Said::Nothing,

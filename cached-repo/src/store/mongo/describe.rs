@@ -21,12 +21,18 @@ use crate::{
 };
 
 impl MongoStore {
-    /// Collections and indexes cannot be made in every transaction, so they are made before.
+    /// Collections and indexes cannot be made in every transaction, so they are made before. Those that
+    /// are there are left alone: a role without the right to make them may install then.
     pub(super) async fn install(&self, schema: &Schema) -> Result<(), StoreError> {
         let collection = Collection::new(schema)?;
+        let found = self.bounded("list its collections", self.collections()).await?;
         for name in names(&collection) {
+            if found.iter().any(|found| found.name == name) {
+                continue;
+            }
             let created = async {
                 match self.database.create_collection(name).await {
+                    // Another process was faster.
                     Err(e) if is_there(&e) => Ok(()),
                     created => created,
                 }
@@ -34,7 +40,9 @@ impl MongoStore {
             self.bounded("create a collection", created).await?;
         }
         for index in self.indexes(&collection)? {
-            self.command(index.command(), "create an index").await?;
+            if !self.bounded("list its indexes", self.has_index(&index)).await? {
+                self.command(index.command(), "create an index").await?;
+            }
         }
         Ok(())
     }
@@ -63,7 +71,8 @@ impl MongoStore {
             }
         }
         missing.extend(self.bounded("read a few ids", self.texts_as_ids(&collection)).await?);
-        Ok(Description::new(self.script(&collection)?, missing).journaling())
+        let privileges = self.privileges(&collection);
+        Ok(Description::new(self.script(&collection)?, missing).journaling().demanding(privileges))
     }
 
     async fn collections(&self) -> Result<Vec<Found>, Error> {
@@ -227,6 +236,20 @@ impl MongoStore {
             indexes.push(of_rows("cached_repo_deleted", &[standalone::DELETED_AT], purge));
         }
         Ok(indexes)
+    }
+
+    /// What a role must be allowed: to look what there is, and what is done with each collection.
+    fn privileges(&self, collection: &Collection<'_>) -> Vec<String> {
+        let privilege = |name: &str, actions: &[&str]| {
+            let resource = doc! { "db": self.database.name(), "collection": name };
+            doc! { "resource": resource, "actions": actions }.to_string()
+        };
+        let each = names(collection).map(|name| match name == collection.schema.table() {
+            true => privilege(name, &["find", "insert", "update", "remove", "listIndexes"]),
+            // What the library keeps stays.
+            false => privilege(name, &["find", "insert", "update", "listIndexes"]),
+        });
+        [privilege("", &["listCollections"])].into_iter().chain(each).collect()
     }
 
     /// What a person runs in MongoDB's shell.

@@ -74,6 +74,27 @@ pub(super) fn is_refused_login(error: &Error) -> bool {
         || error.to_string().contains("AuthenticationFailed")
 }
 
+/// What the server refused about who we are, if that is why a call failed. Then nothing was written.
+pub(super) fn refused_login(error: &StoreError) -> Option<RefusedLogin> {
+    if error.class() == Class::Unknown {
+        return None;
+    }
+    let error = error.cause()?.downcast_ref::<Error>()?;
+    match code(error) {
+        Some(UNAUTHORIZED) => Some(RefusedLogin::Rights),
+        _ => is_refused_login(error).then_some(RefusedLogin::Password),
+    }
+}
+
+/// What a server may refuse about who we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RefusedLogin {
+    /// A connection did not come about.
+    Password,
+    /// The user may not do it; or is none any more, and its connections are open still.
+    Rights,
+}
+
 /// Whether a document with this key is there already.
 pub(super) fn is_duplicate(error: &Error) -> bool {
     code(error).is_some_and(|code| DUPLICATES.contains(&code))
@@ -117,6 +138,8 @@ pub(super) fn write_errors(reply: &Document) -> impl Iterator<Item = &Document> 
 fn class(error: &Error) -> Class {
     match &*error.kind {
         ErrorKind::Io(_)
+        // Credentials may be about to be changed, as at PostgreSQL.
+        | ErrorKind::Authentication { .. }
         | ErrorKind::ServerSelection { .. }
         | ErrorKind::ConnectionPoolCleared { .. }
         | ErrorKind::DnsResolve { .. } => Class::Transient,
@@ -172,9 +195,10 @@ const CONFLICTS: [i32; 4] = [112, 24, 267, 246];
 const DUPLICATES: [i32; 3] = [11000, 11001, 12582];
 
 /// It may work later: the server is away, changes its role, or has too much to do.
-const TRANSIENT: [i32; 25] = [
+const TRANSIENT: [i32; 26] = [
     6,     // HostUnreachable
     7,     // HostNotFound
+    18,    // AuthenticationFailed
     46,    // LockBusy
     50,    // MaxTimeMSExpired
     64,    // WriteConcernFailed
@@ -220,5 +244,6 @@ const RECORDS: [i32; 14] = [
 
 const NAMESPACE_EXISTS: i32 = 48;
 
-/// Unauthorized, AuthenticationFailed.
-const LOGINS: [i32; 2] = [13, 18];
+const UNAUTHORIZED: i32 = 13;
+/// The other is AuthenticationFailed.
+const LOGINS: [i32; 2] = [UNAUTHORIZED, 18];

@@ -25,6 +25,8 @@ use crate::{
 
 pub(super) mod connect;
 
+mod renewed;
+
 mod collection;
 use collection::Collection;
 
@@ -71,9 +73,13 @@ enum Mode {
 }
 
 impl MongoStore {
-    fn shared(client: Client, database: &str, mode: Mode) -> SharedStore {
+    fn new(client: Client, database: &str, mode: Mode) -> Self {
         let database = client.database(database);
-        Arc::new(Self { client, database, mode, clock: Clock::new(), random: Random::new() })
+        Self { client, database, mode, clock: Clock::new(), random: Random::new() }
+    }
+
+    fn shared(client: Client, database: &str, mode: Mode) -> SharedStore {
+        Arc::new(Self::new(client, database, mode))
     }
 
     async fn load_ids(

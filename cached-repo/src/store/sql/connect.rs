@@ -15,7 +15,7 @@ use crate::{
     credentials::Provider,
     store::{
         StoreBuilder,
-        security::{Said, Way, is_secured},
+        security::{Said, Way, is_secured, two_passwords},
     },
     tls::Tls,
 };
@@ -216,14 +216,11 @@ fn certificates(said: Said, way: Way, settings: &StoreBuilder) -> Result<Option<
     Ok(Some(tls))
 }
 
-/// Who is asked for logins. A password in the URL as well would be one of which nobody knows whether it
-/// counts.
+/// Who is asked for logins.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 fn logins(settings: &StoreBuilder, url: &str) -> Result<Option<Provider>> {
     if settings.credentials.is_some() && url::has_password(url) {
-        return Err(Error::configuration(
-            "there are `credentials`, and the store's URL has a password: take one of them out",
-        ));
+        return Err(two_passwords());
     }
     Ok(settings.credentials.clone())
 }

@@ -51,7 +51,13 @@ pub(in crate::store) struct Shape<'a> {
 /// What is known of the tables of this database.
 #[derive(Default)]
 pub(super) struct Tables {
-    known: Mutex<HashMap<String, Known>>,
+    known: Mutex<HashMap<String, Remembered>>,
+}
+
+struct Remembered {
+    known: Known,
+    /// Somebody may have changed the table since.
+    is_doubted: bool,
 }
 
 /// A table's columns by name.
@@ -59,7 +65,13 @@ type Known = Arc<HashMap<String, Declared>>;
 
 impl Tables {
     pub(super) fn known(&self, schema: &Schema) -> Option<Known> {
-        self.lock().get(schema.table()).cloned()
+        self.lock().get(schema.table()).map(|remembered| remembered.known.clone())
+    }
+
+    fn trusted(&self, schema: &Schema) -> Option<Known> {
+        let known = self.lock();
+        let remembered = known.get(schema.table()).filter(|remembered| !remembered.is_doubted);
+        remembered.map(|remembered| remembered.known.clone())
     }
 
     /// Remembers what was found of a table, if it was found.
@@ -69,17 +81,20 @@ impl Tables {
         };
         let known: Known = Arc::new(found.columns.iter().filter_map(declared).collect());
         if !known.is_empty() {
-            self.lock().insert(schema.table().to_owned(), Arc::clone(&known));
+            let remembered = Remembered { known: known.clone(), is_doubted: false };
+            self.lock().insert(schema.table().to_owned(), remembered);
         }
         known
     }
 
-    /// Somebody may have changed the table: the next to write it looks.
-    pub(super) fn forget(&self, schema: &Schema) {
-        self.lock().remove(schema.table());
+    /// Somebody may have changed the table: the next to read or write it looks.
+    pub(super) fn doubt(&self, schema: &Schema) {
+        if let Some(remembered) = self.lock().get_mut(schema.table()) {
+            remembered.is_doubted = true;
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Remembered>> {
         // Nothing in this file panics while it holds the lock.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -90,17 +105,28 @@ impl<D: Dialect> SqlStore<D> {
     /// kinds for which they matter.
     pub(super) async fn declared<'a>(&self, schema: &'a Schema) -> Result<Table<'a>, StoreError> {
         let table = Table::new::<D>(schema);
-        if !schema.columns().iter().any(|column| column.kind().is_spelled()) {
+        if !depends_on_types(schema) {
             return Ok(table);
         }
-        let known = match self.tables.known(schema) {
+        let known = match self.tables.trusted(schema) {
             Some(known) => known,
             None => self.tables.remember(schema, &self.find(&table).await?),
         };
         Ok(table.of(&known))
     }
 
-    /// The same, of what is known already.
+    /// Whether the table declares other types than it did. Until somebody has looked, a record that it
+    /// refuses may be refused because of them, and fit if it is written as they are now.
+    pub(super) async fn has_changed(&self, schema: &Schema) -> Result<bool, StoreError> {
+        if !depends_on_types(schema) {
+            return Ok(false);
+        }
+        let before = self.tables.known(schema);
+        let found = self.find(&Table::new::<D>(schema)).await?;
+        Ok(before.is_some_and(|before| before != self.tables.remember(schema, &found)))
+    }
+
+    /// The table with the types that are known already.
     pub(super) fn as_known<'a>(&self, schema: &'a Schema) -> Table<'a> {
         let table = Table::new::<D>(schema);
         match self.tables.known(schema) {
@@ -108,6 +134,11 @@ impl<D: Dialect> SqlStore<D> {
             None => table,
         }
     }
+}
+
+/// Whether it has kinds that are written as the table's own types want them.
+fn depends_on_types(schema: &Schema) -> bool {
+    schema.columns().iter().any(|column| column.kind().is_spelled())
 }
 
 /// Why a column with so many digits for a fraction of a second does not hold a time.

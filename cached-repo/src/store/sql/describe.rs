@@ -60,6 +60,28 @@ impl<D: Dialect> SqlStore<D> {
     }
 }
 
+/// What a column that is added says of null, and what else is to be done: rows that are there already
+/// have what journaled writes of older versions have in its place.
+fn rule(column: &ColumnSpec) -> (String, &'static str) {
+    let literal = match column.absent() {
+        _ if column.is_nullable() => return (String::new(), ""),
+        Some(Value::Bool(value)) => Some(value.to_string().to_uppercase()),
+        Some(Value::I64(value)) => Some(value.to_string()),
+        Some(Value::U64(value)) => Some(value.to_string()),
+        Some(Value::F64(value)) if value.is_finite() => Some(format!("{value:?}")),
+        // What databases read differently is left to a person.
+        Some(Value::Text(text)) if !text.contains(['\\', '\0']) => {
+            // In parentheses, without which MySQL gives no long text a default.
+            Some(format!("('{}')", text.replace('\'', "''")))
+        }
+        _ => None,
+    };
+    match literal {
+        Some(literal) => (format!(" NOT NULL DEFAULT {literal}"), ""),
+        None => (String::new(), " Give each row a value then: the field is no `Option`."),
+    }
+}
+
 /// What is done with a table. Rows of the library stay.
 fn privilege(table: &str, is_library: bool) -> String {
     let delete = if is_library { "" } else { ", DELETE" };
@@ -106,12 +128,14 @@ impl Found {
     fn lack<D: Dialect>(&self, table: &Table<'_>, column: &ColumnSpec) -> Option<String> {
         let (kind, name) = (column.kind(), table.schema.table());
         let wanted = D::column_type(kind, column.is_id());
-        let column = column.column();
+        let (spec, column) = (column, column.column());
         let Some((_, declared)) = self.columns.iter().find(|(found, _)| found == column) else {
+            let (rule, besides) = rule(spec);
             return Some(format!(
-                "The table `{name}` has no column `{column}`: ALTER TABLE {} ADD COLUMN {column} \
-                 {wanted}.",
-                table.name
+                "The table `{name}` has no column `{column}`: ALTER TABLE {} ADD COLUMN {} \
+                 {wanted}{rule}.{besides}",
+                table.name,
+                quote::<D>(column)
             ));
         };
         let declared = declared.as_deref()?;

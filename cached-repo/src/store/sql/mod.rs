@@ -140,7 +140,7 @@ impl<D: Dialect> SqlStore<D> {
     /// An error of this class may mean that the table is not what it was.
     fn distrust(&self, schema: &Schema, error: &StoreError) {
         if error.class() == Class::Systemic {
-            self.tables.forget(schema);
+            self.tables.doubt(schema);
         }
     }
 
@@ -196,7 +196,8 @@ impl<D: Dialect> Store for SqlStore<D> {
             Some(record) => {
                 let mut table = self.as_known(schema);
                 table.bytes_max = self.bytes_max.get().copied().unwrap_or(usize::MAX);
-                table.check::<D>(record)
+                // Perhaps the column is wider by now: whoever asks the database next looks.
+                table.check::<D>(record).inspect_err(|_| self.tables.doubt(schema))
             }
             None => Ok(()),
         }

@@ -33,8 +33,15 @@ impl<D: Dialect> SqlStore<D> {
         schema: &Schema,
         batch: Batch<'_>,
     ) -> Result<Vec<Applied>, StoreError> {
-        let table = self.table(schema, batch.deadline).await?;
-        let plan = Plan::new::<D>(&table, &batch)?;
+        let mut table = self.table(schema, batch.deadline).await?;
+        let mut plan = Plan::new::<D>(&table, &batch);
+        if !plan.as_ref().is_ok_and(|plan| plan.refused.is_empty()) {
+            // By the types that are remembered: those of today decide.
+            self.tables.doubt(schema);
+            table = self.table(schema, batch.deadline).await?;
+            plan = Plan::new::<D>(&table, &batch);
+        }
+        let plan = plan?;
         let left = batch.deadline.saturating_duration_since(self.clock.now());
         let idle = idle(left);
         let last_call = batch.deadline - idle;
@@ -65,13 +72,20 @@ impl<D: Dialect> SqlStore<D> {
     }
 
     /// Looks for the changes that are to be buried only if the whole was refused: mostly it is not,
-    /// and savepoints cost a message each.
+    /// and savepoints cost a message each. Nothing is refused or buried because of types that the table
+    /// has no more.
     async fn write_most(
         &self,
         write: &Write<'_>,
         begin: &Begin,
     ) -> Result<(Session<D>, Vec<Applied>), StoreError> {
         match (self.write(write, begin, None).await, write.batch.buried_max()) {
+            (Err(e), _)
+                if e.class().is_refusal() && self.has_changed(write.table.schema).await? =>
+            {
+                let message = format!("the table `{}` was changed; try again", write.table.name);
+                Err(StoreError::transient(message).caused_by(e))
+            }
             (Err(e), Some(max)) if e.class().is_refusal() => {
                 self.write(write, begin, Some(max)).await
             }

@@ -20,7 +20,7 @@ async fn other(stage: &Stage, strategy: Strategy, format: Format) -> Repository<
 #[tokio::test]
 async fn copies_in_another_format_are_misses_and_replaced() {
     for (old, new) in changes() {
-        for over in [Over::InProcess, Over::Redis] {
+        for over in [Over::InProcess, Over::redis_of(&[old, new])] {
             for strategy in STORE_FIRST {
                 let stage = Stage::new(strategy, old, On::Memory, over).await;
                 let other = other(&stage, strategy, new).await;
@@ -46,7 +46,7 @@ async fn copies_in_another_format_are_misses_and_replaced() {
 #[tokio::test]
 async fn journaled_writes_in_another_format_are_read_and_built_on() {
     for (old, new) in changes() {
-        for over in [Over::InProcess, Over::Redis] {
+        for over in [Over::InProcess, Over::redis_of(&[old, new])] {
             let stage = Stage::new(Strategy::WriteBehind, old, On::Memory, over).await;
             stage.repo.save(&todo("1", "in the store")).await.unwrap().persisted().await.unwrap();
             for (deletes, expected) in [(false, "journaled"), (true, "none")] {
@@ -79,7 +79,7 @@ async fn journaled_writes_in_another_format_are_read_and_built_on() {
 #[tokio::test]
 async fn the_only_copies_in_another_format_are_read_and_written() {
     for (old, new) in changes() {
-        for over in [Over::InProcess, Over::Redis] {
+        for over in [Over::InProcess, Over::redis_of(&[old, new])] {
             let stage = Stage::new(Strategy::RedisOnly, old, On::Memory, over).await;
             let other = other(&stage, Strategy::RedisOnly, new).await;
             stage.repo.save(&todo("1", "a")).await.unwrap();
@@ -94,13 +94,15 @@ async fn the_only_copies_in_another_format_are_read_and_written() {
     }
 }
 
-/// The first look of a reader of strings passes over a hash: what it shares with an earlier reader must
+/// The first look of a reader of strings passes over other types: what it shares with an earlier reader must
 /// not be from before a write that was acknowledged before it asked.
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_joins_behind_a_journaled_hash_reads_it() {
-    for format in [Format::Json, Format::Msgpack] {
+async fn a_reader_that_joins_behind_a_journaled_write_of_another_type_reads_it() {
+    let others = [Format::Hash, Format::JsonDoc].into_iter();
+    let pairs = others.flat_map(|other| [(Format::Json, other), (Format::Msgpack, other)]);
+    for (format, written) in pairs {
         let stage = Stage::new(Strategy::ReadThrough, format, On::Memory, Over::InProcess).await;
-        let writer = other(&stage, Strategy::WriteBehind, Format::Hash).await;
+        let writer = other(&stage, Strategy::WriteBehind, written).await;
         writer.save(&todo("1", "older")).await.unwrap().persisted().await.unwrap();
         assert!(writer.evict("1").await.unwrap());
         // Another process has the right to fill, so that an earlier reader of this one waits for it.

@@ -120,7 +120,7 @@ impl Stage {
         stages
     }
 
-    async fn sql(&mut self, sql: &str) {
+    pub(super) async fn sql(&mut self, sql: &str) {
         match &mut self.other {
             Other::Postgres(database) => database.sql(sql).await,
             Other::MySql(database) => database.sql(&sql.replace("rank", "`rank`")).await,

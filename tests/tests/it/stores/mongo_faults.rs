@@ -69,7 +69,7 @@ async fn codes_that_servers_seldom_answer_fall_into_the_classes_that_decide_what
         (11602, "update", Class::Transient),
         (13435, "update", Class::Transient),
         (13, "update", Class::Systemic),
-        (18, "update", Class::Systemic),
+        (18, "update", Class::Transient),
         (26, "update", Class::Systemic),
         (59, "update", Class::Systemic),
         (73, "update", Class::Systemic),

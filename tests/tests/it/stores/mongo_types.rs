@@ -61,6 +61,33 @@ async fn parts_of_an_id_are_held_as_what_they_are() {
     assert_eq!(found, doc! { "_id": id, "name": "x" });
 }
 
+/// MongoDB 6.0 does not find several equal ones by one scan of an index, however long it looks.
+#[tokio::test]
+async fn several_ids_with_decimals_that_no_float_holds_are_found() {
+    let mongo = Mongo::new().await;
+    let named = ColumnSpec::new("price", "amount", &[], Kind::Decimal, false, true);
+    let whole = schema("whole", [id_column("price", Kind::Decimal)]);
+    let parts =
+        schema("parts", [id_column("tenant", Kind::I32), id_column("price", Kind::Decimal)]);
+    let fields = schema("fields", [id_column("tenant", Kind::I32), named]);
+    for schema in [whole, parts, fields] {
+        mongo.install(&schema).await;
+        let ids: Vec<_> = (0..100_i64)
+            .map(|n| {
+                let price = text(&format!("{}.0000000001", 9_007_199_254_740_993 + 10 * n));
+                let parts = [Value::I64(7), price];
+                parts[2 - schema.columns().len()..].to_vec()
+            })
+            .collect();
+        for id in &ids {
+            mongo.put(&schema, record(id.clone())).await.unwrap();
+        }
+        let ids: Vec<_> = ids.into_iter().map(conformance::id).collect();
+        let found = mongo.store.load(&schema, Query::Ids(&ids)).await.unwrap();
+        assert_eq!(found.len(), ids.len(), "{}", schema.table());
+    }
+}
+
 #[tokio::test]
 async fn ids_that_are_texts_of_a_native_kind_are_said() {
     let mongo = Mongo::new().await;

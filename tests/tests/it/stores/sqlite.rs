@@ -16,7 +16,7 @@ impl File {
         Self(directory)
     }
 
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("sqlite:{}/app.db", self.0.display())
     }
 

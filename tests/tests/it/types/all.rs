@@ -88,7 +88,7 @@ impl Extreme {
     }
 }
 
-const EVERYWHERE: &[On] = &super::STORES;
+const EVERYWHERE: &[On] = &crate::databases::STORES;
 const MONGO: &[On] = &[On::Mongo, On::MongoStandalone];
 const MYSQL: &[On] = &[On::MySql];
 const POSTGRES: &[On] = &[On::Postgres];

@@ -206,9 +206,10 @@ async fn what_a_column_is_too_short_for_is_refused_and_not_rounded() {
 /// A column that somebody gives another type while processes run.
 #[tokio::test]
 async fn a_table_that_was_changed_is_looked_at_again() {
-    for (on, to) in [
-        (On::Postgres, "ALTER COLUMN value TYPE uuid USING value::uuid"),
-        (On::MySql, "MODIFY value BINARY(16)"),
+    for (on, to, class) in [
+        (On::Postgres, "ALTER COLUMN value TYPE uuid USING value::uuid", Class::Systemic),
+        // Too long a value would be the row's fault, and a dead letter, if nobody looked.
+        (On::MySql, "MODIFY value BINARY(16)", Class::Transient),
     ] {
         let declared = if on == On::Postgres { "text" } else { "char(36)" };
         let theirs = Theirs::new(on, Kind::Uuid, declared).await;
@@ -216,12 +217,42 @@ async fn a_table_that_was_changed_is_looked_at_again() {
         let table = theirs.schema.table();
         theirs.sql(&format!("DELETE FROM {table}; ALTER TABLE {table} {to}")).await;
         // The first write after it fails, and the next one looks.
-        assert!(theirs.write(theirs.put(2, UUID)).await.is_err(), "{on:?}");
-        if on == On::MySql {
-            // Too long a value is the row's fault to a process that does not know: it starts anew.
-            assert_eq!(theirs.missing().await, "");
-        }
+        let error = theirs.write(theirs.put(2, UUID)).await.unwrap_err();
+        assert_eq!(error.class(), class, "{on:?}: {error}");
         theirs.write(theirs.put(2, UUID)).await.unwrap();
         assert_eq!(theirs.read(2).await, UUID, "{on:?}");
+    }
+}
+
+/// What was refused because of a column, and is sent again when somebody has made it wider.
+#[tokio::test]
+async fn a_column_that_was_made_wider_takes_what_it_refused() {
+    for (on, to) in [
+        (On::Postgres, "ALTER COLUMN value TYPE numeric(12, 4)"),
+        (On::MySql, "MODIFY value decimal(12, 4)"),
+    ] {
+        let theirs = Theirs::new(on, Kind::Decimal, "decimal(10, 2)").await;
+        let put = || theirs.put(1, "1.005");
+        let table = theirs.schema.table();
+        assert_eq!(theirs.write(put()).await.unwrap_err().class(), Class::Record);
+        let check = || theirs.store.check(&theirs.schema, &put());
+        assert_eq!(check().unwrap_err().class(), Class::Record, "{on:?}");
+        theirs.sql(&format!("ALTER TABLE {table} {to}")).await;
+        assert!(check().is_err(), "{on:?}: nobody has asked the database yet");
+        assert!(
+            theirs
+                .store
+                .load(&theirs.schema, Query::Ids(&[theirs.id(1)]))
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        check().unwrap();
+        theirs.sql(&format!("ALTER TABLE {table} {}", to.replace('4', "2"))).await;
+        assert_eq!(theirs.missing().await, "");
+        theirs.sql(&format!("ALTER TABLE {table} {to}")).await;
+        // As a dead letter is replayed: there was no look in between.
+        theirs.write(put()).await.unwrap_or_else(|e| panic!("{on:?}: {e}"));
+        assert_eq!(theirs.read(1).await, "1.005", "{on:?}");
     }
 }

@@ -3,6 +3,7 @@
 use cached_repo::store;
 use chrono::{DateTime, Utc};
 use sqlx::{Executor, mysql::MySqlPoolOptions, postgres::PgPoolOptions};
+use tests::servers;
 
 use super::*;
 

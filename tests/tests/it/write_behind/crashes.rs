@@ -12,7 +12,7 @@ use crate::stage::{On, Over, name, todo};
 async fn end_claim(scene: &Scene) {
     match scene.over {
         Over::InProcess => tokio::time::sleep(Duration::from_secs(6)).await,
-        Over::Redis => {
+        Over::Redis | Over::RedisJson => {
             let mut raw = scene.raw().await;
             let claim = scene.own_key("worker");
             let _: u64 = redis::cmd("DEL").arg(claim).query_async(&mut raw).await.unwrap();

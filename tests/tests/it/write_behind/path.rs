@@ -221,7 +221,7 @@ async fn b7_after_a_flush_of_redis_the_loss_is_reported_and_later_writes_reach_t
         held.arrived().await;
         match over {
             Over::InProcess => scene.host.suffer(Incident::Wipe).await.unwrap(),
-            Over::Redis => command(&mut scene.raw().await, &["FLUSHALL"]).await,
+            Over::Redis | Over::RedisJson => command(&mut scene.raw().await, &["FLUSHALL"]).await,
         }
         let later = worker.repo.save(&todo("3", "later")).await.unwrap();
         assert!(later.version() > kept.version());

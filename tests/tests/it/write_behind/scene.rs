@@ -7,7 +7,7 @@ use cached_repo::{
     Strategy, Value,
     store::{Entry, Ledger, Offset, SharedStore, Store},
 };
-use tests::{Gated, isolate, servers};
+use tests::{Gated, isolate};
 use tokio::sync::watch;
 
 use crate::{
@@ -39,7 +39,7 @@ pub(super) struct Process {
 
 impl Scene {
     pub(super) async fn new(on: On, over: Over) -> Self {
-        Self::at(on, over, servers::redis_url()).await
+        Self::at(on, over, over.url()).await
     }
 
     /// Everything in this process, so that time may be paused.
@@ -86,10 +86,10 @@ impl Scene {
     pub(super) async fn cache(&self, cache: CacheBuilder) -> Cache {
         match self.over {
             Over::InProcess => cache.beside(&self.host),
-            Over::Redis => {
+            Over::Redis | Over::RedisJson => {
                 let mut url = self.url.clone();
                 // One of a test's own forgets its users when it is killed.
-                if url == servers::redis_url() {
+                if url == self.over.url() {
                     let prefixes = ["todos", "bounded", "others", "shapes"];
                     url = users::redis(&url, &self.namespace, &prefixes, PLANT).await;
                 }

@@ -92,8 +92,8 @@ where
     Old: CachedEntity<Id = String> + Clone + Debug + PartialEq,
     New: CachedEntity<Id = String> + Clone + Debug + PartialEq,
 {
-    let both = |over| Format::ALL.iter().map(move |&format| (over, format));
-    for (over, format) in [Over::InProcess, Over::Redis].into_iter().flat_map(both) {
+    let both = |format| [(Over::InProcess, format), (Over::redis_of(&[format]), format)];
+    for (over, format) in Format::ALL.iter().copied().flat_map(both) {
         let what = format!("{written:?} in {format} over {over:?}");
         let scene = Scene::new(On::Memory, over).await;
         let (old, _) = build::<Old>(&scene, format, false).await;
