@@ -39,7 +39,7 @@ mod errors;
 /// | `ttl = "1h"` | `1h` | how long a clean entry lives: `500ms`, `30s`, `5m`, `1h`, `7d` |
 /// | `jitter = "10%"` | `10%` | by how much of itself a time to live is spread |
 /// | `negative_ttl = "30s"` | `30s` | how long "no such row" is remembered; `0` turns it off |
-/// | `partitions = 16` | `16` | into how many parts the entity's keys are divided; fixed once there is data |
+/// | `partitions = 16` | `16` | into how many parts the entity's keys are divided; `RepositoryBuilder::repartition` changes it |
 /// | `coalesce = false` | `true` | whether of several journaled writes of one id only the last is drained |
 /// | `batch = 500` | `500` | how many journaled writes are drained in one transaction |
 /// | `max_backlog = 100000` | `100000` | how many journaled writes may wait for the drain |

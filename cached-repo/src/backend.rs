@@ -81,6 +81,16 @@ pub(crate) trait Backend:
         facts: &'a [(&'static str, String)],
     ) -> Reply<'a, Vec<String>>;
 
+    /// Replaces a recorded fact (`""`: there is none). Tells whether the new one is recorded now, or
+    /// another one than was expected.
+    fn amend<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        fact: &'static str,
+        before: &'a str,
+        after: &'a str,
+    ) -> Reply<'a, bool>;
+
     /// Facts about the server.
     fn server(&self) -> Reply<'_, Server>;
 

@@ -28,6 +28,15 @@ pub enum Point {
     EpochRaised,
     /// P12
     Repaired,
+    /// The steps of changing the number of partitions.
+    LayoutAnnounced,
+    PartitionSealed,
+    PartitionDrained,
+    PartitionClosed,
+    PartitionRaised,
+    PositionSet,
+    PartitionOpened,
+    LayoutChanged,
 }
 
 #[cfg(not(feature = "conformance"))]

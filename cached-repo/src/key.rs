@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use crate::{
     change::EntityId,
     error::{Error, Result},
+    layout::Layout,
 };
 
 mod id;
@@ -40,7 +41,7 @@ pub(crate) struct Keyspace {
     /// Makes the hashes of this keyspace its own.
     seed: u64,
     topology: Topology,
-    partitions: u32,
+    layout: Layout,
     /// The keys that a read asks for beside the entry's own, one per partition.
     generations: Vec<String>,
 }
@@ -81,14 +82,20 @@ impl Keyspace {
         }
         let _ = write!(head, "{prefix}:");
         let seed = xxh3_64(head.as_bytes());
-        let mut keyspace = Self { head, seed, topology, partitions, generations: Vec::new() };
-        keyspace.generations =
-            (0..partitions).map(|p| keyspace.of_partition(p, "generation")).collect();
-        Ok(keyspace)
+        let layout = Layout::of(partitions);
+        let keyspace = Self { head, seed, topology, layout, generations: Vec::new() };
+        Ok(keyspace.laid_out(layout))
     }
 
-    pub(crate) fn partitions(&self) -> u32 {
-        self.partitions
+    /// The same keyspace with these partitions.
+    pub(crate) fn laid_out(mut self, layout: Layout) -> Self {
+        self.layout = layout;
+        self.generations = layout.range().map(|p| self.of_partition(p, "generation")).collect();
+        self
+    }
+
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
     }
 
     /// What the store's records of this entity's journal are called: another namespace is another
@@ -105,7 +112,8 @@ impl Keyspace {
     /// Where the entry of this id is.
     pub(crate) fn slot(&self, id: &EntityId) -> Slot {
         let text = id.text();
-        let partition = (xxh3_64(text.as_bytes()) % u64::from(self.partitions)) as u32;
+        let Layout { first, count } = self.layout;
+        let partition = first + (xxh3_64(text.as_bytes()) % u64::from(count)) as u32;
         let mut entry = String::with_capacity(self.head.len() + TAG_LEN_MAX + text.len());
         self.push_tagged(partition, &mut entry);
         let hash = xxh3_64_with_seed(text.as_bytes(), self.seed);
@@ -232,7 +240,7 @@ impl Keyspace {
 
     /// Counter that makes all clean entries of a partition outdated when it changes.
     pub(crate) fn generation(&self, partition: u32) -> &str {
-        &self.generations[partition as usize]
+        &self.generations[(partition - self.layout.first) as usize]
     }
 
     /// Hash with what every process must agree on for this entity: partitions, store, protocol.

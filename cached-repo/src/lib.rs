@@ -73,7 +73,7 @@
 //! | `ttl` | `1h` | how long a copy lives; under `redis_only` only the builder's counts |
 //! | `jitter` | `10%` | by how much of itself a lifetime is spread |
 //! | `negative_ttl` | `30s` | how long "no such row" is remembered; `0` turns it off |
-//! | `partitions` | `16` | into how many parts the keys are divided; fixed once there is data |
+//! | `partitions` | `16` | into how many parts the keys are divided; [`repartition`](RepositoryBuilder::repartition) changes it |
 //! | `coalesce`, `batch` | `true`, `500` | how the journal is drained: whether of several writes of one id only the last, and how many in one transaction |
 //! | `max_backlog`, `on_full` | `100000`, `block(1s)` | how many journaled writes may wait for the drain, and what a write does when they are that many: wait so long, or `reject` |
 //! | `snapshot` | none | `5m`: how often what `redis_only` keeps is copied to the store, for reporting |
@@ -216,6 +216,8 @@ mod codec;
 pub use codec::{Compression, Format};
 
 mod key;
+
+mod layout;
 
 mod credentials;
 pub use credentials::{Credentials, Login, LoginError};

@@ -281,6 +281,13 @@ impl Suite<'_> {
         };
         assert_eq!(register("a").await, ["a", "same"]);
         assert_eq!(register("b").await, ["a", "same"]);
+        let amend = async |fact, before, after| {
+            self.backend.amend(&self.keys, fact, before, after).await.unwrap()
+        };
+        assert!(!amend("first", "b", "c").await, "another one is recorded");
+        assert!(amend("first", "a", "c").await && amend("first", "a", "c").await, "twice");
+        assert!(amend("new", "", "d").await && !amend("new", "", "e").await, "one is recorded");
+        assert_eq!(register("b").await, ["c", "same"]);
     }
 
     async fn tokens_and_entries_expire(&self) {

@@ -87,9 +87,14 @@ pub(crate) trait JournalBackend {
     ) -> Reply<'a, Confirmed>;
 
     /// Refuses appends from now on, if the partition is in this epoch, at home, and all its records
-    /// are drained. Answers the position, or `None`.
-    fn seal<'a>(&'a self, keys: &'a Keyspace, partition: u32, epoch: u64)
-    -> Reply<'a, Option<u64>>;
+    /// are drained, unless some may be left. Answers the position, or `None`.
+    fn seal<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        partition: u32,
+        epoch: u64,
+        may_be_left: bool,
+    ) -> Reply<'a, Option<u64>>;
 }
 
 /// Writes to append to one partition, in one step.

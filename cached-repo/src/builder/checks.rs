@@ -10,8 +10,9 @@ use crate::{
     codec::{CAN_COMPRESS, Compression, Format},
     entity::Durability,
     error::{Error, ErrorKind, Result},
-    journal::{DurabilitySettings, Roster},
-    schema::Schema,
+    journal::{DurabilitySettings, Roster, moving, recorded, unreadable},
+    key::Keyspace,
+    layout::{FACT, Layout, Recorded},
     store::{Entry, Ledger, SharedStore},
     strategy::Strategy,
     worker::{self, Evictions},
@@ -166,8 +167,8 @@ pub(super) fn snapshot(strategy: Strategy, every: Option<Duration>, has_store: b
 }
 
 /// Refuses snapshots to a store that does not keep positions.
-pub(super) fn copies(every: Option<Duration>, store: &CheckedStore) -> Result<()> {
-    if every.is_some() && !store.journals {
+pub(super) fn copies(every: Option<Duration>, journals: bool) -> Result<()> {
+    if every.is_some() && !journals {
         return Err(Error::configuration(
             "the store takes no journals, which `snapshot` needs to copy each change once and in order: \
              use one that does",
@@ -179,7 +180,7 @@ pub(super) fn copies(every: Option<Duration>, store: &CheckedStore) -> Result<()
 /// Refuses a strategy that may not write to the entity, because of where it was copied to.
 pub(super) async fn sides(entries: &Entries, strategy: Strategy, has_store: bool) -> Result<()> {
     let (keys, backend) = (&entries.keys, &entries.backend);
-    let metas = (0..keys.partitions()).map(|partition| backend.meta(keys, partition));
+    let metas = keys.layout().range().map(|partition| backend.meta(keys, partition));
     for meta in try_join_all(metas).await.map_err(CacheError::into_error)? {
         match meta.side {
             Side::Kept | Side::Exporting if strategy.needs_store() => {
@@ -205,6 +206,21 @@ pub(super) async fn sides(entries: &Entries, strategy: Strategy, has_store: bool
         }
     }
     Ok(())
+}
+
+/// Refuses to change the partitions of an entity that is, or was, on a side of its own: new ones would not
+/// know who may write.
+pub(super) async fn unmoved(entries: &Entries, layout: Layout) -> Result<()> {
+    let (keys, backend) = (&entries.keys, &entries.backend);
+    let metas = layout.range().map(|partition| backend.meta(keys, partition));
+    let metas = try_join_all(metas).await.map_err(CacheError::into_error)?;
+    if metas.iter().all(|meta| meta.side == Side::Open) {
+        return Ok(());
+    }
+    Err(Error::configuration(
+        "this entity is kept by `redis_only` with snapshots, or was exported from there, and its partitions \
+         know who may write to it: their number cannot be changed. Give the entity another prefix instead",
+    ))
 }
 
 /// Refuses a server that may throw the only copy away.
@@ -244,14 +260,16 @@ pub(super) async fn server(
 
 /// What a store says of itself.
 pub(super) struct CheckedStore {
-    pub(super) identity: String,
+    identity: String,
     /// Whether it takes journals.
     pub(super) journals: bool,
+    /// What it knows of the entity's partitions, if their number was ever changed.
+    recorded: Option<Recorded>,
 }
 
 /// Refuses a store that lacks what writes need.
-pub(super) async fn store(store: &SharedStore, schema: &Schema) -> Result<CheckedStore> {
-    let description = store.describe(schema).await.map_err(|e| e.into_error())?;
+pub(super) async fn store(store: &SharedStore, entries: &Entries) -> Result<CheckedStore> {
+    let description = store.describe(&entries.schema).await.map_err(|e| e.into_error())?;
     if !description.missing.is_empty() {
         return Err(Error::configuration(format!(
             "the store is not ready. {} `create_tables` of the store makes tables that are missing, \
@@ -259,28 +277,38 @@ pub(super) async fn store(store: &SharedStore, schema: &Schema) -> Result<Checke
             description.missing.join(" ")
         )));
     }
+    let journals = description.journals;
+    let recorded = match journals {
+        true => recorded(store, entries.keys.ledger_name()).await?.map(|(recorded, _)| recorded),
+        false => None,
+    };
     match store.ledger(Ledger::Identity).await.map_err(|e| e.into_error())? {
-        Entry::Identity(identity) => Ok(CheckedStore { identity, journals: description.journals }),
+        Entry::Identity(identity) => Ok(CheckedStore { identity, journals, recorded }),
         _ => Err(Error::new(ErrorKind::Internal, "the store did not answer its identity")),
     }
 }
 
-/// Refuses what another process of this entity was told differently.
-pub(super) async fn registry(entries: &Entries, store_id: Option<String>) -> Result<()> {
-    let mut facts = vec![
-        ("protocol", PROTOCOL.to_owned()),
-        ("partitions", entries.keys.partitions().to_string()),
-    ];
-    if let Some(id) = store_id {
-        facts.push(("store", id));
+/// Refuses what another process of this entity was told differently, but for the number of partitions:
+/// answers what is recorded of those.
+pub(super) async fn registry(entries: &Entries, store: Option<CheckedStore>) -> Result<Recorded> {
+    let known = store.as_ref().and_then(|store| store.recorded);
+    let journals = store.as_ref().is_some_and(|store| store.journals);
+    let wanted = known.unwrap_or(Recorded::settled(entries.keys.layout())).to_string();
+    let mut facts = vec![("protocol", PROTOCOL.to_owned()), (FACT, wanted)];
+    if let Some(store) = store {
+        facts.push(("store", store.identity));
         // Its journal is drained by processes that go by the prefix.
         facts.push(("table", entries.schema.table().to_owned()));
     }
     let registering = entries.backend.register(&entries.keys, &facts);
     let recorded = registering.await.map_err(CacheError::into_error)?;
     let registry = entries.keys.registry();
-    for ((name, ours), theirs) in facts.iter().zip(recorded) {
-        if *ours == theirs {
+    let mut partitions = "";
+    for ((name, ours), theirs) in facts.iter().zip(&recorded) {
+        if *name == FACT {
+            partitions = theirs;
+        }
+        if ours == theirs || *name == FACT {
             continue;
         }
         return Err(Error::configuration(match *name {
@@ -295,5 +323,44 @@ pub(super) async fn registry(entries: &Entries, store_id: Option<String>) -> Res
             ),
         }));
     }
-    Ok(())
+    let theirs: Recorded = partitions.parse().map_err(|()| unreadable(partitions))?;
+    match known {
+        // The store's word counts: a change was cut off before Redis knew of it, or Redis forgot it.
+        Some(known) if theirs.now.first <= known.now.first => {
+            amend(entries, partitions, known).await?;
+            Ok(known)
+        }
+        None if !journals || theirs.now.first == 0 => Ok(theirs),
+        _ => Err(Error::configuration(format!(
+            "Redis knows of a later change of the number of partitions ({theirs}) than the database: \
+             that was restored to an older state or replaced. If that is to be so, stop all processes of \
+             this entity and delete the field `{FACT}` of the key `{registry}`"
+        ))),
+    }
+}
+
+/// Tells Redis what the store knows of the entity's partitions.
+async fn amend(entries: &Entries, before: &str, known: Recorded) -> Result<()> {
+    let known = known.to_string();
+    if before == known {
+        return Ok(());
+    }
+    let amending = entries.backend.amend(&entries.keys, FACT, before, &known);
+    // If another process was faster, it knows more.
+    amending.await.map(drop).map_err(CacheError::into_error)
+}
+
+/// The partitions of the entity; refuses another number than is recorded.
+pub(super) fn layout(recorded: Recorded, keys: &Keyspace) -> Result<Layout> {
+    let (theirs, ours) = (recorded.now.count, keys.layout().count);
+    match recorded.next {
+        Some(next) => Err(moving(theirs, next)),
+        None if theirs == ours => Ok(recorded.now),
+        None => Err(Error::configuration(format!(
+            "other processes use partitions = {theirs} for this entity, this one {ours}: say the same \
+             everywhere (it is recorded in the key `{}`), or call `RepositoryBuilder::repartition` \
+             here, which changes the number to {ours}",
+            keys.registry()
+        ))),
+    }
 }

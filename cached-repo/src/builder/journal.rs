@@ -131,6 +131,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             store_timeout: self.store_timeout,
             patience: self.store_timeout + self.intent_grace,
             written: strategy == Strategy::WriteBehind,
+            moves: false,
         })
     }
 }

@@ -8,8 +8,9 @@ use crate::{
     entity::{CachedEntity, Settings},
     error::{Error, Result},
     handle::Cache,
-    journal::Journal,
+    journal::{Journal, JournalSettings},
     key::{self, Keyspace},
+    layout::Recorded,
     repository::{Repository, Shared},
     schema::Schema,
     store::SharedStore,
@@ -18,6 +19,7 @@ use crate::{
 
 mod checks;
 mod journal;
+mod repartition;
 mod snapshot;
 
 use journal::WriteBehindSettings;
@@ -56,6 +58,19 @@ pub struct RepositoryBuilder<E> {
     snapshot: Option<Option<Duration>>,
     behind: WriteBehindSettings,
     entity: PhantomData<fn() -> E>,
+}
+
+/// What a repository is made of, but for which partitions it has.
+struct Ready {
+    strategy: Strategy,
+    entries: Entries,
+    store: Option<SharedStore>,
+    settings: JournalSettings,
+    recorded: Recorded,
+    /// Whether the store takes journals.
+    journals: bool,
+    /// How often what `redis_only` keeps is copied.
+    interval: Option<Duration>,
 }
 
 impl<E: CachedEntity> RepositoryBuilder<E> {
@@ -156,8 +171,8 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
     }
 
     /// Into how many partitions the entity's keys are divided, 1 to 4096. Every process must say the
-    /// same, and it cannot be changed while there is data. Defaults to the attribute, and without one to
-    /// 16.
+    /// same; [`repartition`](Self::repartition) changes it. Defaults to the attribute, and without one
+    /// to 16.
     pub fn partitions(mut self, partitions: u32) -> Self {
         self.settings.partitions = Some(partitions);
         self
@@ -207,49 +222,17 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
     }
 
     async fn checked(self) -> Result<Repository<E>> {
-        let (strategy, format) = self.words()?;
-        let packing = self.packing(format)?;
-        let lifetimes = self.lifetimes()?;
-        let partitions = self.settings.partitions.unwrap_or(PARTITIONS);
-        checks::numbers(partitions, self.store_timeout, self.intent_grace)?;
-        checks::value_max(self.value_max_bytes)?;
-        let settings = self.journal_settings(strategy, partitions)?;
-        let schema = Arc::new(self.schema);
-        let Cache { backend, namespace, clock, random, outage_loads, duties } = self.cache.clone();
-        let topology = backend.topology();
-        let keys = Keyspace::new(&namespace, schema.prefix(), topology, partitions)?;
-        key::check_table(schema.table())?;
-        let interval = self.snapshot.unwrap_or(self.settings.snapshot);
-        checks::snapshot(strategy, interval, self.store.is_some())?;
-        let store = self.store;
-        let entries = Arc::new(Entries {
-            codec: Codec::new(Arc::clone(&schema), format, packing),
-            backend,
-            keys,
-            schema,
-            lifetimes,
-            row_max_bytes: self.value_max_bytes,
-            counters: Counters::default(),
-            clock,
-            random,
-            owed: Owed::default(),
-        });
-        // First what a person can mend in the source, then what the servers say.
-        strategy::check_store(strategy, store.as_ref())?;
-        checks::format(&entries).await?;
-        checks::server(&entries, strategy, settings.durability, &duties.roster).await?;
-        let (mut store_id, mut journal) = (None, None);
-        if let Some(store) = &store {
-            let checked = checks::store(store, &entries.schema).await?;
-            checks::copies(interval, &checked)?;
-            let parts = || (Arc::clone(&entries), Arc::clone(store), Arc::clone(&duties.roster));
-            let open = |(entries, store, roster)| Journal::new(entries, store, settings, roster);
-            journal = checked.journals.then(|| Arc::new(open(parts())));
-            store_id = Some(checked.identity);
-        }
-        checks::registry(&entries, store_id).await?;
+        let Ready { strategy, entries, store, settings, recorded, journals, interval } =
+            self.ready().await?;
+        let layout = checks::layout(recorded, &entries.keys)?;
+        let entries = Arc::new(entries.laid_out(layout));
         checks::sides(&entries, strategy, store.is_some()).await?;
-        self.cache.duties.own(entries.schema.prefix(), std::any::type_name::<E>())?;
+        let Cache { outage_loads, duties, .. } = self.cache.clone();
+        let journal = store.as_ref().filter(|_| journals).map(|store| {
+            let roster = Arc::clone(&duties.roster);
+            Arc::new(Journal::new(Arc::clone(&entries), Arc::clone(store), settings, roster))
+        });
+        duties.own(entries.schema.prefix(), std::any::type_name::<E>())?;
         let (journal, copying) = snapshot::copying(strategy, journal, interval);
         let parts = Parts {
             entries: Arc::clone(&entries),
@@ -282,6 +265,49 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             (None, None) => Format::default(),
         };
         Ok((strategy, format))
+    }
+
+    /// Checks everything but the number of partitions.
+    async fn ready(&self) -> Result<Ready> {
+        let (strategy, format) = self.words()?;
+        let packing = self.packing(format)?;
+        let lifetimes = self.lifetimes()?;
+        let partitions = self.settings.partitions.unwrap_or(PARTITIONS);
+        checks::numbers(partitions, self.store_timeout, self.intent_grace)?;
+        checks::value_max(self.value_max_bytes)?;
+        let settings = self.journal_settings(strategy, partitions)?;
+        let schema = Arc::new(self.schema.clone());
+        let Cache { backend, namespace, clock, random, duties, .. } = self.cache.clone();
+        let topology = backend.topology();
+        let keys = Keyspace::new(&namespace, schema.prefix(), topology, partitions)?;
+        key::check_table(schema.table())?;
+        let interval = self.snapshot.unwrap_or(self.settings.snapshot);
+        checks::snapshot(strategy, interval, self.store.is_some())?;
+        let store = self.store.clone();
+        let entries = Entries {
+            codec: Codec::new(Arc::clone(&schema), format, packing),
+            backend,
+            keys,
+            schema,
+            lifetimes,
+            row_max_bytes: self.value_max_bytes,
+            counters: Counters::default(),
+            clock,
+            random,
+            owed: Owed::default(),
+        };
+        // First what a person can mend in the source, then what the servers say.
+        strategy::check_store(strategy, store.as_ref())?;
+        checks::format(&entries).await?;
+        checks::server(&entries, strategy, settings.durability, &duties.roster).await?;
+        let checked = match &store {
+            Some(store) => Some(checks::store(store, &entries).await?),
+            None => None,
+        };
+        let journals = checked.as_ref().is_some_and(|checked| checked.journals);
+        checks::copies(interval, journals)?;
+        let recorded = checks::registry(&entries, checked).await?;
+        Ok(Ready { strategy, entries, store, settings, recorded, journals, interval })
     }
 
     fn packing(&self, format: Format) -> Result<Packing> {

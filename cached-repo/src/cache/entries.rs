@@ -12,6 +12,7 @@ use crate::{
     codec::{Codec, Format, Raw, State},
     column::ColumnError,
     key::{self, Keyspace, Slot},
+    layout::Layout,
     record::Record,
     schema::Schema,
 };
@@ -77,6 +78,22 @@ pub(crate) enum Only {
 }
 
 impl Entries {
+    /// Those of the same entity with these partitions.
+    pub(crate) fn laid_out(&self, layout: Layout) -> Self {
+        Self {
+            backend: Arc::clone(&self.backend),
+            keys: self.keys.clone().laid_out(layout),
+            schema: Arc::clone(&self.schema),
+            codec: self.codec.clone(),
+            lifetimes: self.lifetimes,
+            row_max_bytes: self.row_max_bytes,
+            counters: Counters::default(),
+            clock: self.clock,
+            random: self.random.clone(),
+            owed: Owed::default(),
+        }
+    }
+
     pub(crate) fn slots(&self, ids: &[EntityId]) -> Vec<Slot> {
         ids.iter().map(|id| self.keys.slot(id)).collect()
     }

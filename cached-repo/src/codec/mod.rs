@@ -87,7 +87,7 @@ pub(crate) struct Decoded {
 }
 
 /// Encodes and decodes the entries of one entity.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Codec {
     schema: Arc<Schema>,
     format: Format,

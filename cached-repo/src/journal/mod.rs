@@ -30,6 +30,7 @@ mod append;
 mod confirm;
 mod copying;
 mod events;
+mod moved;
 mod receipt;
 mod recover;
 mod roster;
@@ -39,6 +40,7 @@ pub(crate) use confirm::{DurabilitySettings, Reached};
 pub(crate) use copying::{CopyPosition, Copying, exported};
 pub use events::Event;
 pub(crate) use events::Listener;
+pub(crate) use moved::{moving, recorded, unreadable};
 pub(crate) use receipt::Receipt;
 pub(crate) use roster::{Roster, Target};
 
@@ -58,6 +60,8 @@ pub(crate) struct JournalSettings {
     pub(crate) patience: Duration,
     /// Whether the repository writes to it. If not, it only drains what others wrote.
     pub(crate) written: bool,
+    /// Whether it is that of who changes the number of partitions, and may do what all others may not then.
+    pub(crate) moves: bool,
 }
 
 /// The journal of one entity.
@@ -94,7 +98,8 @@ impl Journal {
         settings: JournalSettings,
         roster: Arc<Roster>,
     ) -> Self {
-        let partitions = (0..entries.keys.partitions()).map(|_| Partition::default()).collect();
+        let layout = entries.keys.layout();
+        let partitions = layout.range().map(|_| Partition::default()).collect();
         Self { entries, store, settings, roster, partitions }
     }
 
@@ -112,7 +117,7 @@ impl Journal {
     }
 
     pub(crate) fn partitions(&self) -> std::ops::Range<u32> {
-        0..self.entries.keys.partitions()
+        self.entries.keys.layout().range()
     }
 
     pub(crate) fn nudge(&self, partition: u32) {
@@ -134,15 +139,20 @@ impl Journal {
 
     /// A partition's share of the bound.
     fn bound(&self) -> Bound {
-        let partitions = u64::from(self.entries.keys.partitions());
+        let partitions = u64::from(self.entries.keys.layout().count);
         let Bound { records, bytes } = self.settings.bound;
         Bound { records: records.div_ceil(partitions), bytes: bytes.div_ceil(partitions) }
     }
 
     fn partition(&self, partition: u32) -> Result<&Partition> {
-        self.partitions.get(partition as usize).ok_or_else(|| {
+        self.known(partition).ok_or_else(|| {
             Error::new(ErrorKind::Internal, format!("there is no partition {partition}"))
         })
+    }
+
+    fn known(&self, partition: u32) -> Option<&Partition> {
+        let index = partition.checked_sub(self.entries.keys.layout().first)?;
+        self.partitions.get(index as usize)
     }
 
     /// Whether a restored store begins to get again what Redis knows to be drained. Told once, however
@@ -154,7 +164,7 @@ impl Journal {
     }
 
     fn saw(&self, partition: u32, version: u64) {
-        if let Some(known) = self.partitions.get(partition as usize) {
+        if let Some(known) = self.known(partition) {
             known.seen.fetch_max(version, Ordering::Relaxed);
         }
     }

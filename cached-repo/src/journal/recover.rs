@@ -47,6 +47,7 @@ impl Journal {
         // Before the ticket: whoever raises the epoch last has the later ticket then, and the other
         // one's repair is refused.
         let before = self.offset(partition).await.map_err(StoreError::into_error)?;
+        self.check_layout(before.as_ref()).await?;
         let ticket = self.entries.random.token();
         let backend = &self.entries.backend;
         let meta = backend.ticket(&self.entries.keys, partition, &ticket).await;

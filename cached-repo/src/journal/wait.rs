@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Journal, Receipt};
+use super::{
+    Journal, Receipt,
+    moved::{check_open, is_closed_behind},
+};
 use crate::{
     backend::{CacheError, journal::Meta},
     error::{Error, ErrorKind, Result},
     retry::Backoff,
-    store::{Entry, Ledger, LetterKey, LetterState, StoreError},
+    store::{Entry, Ledger, LetterKey, LetterState, Offset, StoreError},
 };
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(1);
@@ -20,10 +23,18 @@ impl Journal {
     pub(crate) async fn persisted(&self, receipt: &Receipt) -> Result<()> {
         let Receipt { partition, journal, epoch, version, .. } = receipt;
         let same = |meta: &Meta| meta.journal == *journal && meta.epoch == *epoch;
-        self.reaches(*partition, *version, same, None).await?;
+        let reached = self.reaches(*partition, *version, same, None).await;
+        if reached.as_ref().is_err_and(|error| error.kind() != ErrorKind::Recovered) {
+            return reached;
+        }
         // Redis knows what was committed; the database may have been restored since.
         let offset = self.offset(*partition).await.map_err(StoreError::into_error)?;
-        if offset.is_none_or(|offset| offset.last_id < *version || offset.epoch != *epoch) {
+        let has = |offset: Offset| {
+            let in_epoch = offset.epoch == *epoch && offset.last_id >= *version;
+            offset.journal == *journal
+                && (reached.is_ok() && in_epoch || is_closed_behind(&offset, *epoch, *version))
+        };
+        if !offset.is_some_and(has) {
             return Err(recovered());
         }
         let key = LetterKey { entity: self.name(), partition: *partition, version: *version };
@@ -46,10 +57,11 @@ impl Journal {
     /// Waits until the store has everything that was journaled in a partition before the call.
     pub(crate) async fn flush(&self, partition: u32, deadline: Option<Instant>) -> Result<()> {
         let meta = self.meta(partition).await.map_err(CacheError::into_error)?;
-        if !meta.is_at_home() {
-            // What an incident lost is noticed here, and not waited for.
+        if !meta.is_at_home() || meta.sealed {
             let offset = self.offset(partition).await.map_err(StoreError::into_error)?;
-            if offset.is_some_and(|offset| !offset.sealed) {
+            offset.as_ref().map_or(Ok(()), check_open)?;
+            // What an incident lost is noticed here, and not waited for.
+            if !meta.is_at_home() && offset.is_some_and(|offset| !offset.sealed) {
                 self.recover(partition).await?;
             }
         }

@@ -114,14 +114,13 @@ impl JournalBackend for MemoryBackend {
         keys: &'a Keyspace,
         partition: u32,
         epoch: u64,
+        may_be_left: bool,
     ) -> Reply<'a, Option<u64>> {
         let (mut state, _) = self.enter();
         let meta = state.meta(keys, partition);
-        let is_drained = meta.exists() && meta.is_at_home() && meta.backlog() == 0;
-        let may_seal = is_drained && meta.epoch == epoch;
-        if may_seal {
-            state.partition(keys, partition).meta.sealed = true;
-        }
+        let is_sound = meta.exists() && meta.is_at_home() && meta.epoch == epoch;
+        let may_seal = is_sound && (may_be_left || meta.backlog() == 0);
+        state.partition(keys, partition).meta.sealed |= may_seal;
         done(may_seal.then_some(meta.acked))
     }
 }

@@ -138,6 +138,17 @@ impl Backend for MemoryBackend {
         done(state.register(keys, facts))
     }
 
+    fn amend<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        fact: &'static str,
+        before: &'a str,
+        after: &'a str,
+    ) -> Reply<'a, bool> {
+        let (mut state, _) = self.enter();
+        done(state.amend(keys, fact, before, after))
+    }
+
     fn server(&self) -> Reply<'_, Server> {
         let policy = "noeviction".to_owned();
         done(Server {

@@ -253,4 +253,20 @@ impl State {
         };
         facts.iter().map(record).collect()
     }
+
+    pub(super) fn amend(
+        &mut self,
+        keys: &Keyspace,
+        fact: &'static str,
+        before: &str,
+        after: &str,
+    ) -> bool {
+        let known = self.registries.entry(keys.registry()).or_default();
+        let found = known.get(fact).map_or("", String::as_str);
+        let may_amend = found == before || found == after;
+        if may_amend {
+            known.insert(fact, after.to_owned());
+        }
+        may_amend
+    }
 }

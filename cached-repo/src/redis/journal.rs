@@ -58,15 +58,15 @@ impl JournalBackend for RedisBackend {
     fn backlog<'a>(&'a self, keys: &'a Keyspace) -> Reply<'a, Vec<(String, u32, u64)>> {
         Box::pin(async move {
             let partitions = match self.topology {
-                Topology::Standalone => 1,
-                Topology::Cluster => keys.partitions(),
+                Topology::Standalone => 0..1,
+                Topology::Cluster => keys.layout().range(),
             };
             let ask = async |partition| {
                 let mut command = redis::cmd("ZRANGE");
                 command.arg(keys.backlog(partition)).arg(0).arg(-1).arg("WITHSCORES");
                 self.connection.command::<Vec<(String, f64)>>(&command).await
             };
-            let found = try_join_all((0..partitions).map(ask)).await?;
+            let found = try_join_all(partitions.map(ask)).await?;
             let parse = |(member, version): (String, f64)| {
                 let (prefix, partition) = Keyspace::parse_member(&member)?;
                 Some((prefix.to_owned(), partition, version as u64))
@@ -215,10 +215,12 @@ impl JournalBackend for RedisBackend {
         keys: &'a Keyspace,
         partition: u32,
         epoch: u64,
+        may_be_left: bool,
     ) -> Reply<'a, Option<u64>> {
         Box::pin(async move {
             let mut call = Call::default();
             call.key(keys.meta(partition)).key(keys.journal(partition)).argument(epoch);
+            call.argument(u8::from(may_be_left));
             let answer: Option<String> = self.run(Step::Seal, &call).await?;
             answer.map(|text| text.parse().map_err(|_| unexpected(Step::Seal))).transpose()
         })

@@ -262,6 +262,20 @@ impl Backend for RedisBackend {
         })
     }
 
+    fn amend<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        fact: &'static str,
+        before: &'a str,
+        after: &'a str,
+    ) -> Reply<'a, bool> {
+        Box::pin(async move {
+            let mut call = Call::default();
+            call.key(keys.registry()).argument(fact).argument(before).argument(after);
+            self.run(Step::Amend, &call).await
+        })
+    }
+
     fn server(&self) -> Reply<'_, Server> {
         Box::pin(server::facts(&self.connection))
     }

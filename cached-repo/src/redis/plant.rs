@@ -80,7 +80,7 @@ async fn wipe(connection: &Connection, keys: &Keyspace) -> Result<(), CacheError
             break;
         }
     }
-    for partition in 0..keys.partitions() {
+    for partition in keys.layout().range() {
         let mut leave = redis::cmd("ZREM");
         leave.arg(keys.backlog(partition)).arg(keys.member(partition));
         let _: Value = connection.command(&leave).await?;

@@ -25,6 +25,7 @@ pub(super) enum Step {
     Put,
     Evict,
     Register,
+    Amend,
     Append,
     Meta,
     Claim,
@@ -55,7 +56,7 @@ const WRITES: &str = "{}";
 const START: &str = "start(ARGV)";
 
 impl Step {
-    const ALL: [Step; 24] = [
+    const ALL: [Step; 25] = [
         Step::Lease,
         Step::Fill,
         Step::Begin,
@@ -63,6 +64,7 @@ impl Step {
         Step::Put,
         Step::Evict,
         Step::Register,
+        Step::Amend,
         Step::Append,
         Step::Meta,
         Step::Claim,
@@ -92,6 +94,7 @@ impl Step {
             Step::Put => ("put", include_str!("scripts/put.lua"), WRITES),
             Step::Evict => ("evict", include_str!("scripts/evict.lua"), MAKES_ROOM),
             Step::Register => ("register", include_str!("scripts/register.lua"), WRITES),
+            Step::Amend => ("amend", include_str!("scripts/amend.lua"), WRITES),
             Step::Append => ("append", include_str!("scripts/append.lua"), WRITES),
             Step::Meta => ("meta", include_str!("scripts/meta.lua"), READS),
             Step::Claim => ("claim", include_str!("scripts/claim.lua"), MAKES_ROOM),

@@ -51,7 +51,8 @@ impl<E: CachedEntity> Repository<E> {
         const OPERATION: &str = "persisted";
         let receipt: Receipt = token.parse().map_err(|e| self.name(OPERATION, e))?;
         let journal = self.shared.journal.as_ref().filter(|journal| {
-            receipt.prefix == journal.prefix() && journal.partitions().contains(&receipt.partition)
+            // Also of a partition from before their number was changed.
+            receipt.prefix == journal.prefix() && receipt.partition < journal.partitions().end
         });
         let Some(journal) = journal else {
             let error = Error::invalid("the token is of another entity's journal");

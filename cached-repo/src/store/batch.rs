@@ -1,6 +1,6 @@
 //! What a store is asked to write in one transaction, and what became of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::time::Instant;
 
@@ -103,21 +103,14 @@ impl<'a> Batch<'a> {
         if let Some(Journaled { position, sources, .. }) = self.journaled {
             let version = |index: usize| sources.get(index).map_or(0, |source| source.version);
             let ids = written.iter().map(|(index, id)| (*id, version(*index))).collect();
-            return vec![Supersedes {
-                entity: position.entity,
-                partition: position.partition,
-                ids,
-            }];
+            return vec![Supersedes { entity: position.entity, ids }];
         }
-        if let Some(LetterKey { entity, partition, version }) = self.replays {
-            return vec![Supersedes { entity, partition, ids: before(version) }];
+        if let Some(LetterKey { entity, version, .. }) = self.replays {
+            return vec![Supersedes { entity, ids: before(version) }];
         }
-        let partitions = self.fences.iter().map(|fence| Supersedes {
-            entity: &fence.entity,
-            partition: fence.partition,
-            ids: before(VERSION_MAX),
-        });
-        partitions.collect()
+        let entities: BTreeSet<&str> = self.fences.iter().map(|f| f.entity.as_str()).collect();
+        let all = |entity| Supersedes { entity, ids: before(VERSION_MAX) };
+        entities.into_iter().map(all).collect()
     }
 
     /// Whether not more changes were refused than are believed to be wrong.
@@ -226,10 +219,10 @@ pub enum Applied {
     },
 }
 
-/// Which waiting dead letters of one partition a batch supersedes.
+/// Which waiting dead letters of an entity a batch supersedes, in whatever partition: an id's was
+/// another one before their number was changed.
 pub(super) struct Supersedes<'a> {
     pub(super) entity: &'a str,
-    pub(super) partition: u32,
     /// Those of these ids' texts that are older than this version.
     pub(super) ids: Vec<(&'a str, u64)>,
 }

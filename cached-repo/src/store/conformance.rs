@@ -97,6 +97,7 @@ async fn journals(suite: &Suite<'_>) {
     letters::what_cannot_be_read_is_kept_as_it_is(suite).await;
     letters::a_letter_is_superseded_by_a_later_record(suite).await;
     letters::only_a_later_record_of_the_same_id_supersedes(suite).await;
+    letters::a_letter_is_superseded_from_another_partition(suite).await;
     letters::a_letter_is_superseded_by_a_store_first_write(suite).await;
     letters::a_letter_is_replayed_once(suite).await;
     letters::a_replay_supersedes_older_letters_only(suite).await;

@@ -79,8 +79,9 @@ pub use sql::connect::sqlite;
 ///   the expected one. Otherwise a worker that was paused repeats what a newer one overwrote.
 /// - MUST make dead letters in that transaction too. Otherwise a crash loses or doubles them.
 /// - MUST mark the waiting dead letters of an id as superseded in every transaction that writes that
-///   id: the older ones if it is journaled or a replay, all of them if it is behind a fence whose
-///   partition has an [`Offset`]. Otherwise a replay overwrites something newer.
+///   id, in whatever partition of the entity they are (their number may have been changed): the older ones
+///   if it is journaled or a replay, all of them if it is behind a fence whose partition has an
+///   [`Offset`]. Otherwise a replay overwrites something newer.
 ///
 /// *Reads.*
 /// - [`load`](Self::load) MUST see every write that was acknowledged before it was called: it reads

@@ -148,12 +148,13 @@ impl DeadLetters {
 
 /// Writes until no recovery comes in between.
 async fn write(journal: &Journal, letter: &DeadLetter, change: Change) -> Result<()> {
-    let changes = [change];
+    let (changes, entries) = ([change], &journal.entries);
     for _ in 0..FENCED_MAX {
         if try_write(journal, letter, &changes).await? {
             return Ok(());
         }
-        journal.recover(letter.partition).await?;
+        // Not the letter's, if the number of partitions was changed since.
+        journal.recover_all(changes.iter().map(|c| entries.keys.slot(c.id()).partition)).await?;
     }
     let message = "the journal of this entity is recovered again and again: try again";
     Err(Error::new(ErrorKind::Fenced, message).of(&letter.id).retryable())

@@ -23,7 +23,7 @@ pub(super) async fn seal(journal: Arc<Journal>, partition: u32) -> Ending {
     }
 }
 
-async fn try_seal(journal: &Journal, partition: u32) -> Result<(), String> {
+pub(super) async fn try_seal(journal: &Journal, partition: u32) -> Result<(), String> {
     let meta = journal.meta(partition).await.map_err(|e| e.to_string())?;
     if !meta.exists() {
         return Ok(());
@@ -32,7 +32,7 @@ async fn try_seal(journal: &Journal, partition: u32) -> Result<(), String> {
         return Err("it is not drained".to_owned());
     }
     let entries = &journal.entries;
-    let sealed = entries.backend.seal(&entries.keys, partition, meta.epoch).await;
+    let sealed = entries.backend.seal(&entries.keys, partition, meta.epoch, false).await;
     let sealed = sealed.map_err(|e| e.to_string())?;
     let last_id = sealed.ok_or_else(|| "somebody wrote to it".to_owned())?;
     let (entity, epoch) = (journal.name(), meta.epoch);

@@ -15,6 +15,8 @@ async fn all_futures_are_send_and_a_clone_moves_into_a_task() {
     let builder = Repository::<Todo>::builder(&cache).store(&db).strategy(Strategy::ReadThrough);
     let repo = sent(builder.build()).await.unwrap();
     let all = [todo("1", "a"), todo("2", "b")];
+    let builder = Repository::<Todo>::builder(&cache).store(&db).strategy(Strategy::ReadThrough);
+    sent(builder.repartition(std::time::Duration::from_secs(60))).await.unwrap();
     sent(repo.save(&all[0])).await.unwrap().persisted().await.unwrap();
     sent(repo.save_many(&all)).await.unwrap();
     sent(repo.get("1")).await.unwrap();

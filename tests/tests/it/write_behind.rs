@@ -49,6 +49,9 @@ mod shapes;
 mod shutdown;
 
 mod releases;
+mod repartition;
+mod repartition_crashes;
+mod repartition_letters;
 mod reports;
 mod retention;
 

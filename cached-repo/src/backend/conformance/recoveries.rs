@@ -235,7 +235,7 @@ async fn a_wiped_partition_begins_again(suite: &Suite<'_>) {
 
 async fn a_sealed_journal_takes_nothing(suite: &Suite<'_>) {
     let desk = Desk::open(suite, "sealed").await;
-    let seal = async |epoch| desk.backend.seal(&desk.keys, 0, epoch).await.unwrap();
+    let seal = async |epoch| desk.backend.seal(&desk.keys, 0, epoch, false).await.unwrap();
     let v = desk.append(&["a"]).await;
     assert_eq!(seal(1).await, None, "there is more to drain");
     desk.acknowledge(v[0], &[("a", v[0], Fate::Drop)]).await;
@@ -253,6 +253,12 @@ async fn a_sealed_journal_takes_nothing(suite: &Suite<'_>) {
     let repair = Repair { epoch: 3, settled: 2, last_id: v[0], ..REPAIR };
     assert_eq!(desk.recover(repair).await, Repaired::Kept { left: 0 }, "reopened");
     assert!(!desk.known().await.sealed && desk.append(&["a"]).await[0] > v[0]);
+    let stop = async |epoch| desk.backend.seal(&desk.keys, 0, epoch, true).await.unwrap();
+    assert_eq!(stop(2).await, None, "another epoch");
+    assert_eq!(stop(3).await, Some(v[0]), "although something is left");
+    assert_eq!(desk.try_append(&["a"], "op", None, ROOMY).await, Appended::Fenced);
+    let left = desk.known().await.backlog();
+    assert_eq!((left, seal(3).await), (1, None), "it is drained as it was");
     assert_eq!(desk.bare_seal(suite).await, None, "nothing to seal");
 }
 
@@ -264,6 +270,6 @@ impl Desk<'_> {
 
     async fn bare_seal(&self, suite: &Suite<'_>) -> Option<u64> {
         let bare = Desk::bare(suite, "unsealed");
-        bare.backend.seal(&bare.keys, 0, 0).await.unwrap()
+        bare.backend.seal(&bare.keys, 0, 0, true).await.unwrap()
     }
 }

@@ -108,9 +108,25 @@ pub(super) async fn only_a_later_record_of_the_same_id_supersedes(suite: &Suite<
     let partition = drain.partition;
     drain.partition = 5;
     assert_eq!(suite.raise(&drain.entity, 5).await.ok(), Some(1), "another partition");
-    drain.drain(0, 99, &[put]).await;
+    drain.drain(0, 40, std::slice::from_ref(&put)).await;
     drain.partition = partition;
-    assert_eq!(drain.state(41).await, waits, "another partition superseded a letter");
+    assert_eq!(drain.state(41).await, waits, "an older record of another partition superseded it");
+}
+
+/// The id's partition is another one since their number was changed.
+pub(super) async fn a_letter_is_superseded_from_another_partition(suite: &Suite<'_>) {
+    let mut drain = Drain::new(suite, "moved").await;
+    let old = drain.partition;
+    drain.drain(0, 40, &[drain.bad(1), drain.bad(2)]).await;
+    drain.drain(40, 41, &[drain.bad(3)]).await;
+    drain.partition = 5;
+    assert_eq!(suite.raise(&drain.entity, 5).await.ok(), Some(1), "another partition");
+    drain.drain(0, 99, &[drain.put(3, "later")]).await;
+    assert!(drain.write_first(&drain.put(2, "x"), None).await.is_ok(), "a store-first write");
+    drain.partition = old;
+    let states = [drain.state(39).await, drain.state(40).await, drain.state(41).await];
+    use LetterState::{Superseded, Waiting};
+    assert_eq!(states, [Some(Waiting), Some(Superseded), Some(Superseded)], "by either write");
 }
 
 pub(super) async fn a_letter_is_superseded_by_a_store_first_write(suite: &Suite<'_>) {

@@ -76,14 +76,12 @@ impl Tables {
         if let Some(letter) = &batch.replays {
             self.decide(letter, |letter| letter.state = LetterState::Replayed);
         }
-        for Supersedes { entity, partition, ids } in batch.supersedes(|i| !refused.contains_key(&i))
-        {
+        for Supersedes { entity, ids } in batch.supersedes(|i| !refused.contains_key(&i)) {
             // Behind a fence that holds without an offset there are no letters.
             for letter in self.letters.values_mut().filter(|letter| waits(letter)) {
-                let is_of = letter.entity == entity && letter.partition == partition;
                 let is_older =
                     |&(id, before): &(&str, u64)| letter.id == id && letter.version < before;
-                if is_of && ids.iter().any(is_older) {
+                if letter.entity == entity && ids.iter().any(is_older) {
                     letter.state = LetterState::Superseded;
                 }
             }

@@ -108,8 +108,7 @@ pub(super) fn keeping(letter: &DeadLetter) -> Document {
 pub(super) fn waiting_of(superseded: &Supersedes<'_>) -> Document {
     let ids: Vec<_> = superseded.ids.iter().map(|(id, _)| *id).collect();
     doc! {
-        "entity": superseded.entity, "partition": i64::from(superseded.partition),
-        "state": WAITING, "id": { "$in": ids },
+        "entity": superseded.entity, "state": WAITING, "id": { "$in": ids },
     }
 }
 

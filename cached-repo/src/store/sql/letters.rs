@@ -75,7 +75,7 @@ pub(super) async fn keep<D: Dialect>(
     Ok(())
 }
 
-/// Marks the letters that a batch makes obsolete, in the partitions where any wait.
+/// Marks the letters that a batch makes obsolete, of the entities of which any wait.
 pub(super) async fn supersede<D: Dialect>(
     session: &mut Session<D>,
     batch: &Batch<'_>,
@@ -87,10 +87,9 @@ pub(super) async fn supersede<D: Dialect>(
     }
     let sql = D::SUPERSEDE.unwrap_or(SUPERSEDE).replace("ELEMENTS", D::ELEMENTS);
     for superseded in batch.supersedes(is_written) {
-        let (entity, partition) = (superseded.entity, superseded.partition);
-        if waiting.contains(&(entity.to_owned(), partition)) {
+        if waiting.contains(superseded.entity) {
             let ids = json!(superseded.ids).to_string();
-            let values = [text(&ids), text(entity), number(partition.into())];
+            let values = [text(&ids), text(superseded.entity)];
             session.run_text(&sql, &values, "mark a dead letter").await?;
         }
     }
@@ -165,5 +164,5 @@ const SUPERSEDE: &str = "UPDATE cached_repo_dead_letters SET state = 'superseded
     WHERE state = 'waiting' AND (entity, partition, version) IN \
     (SELECT l.entity, l.partition, l.version FROM ELEMENTS \
     CROSS JOIN cached_repo_dead_letters AS l \
-    WHERE l.state = 'waiting' AND l.entity = ? AND l.partition = ? \
+    WHERE l.state = 'waiting' AND l.entity = ? \
     AND l.id = e.value->>0 AND +l.version < CAST(e.value->>1 AS BIGINT))";

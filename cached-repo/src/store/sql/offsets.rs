@@ -15,8 +15,8 @@ use crate::{
     store::{Fence, Journaled, Offset},
 };
 
-/// Partitions of entities in which dead letters wait.
-pub(super) type Waiting = HashSet<(String, u32)>;
+/// Entities of which dead letters wait, in whatever partition.
+pub(super) type Waiting = HashSet<String>;
 
 impl<D: Dialect> SqlStore<D> {
     pub(super) async fn offset(
@@ -122,7 +122,7 @@ pub(super) async fn check<D: Dialect>(
         let found = offsets.get(&(fence.entity.clone(), u64::from(fence.partition)));
         fence.check(found.map(|(offset, _)| offset))?;
         if found.is_some_and(|(_, waits)| *waits) {
-            waiting.insert((fence.entity.clone(), fence.partition));
+            waiting.insert(fence.entity.clone());
         }
     }
     Ok(waiting)
@@ -149,19 +149,18 @@ pub(super) async fn advance<D: Dialect>(
         number(position.epoch),
         number(position.from),
         text(entity),
-        number(partition.into()),
     ];
     let moved = if D::RETURNS {
         session.run_text(ADVANCE, &values, "move a position").await?
     } else {
-        let (values, key) = values.split_at(values.len() - 2);
+        let (values, entity) = values.split_at(values.len() - 1);
         match session.change_text(ADVANCE, values, "move a position").await? {
-            true => session.run_text(WAITS, key, "look for dead letters").await?,
+            true => session.run_text(WAITS, entity, "look for dead letters").await?,
             false => Vec::new(),
         }
     };
     let Some(row) = moved.first() else { return Err(position.refused()) };
-    let waits = is_true::<D>(row, 0)?.then(|| (entity.to_owned(), partition));
+    let waits = is_true::<D>(row, 0)?.then(|| entity.to_owned());
     Ok(waits.into_iter().collect())
 }
 
@@ -229,22 +228,23 @@ const SEAL: &str = "UPDATE cached_repo_offsets \
 
 const FENCES: &str = "SELECT o.entity, CAST(o.partition AS BIGINT), o.epoch, o.settled, o.state, \
     EXISTS (SELECT 1 FROM cached_repo_dead_letters AS l \
-    WHERE l.entity = o.entity AND l.partition = o.partition AND l.state = 'waiting') \
+    WHERE l.entity = o.entity AND l.state = 'waiting') \
     FROM ELEMENTS JOIN cached_repo_offsets AS o \
     ON o.entity = e.value->>0 AND o.partition = CAST(e.value->>1 AS BIGINT)";
 
 // The letters are looked up in the same statement because there are mostly none. Its snapshot has
-// them all: whoever made one moved this position, and the reader of `last_id` saw that committed.
+// all that matter: whoever made one moved this position, and the reader of `last_id` saw that committed,
+// or moved that of a partition which was closed before this one was there.
 const ADVANCE: &str = "UPDATE cached_repo_offsets SET last_id = ?, applied = applied + ?, \
     coalesced = coalesced + ?, dead_lettered = dead_lettered + ?, updated_at = CURRENT_TIMESTAMP \
     WHERE entity = ? AND partition = ? AND journal_id = ? AND epoch = ? AND settled = epoch \
     AND last_id = ? AND state = 'open' \
     RETURNING EXISTS (SELECT 1 FROM cached_repo_dead_letters AS l \
-    WHERE l.entity = ? AND l.partition = ? AND l.state = 'waiting')";
+    WHERE l.entity = ? AND l.state = 'waiting')";
 
 // What ADVANCE returns, where an UPDATE returns nothing.
 const WAITS: &str = "SELECT EXISTS (SELECT 1 FROM cached_repo_dead_letters AS l \
-    WHERE l.entity = ? AND l.partition = ? AND l.state = 'waiting')";
+    WHERE l.entity = ? AND l.state = 'waiting')";
 
 const RECOUNT: &str = "UPDATE cached_repo_offsets \
     SET applied = applied - ?, dead_lettered = dead_lettered + ? \

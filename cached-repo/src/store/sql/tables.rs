@@ -74,7 +74,7 @@ fn create_letters<D: Dialect>() -> String {
              WHERE state = 'waiting';\n"
         );
     }
-    lines.push(format!("INDEX {LETTERS}_waiting (entity, partition, state)"));
+    lines.push(format!("INDEX {LETTERS}_waiting (entity, state)"));
     create::<D>(LETTERS, &lines)
 }
 

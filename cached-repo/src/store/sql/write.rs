@@ -210,7 +210,7 @@ impl Write<'_> {
         }
         if let Some(letter) = &batch.replays {
             letters::replay(session, letter).await?;
-            waiting.insert((letter.entity.to_owned(), letter.partition));
+            waiting.insert(letter.entity.to_owned());
         }
         waiting.extend(offsets::check(session, batch.fences).await?);
         Ok(waiting)

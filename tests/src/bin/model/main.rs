@@ -19,12 +19,15 @@ mod store_first;
 
 mod mixed;
 
+mod repartition;
+
 fn main() -> ExitCode {
     let (argument, begin) = (env::args().nth(1).unwrap_or_default(), Instant::now());
     let mut run = Run::new(&argument);
     run.check_all("write-behind alone", write_behind::cases());
     run.check_all("store-first alone", store_first::cases());
     run.check_all("mixed: the strategy is swapped on live data", mixed::cases());
+    run.check_all("moved: the number of partitions is changed on live data", repartition::cases());
     println!("\n{run}, {:.0?}", begin.elapsed());
     if run.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -16,6 +16,7 @@ use tokio::{
 use super::history::{Histories, Value};
 use crate::stage::{Todo, todo};
 
+const PARTITIONS: u32 = 2;
 const IDS: usize = 3;
 const CLIENTS: u64 = 3;
 /// Operations of each client.
@@ -124,7 +125,7 @@ impl World {
         let building = Repository::builder(&cache)
             .store(&(self.gate.clone() as SharedStore))
             .strategy(strategy)
-            .partitions(2)
+            .partitions(PARTITIONS)
             .max_backlog(8)
             .on_full(on_full)
             .batch(3)
@@ -309,6 +310,7 @@ impl World {
             let rows: Repository<Todo> = Repository::builder(&cache)
                 .store(&(self.gate.clone() as SharedStore))
                 .strategy(Strategy::CacheAside)
+                .partitions(PARTITIONS)
                 .build()
                 .await
                 .unwrap();

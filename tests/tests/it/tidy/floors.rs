@@ -9,8 +9,8 @@ use super::{
 const FLOORS: [&[&str]; 8] = [
     &["error", "clock", "retry", "failpoint", "tls", "credentials", "spelling"],
     &[
-        "entity", "column", "schema", "record", "change", "key", "codec", "backend", "names",
-        "derived",
+        "entity", "column", "schema", "record", "change", "layout", "key", "codec", "backend",
+        "names", "derived",
     ],
     &["near", "redis", "memory", "store"],
     &["cache", "batching"],

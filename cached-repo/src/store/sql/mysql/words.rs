@@ -45,7 +45,7 @@ const PHRASES: [(&str, &str); 5] = [
 /// the collation of the column would pad them.
 pub(super) const SUPERSEDE: &str = "UPDATE cached_repo_dead_letters AS l JOIN ELEMENTS \
     ON CAST(l.id AS BINARY) = CAST(e.name AS BINARY) AND l.version < e.number \
-    SET l.state = 'superseded' WHERE l.state = 'waiting' AND l.entity = ? AND l.partition = ?";
+    SET l.state = 'superseded' WHERE l.state = 'waiting' AND l.entity = ?";
 
 /// Beside the columns and the unique indexes: an engine that cannot roll back, and sessions that
 /// would go on reading what they read first.

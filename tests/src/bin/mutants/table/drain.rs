@@ -147,8 +147,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "write_behind::releases::c19"),
     mutant!("sealed-in-the-store-first": "what is journaled in between is not drained, and overwritten",
         "cached-repo/src/worker/seal.rs",
-        "    let sealed = entries.backend.seal(&entries.keys, partition, meta.epoch).await;\n    let sealed = sealed.map_err(|e| e.to_string())?;\n    let last_id = sealed.ok_or_else(|| \"somebody wrote to it\".to_owned())?;\n    let (entity, epoch) = (journal.name(), meta.epoch);\n    let sealed = journal.store.ledger(Ledger::Seal { entity, partition, epoch, last_id }).await;\n" =>
-        "    let (entity, epoch, last_id) = (journal.name(), meta.epoch, meta.acked);\n    let sealed = journal.store.ledger(Ledger::Seal { entity, partition, epoch, last_id }).await;\n    drop(entries.backend.seal(&entries.keys, partition, meta.epoch).await);\n",
+        "    let sealed = entries.backend.seal(&entries.keys, partition, meta.epoch, false).await;\n    let sealed = sealed.map_err(|e| e.to_string())?;\n    let last_id = sealed.ok_or_else(|| \"somebody wrote to it\".to_owned())?;\n    let (entity, epoch) = (journal.name(), meta.epoch);\n    let sealed = journal.store.ledger(Ledger::Seal { entity, partition, epoch, last_id }).await;\n" =>
+        "    let (entity, epoch, last_id) = (journal.name(), meta.epoch, meta.acked);\n    let sealed = journal.store.ledger(Ledger::Seal { entity, partition, epoch, last_id }).await;\n    drop(entries.backend.seal(&entries.keys, partition, meta.epoch, false).await);\n",
         "write_behind::holes::what_is_journaled_while_a_partition_is_sealed"),
     mutant!("news-are-the-recoverers-own": "what a recovery found is not told if it is cut off",
         "cached-repo/src/journal/recover.rs",

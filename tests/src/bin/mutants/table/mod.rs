@@ -24,6 +24,8 @@ mod snapshots;
 
 mod writing;
 
+mod moves;
+
 pub(crate) const TABLE: &[&[Mutant]] = &[
     drain::MUTANTS,
     writing::MUTANTS,
@@ -33,6 +35,7 @@ pub(crate) const TABLE: &[&[Mutant]] = &[
     scripts::MUTANTS,
     in_process::MUTANTS,
     formats::MUTANTS,
+    moves::MUTANTS,
     simulation::MUTANTS,
     snapshots::MUTANTS,
 ];

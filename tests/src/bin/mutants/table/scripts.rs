@@ -154,11 +154,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         REDIS),
     mutant!("sealed-in-another-epoch": "a journal is sealed that was recovered meanwhile",
         "cached-repo/src/redis/scripts/seal.lua",
-        "meta.home ~= server_id(now_ms()) or meta.epoch ~= next_argument() or oldest then" =>
-        "meta.home ~= server_id(now_ms()) or oldest then",
+        "meta.home ~= server_id(now_ms()) or meta.epoch ~= epoch or oldest and" =>
+        "meta.home ~= server_id(now_ms()) or oldest and",
         REDIS),
     mutant!("sealed-with-a-backlog": "a journal is sealed that is not drained",
         "cached-repo/src/redis/scripts/seal.lua",
-        " or oldest then" => " then",
+        " or oldest and not may_be_left then" => " then",
         REDIS),
 ];
