@@ -59,8 +59,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
             },
             Edit {
                 file: "cached-repo/src/redis/mod.rs",
-                from: "Durable::new(waiting, has_waitaof)",
-                to: "{ drop(waiting); Durable::new(Connection { timeout, shared: std::sync::Arc::clone(&connection.shared) }, has_waitaof) }",
+                from: "Durable::new(waiting, nature.has_waitaof)",
+                to: "{ drop(waiting); Durable::new(Connection { timeout, shared: std::sync::Arc::clone(&connection.shared) }, nature.has_waitaof) }",
             },
         ],
         tests: &["durability::the_connection_that_waits"],

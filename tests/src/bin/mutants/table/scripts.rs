@@ -102,7 +102,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         REDIS),
     mutant!("evict-drops-dirty": "a write that the store does not have is evicted",
         "cached-repo/src/redis/scripts/evict.lua",
-        "  if drained or not is_pinned(state_of(KEYS[i])) then" => "  if true then",
+        "  if drained or not is_pinned(state) or" => "  if true or",
         REDIS),
     mutant!("ticket-ignored": "a recovery that was overtaken repairs with what it read before",
         "cached-repo/src/redis/scripts/repair.lua",
