@@ -14,7 +14,7 @@ use run::{Course, simulate};
 const SEEDS: u64 = 400;
 const SEEDS_LONG: u64 = 20_000;
 
-/// Runs a block of seeds; a part of them in each of the tests, which run beside each other.
+/// Runs half of the seeds: there are two courses.
 fn seeds(course: Course) {
     if let Ok(seed) = env::var("CACHED_REPO_TEST_SEED") {
         let seed = seed.parse().unwrap();
@@ -22,7 +22,6 @@ fn seeds(course: Course) {
         return;
     }
     let count = if env::var_os("CACHED_REPO_TEST_LONG").is_some() { SEEDS_LONG } else { SEEDS };
-    // Another part of the numbers every day, and no clock: the course decides.
     let mut steps = 0;
     for seed in 0..count / 2 {
         steps += simulate(seed, course).len();
