@@ -126,10 +126,13 @@ async fn raw(url: &str) -> MultiplexedConnection {
 async fn repo(url: &str, namespace: &str, strategy: Strategy) -> Repository<Document> {
     let builder = Cache::builder().namespace(namespace).no_worker();
     let cache = builder.timeout(std::time::Duration::from_secs(30)).connect(url).await.unwrap();
+    let builder = Repository::builder(&cache).partitions(2).strategy(strategy);
+    if !strategy.needs_store() {
+        return builder.build().await.unwrap();
+    }
     let store = store::memory();
     store.create_tables::<Document>().await.unwrap();
-    let builder = Repository::builder(&cache).store(&store).partitions(2);
-    builder.strategy(strategy).build().await.unwrap()
+    builder.store(&store).build().await.unwrap()
 }
 
 async fn are_read(repo: &Repository<Document>, saved: &[Document]) -> Result<(), TestCaseError> {
