@@ -3,10 +3,10 @@
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use crate::{
-    cache::{Counters, Entries, Lifetimes, Owed},
-    codec::{Codec, Compression, Format, Packing},
+    cache::{Counters, Entries, Owed},
+    codec::{Codec, Compression, Format},
     entity::{CachedEntity, Settings},
-    error::{Error, Result},
+    error::Result,
     handle::Cache,
     journal::{Journal, JournalSettings},
     key::{self, Keyspace},
@@ -17,21 +17,19 @@ use crate::{
     strategy::{self, Outage, Parts, Strategy},
 };
 
+mod agreement;
 mod checks;
 mod journal;
 mod repartition;
+mod settled;
 mod snapshot;
 
 use journal::WriteBehindSettings;
 
-const TTL: Duration = Duration::from_secs(60 * 60);
-const JITTER_PERCENT: u8 = 10;
-const NEGATIVE_TTL: Duration = Duration::from_secs(30);
 const PARTITIONS: u32 = 16;
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Clocks run at different speeds, and a commit that was sent in time takes effect a moment later.
 const INTENT_GRACE: Duration = Duration::from_secs(5);
-const LIFETIME_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 const VALUE_MAX_BYTES: usize = 1024 * 1024;
 /// Below it there is little to win, and a save waits.
 const COMPRESS_MIN_BYTES: usize = 4 * 1024;
@@ -224,9 +222,9 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
     async fn checked(self) -> Result<Repository<E>> {
         let Ready { strategy, entries, store, settings, recorded, journals, interval } =
             self.ready().await?;
-        let layout = checks::layout(recorded, &entries.keys)?;
+        let layout = agreement::layout(recorded, &entries.keys)?;
         let entries = Arc::new(entries.laid_out(layout));
-        checks::sides(&entries, strategy, store.is_some()).await?;
+        agreement::sides(&entries, strategy, store.is_some()).await?;
         let Cache { outage_loads, duties, .. } = self.cache.clone();
         let journal = store.as_ref().filter(|_| journals).map(|store| {
             let roster = Arc::clone(&duties.roster);
@@ -251,20 +249,6 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         let value_max_bytes = self.value_max_bytes;
         let shared = Shared { strategy, flow, entries, journal, copying, duties, value_max_bytes };
         Ok(Repository::new(shared))
-    }
-
-    fn words(&self) -> Result<(Strategy, Format)> {
-        let strategy = match (self.strategy, self.settings.strategy) {
-            (Some(strategy), _) => strategy,
-            (None, Some(name)) => name.parse()?,
-            (None, None) => Strategy::default(),
-        };
-        let format = match (self.format, self.settings.format) {
-            (Some(format), _) => format,
-            (None, Some(name)) => name.parse()?,
-            (None, None) => Format::default(),
-        };
-        Ok((strategy, format))
     }
 
     /// Checks everything but the number of partitions.
@@ -301,44 +285,12 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         checks::format(&entries).await?;
         checks::server(&entries, strategy, settings.durability, &duties.roster).await?;
         let checked = match &store {
-            Some(store) => Some(checks::store(store, &entries).await?),
+            Some(store) => Some(agreement::store(store, &entries).await?),
             None => None,
         };
         let journals = checked.as_ref().is_some_and(|checked| checked.journals);
         checks::copies(interval, journals)?;
-        let recorded = checks::registry(&entries, checked).await?;
+        let recorded = agreement::registry(&entries, checked).await?;
         Ok(Ready { strategy, entries, store, settings, recorded, journals, interval })
-    }
-
-    fn packing(&self, format: Format) -> Result<Packing> {
-        let compression = match (self.compression, self.settings.compress) {
-            (None, Some(name)) => Some(name.parse()?),
-            (compression, _) => compression,
-        };
-        checks::compression(format, compression)?;
-        let (min_bytes, value_max_bytes) = (self.compress_min_bytes, self.value_max_bytes);
-        Ok(Packing { compression, min_bytes, value_max_bytes })
-    }
-
-    fn lifetimes(&self) -> Result<Lifetimes> {
-        let Settings { jitter_percent, negative_ttl, .. } = self.settings;
-        let ttl = self.ttl.or(self.settings.ttl);
-        let jitter_percent = jitter_percent.unwrap_or(JITTER_PERCENT);
-        if jitter_percent > 100 {
-            return Err(Error::configuration("`jitter_percent` is over 100"));
-        }
-        let lifetimes = Duration::from_millis(1)..=LIFETIME_MAX;
-        if ttl.is_some_and(|ttl| !lifetimes.contains(&ttl)) {
-            return Err(Error::configuration("`ttl` must be from 1 ms to 10 years"));
-        }
-        if negative_ttl.is_some_and(|ttl| ttl > LIFETIME_MAX) {
-            return Err(Error::configuration("`negative_ttl` must be at most 10 years"));
-        }
-        Ok(Lifetimes {
-            ttl: ttl.unwrap_or(TTL),
-            jitter: f64::from(jitter_percent) / 100.0,
-            negative_ttl: negative_ttl.unwrap_or(NEGATIVE_TTL),
-            kept_ttl: self.ttl,
-        })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Ready, RepositoryBuilder, checks};
+use super::{Ready, RepositoryBuilder, agreement};
 use crate::{
     entity::CachedEntity,
     error::{Error, Result},
@@ -53,7 +53,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
                  each entry has the partition in it. Give the entity another prefix instead",
             ));
         }
-        checks::unmoved(&entries, now).await?;
+        agreement::unmoved(&entries, now).await?;
         let store = store.filter(|_| journals && strategy.needs_store());
         let Some(store) = store else {
             return Err(Error::configuration(format!(
