@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+/// More would make each write's bookkeeping larger than the write.
+pub(crate) const PARTITIONS_MAX: u32 = 4096;
 /// Stands where the store keeps the layout, among the partitions of an entity: no layout reaches it.
 pub(crate) const LAYOUT_ROW: u32 = i32::MAX as u32;
 /// What the registry of an entity calls it.
@@ -72,7 +74,15 @@ impl FromStr for Recorded {
             None => (text, None),
         };
         let (count, first) = now.split_once('@').unwrap_or((now, "0"));
-        let (count, first) = (count.parse().map_err(drop)?, first.parse().map_err(drop)?);
+        let (count, first): (u32, u32) =
+            (count.parse().map_err(drop)?, first.parse().map_err(drop)?);
+        let counts = 1..=PARTITIONS_MAX;
+        let is_sound = counts.contains(&count)
+            && next.is_none_or(|next| counts.contains(&next))
+            && first.checked_add(count).is_some_and(|end| end <= LAYOUT_ROW);
+        if !is_sound {
+            return Err(());
+        }
         Ok(Self { now: Layout { first, count }, next })
     }
 }
@@ -87,7 +97,8 @@ mod tests {
             let recorded: Recorded = text.parse().unwrap();
             assert_eq!(recorded.to_string(), text);
         }
-        for text in ["", "x", "16>", "@16", "16@x", "-1"] {
+        let far = format!("16@{LAYOUT_ROW}");
+        for text in ["", "x", "16>", "@16", "16@x", "-1", "0", "4097", "16>0", "16>9999", &far] {
             assert_eq!(text.parse::<Recorded>(), Err(()), "{text}");
         }
     }

@@ -9,12 +9,11 @@ use crate::{
     entity::Durability,
     error::{Error, Result},
     journal::{DurabilitySettings, Roster},
+    layout::PARTITIONS_MAX,
     strategy::Strategy,
     worker::{self, Evictions},
 };
 
-/// More would make each write's bookkeeping larger than the write.
-const PARTITIONS_MAX: u32 = 4096;
 /// Eight times as much, which escapes may make of it, is what Redis can hold in one value.
 const VALUE_MAX_BYTES_MAX: usize = 64 * 1024 * 1024;
 const BATCH_MAX: usize = 10_000;

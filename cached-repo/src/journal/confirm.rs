@@ -35,6 +35,8 @@ impl Journal {
     pub(crate) async fn confirm(&self, receipts: &[Receipt]) -> Result<Reached> {
         let DurabilitySettings { level, longest, is_asserted } = self.settings.durability;
         match level {
+            // What was written through is in the store.
+            _ if receipts.is_empty() => return Ok(Reached::default()),
             Durability::Memory => return Ok(Reached::default()),
             Durability::Fsync if is_asserted => return Ok(Reached { fsynced: true, replicas: 0 }),
             _ => {}
@@ -47,17 +49,12 @@ impl Journal {
         let confirmed = self.ask(&marks, level, longest).await;
         match confirmed.map_err(|error| error.journaled_as(tokens()))? {
             Confirmed::Here { fsynced, replicas } => {
-                let is_met = match level {
-                    Durability::Memory => true,
-                    Durability::Fsync => fsynced,
-                    Durability::Replicated(wanted) => replicas >= wanted,
-                };
                 let reached = Reached { fsynced, replicas };
                 let unmet = || {
                     let error = unmet(level, reached, longest).outcome_is(Outcome::Applied);
                     error.journaled_as(tokens())
                 };
-                if is_met { Ok(reached) } else { Err(unmet()) }
+                if is_met(level, reached) { Ok(reached) } else { Err(unmet()) }
             }
             Confirmed::Elsewhere => Err(recovered().journaled_as(tokens())),
         }
@@ -77,6 +74,14 @@ impl Journal {
             let left = until.saturating_duration_since(entries.clock.now());
             let asking = entries.backend.confirm(&entries.keys, marks, level, left);
             let error = match asking.await {
+                // Whoever asked for several may have been less patient.
+                Ok(Confirmed::Here { fsynced, replicas })
+                    if !is_met(level, Reached { fsynced, replicas })
+                        && entries.clock.now() < until =>
+                {
+                    tokio::time::sleep(backoff.wait(&entries.random)).await;
+                    continue;
+                }
                 Ok(confirmed) => return Ok(confirmed),
                 Err(error) => error,
             };
@@ -88,6 +93,14 @@ impl Journal {
             }
             tokio::time::sleep(wait).await;
         }
+    }
+}
+
+fn is_met(level: Durability, reached: Reached) -> bool {
+    match level {
+        Durability::Memory => true,
+        Durability::Fsync => reached.fsynced,
+        Durability::Replicated(wanted) => reached.replicas >= wanted,
     }
 }
 

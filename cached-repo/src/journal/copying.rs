@@ -83,6 +83,7 @@ impl Copying {
         let journal = &self.journal;
         let before = journal.offset(partition).await.map_err(StoreError::into_error)?;
         let meta = journal.meta(partition).await.map_err(CacheError::into_error)?;
+        journal.check_layout(before.as_ref()).await?;
         if let Some(before) = &before {
             journal.check_identity(&meta, before)?;
         }
@@ -115,21 +116,24 @@ impl Copying {
     /// Keeps every copier from its commit that has read the position before, and opens the position.
     pub(crate) async fn raise(&self, partition: u32) -> Result<()> {
         let seen = self.offset(partition).await?.map_or(0, |offset| offset.epoch);
+        self.raise_above(partition, seen).await.map(drop)
+    }
+
+    /// The same if it was not raised since this epoch; false if it was.
+    pub(crate) async fn raise_above(&self, partition: u32, seen: u64) -> Result<bool> {
         let (entity, journal, home, epoch_min) = (&*self.ledger, JOURNAL, "", 0);
         let recover = Ledger::Recover { entity, partition, journal, home, epoch_min, seen };
-        if let Entry::Offset(Some(raised)) = self.ask(recover).await? {
-            let epoch = raised.epoch;
-            self.ask(Ledger::Settle { entity, partition, epoch }).await?;
-        }
-        Ok(())
+        let Entry::Offset(Some(raised)) = self.ask(recover).await? else { return Ok(false) };
+        let epoch = raised.epoch;
+        self.ask(Ledger::Settle { entity, partition, epoch }).await?;
+        Ok(true)
     }
 
     /// Remembers in the store that it keeps the partition: nothing is copied any more. Keeps every copier
-    /// from its commit that has read the position before.
-    pub(crate) async fn seal(&self, partition: u32) -> Result<()> {
-        self.raise(partition).await?;
-        let CopyPosition { epoch, at: last_id, .. } = self.position(partition).await?;
-        let entity = &*self.ledger;
+    /// from its commit that has read the position before. Fails if the position was raised since this epoch.
+    pub(crate) async fn seal(&self, partition: u32, epoch: u64) -> Result<()> {
+        let known = self.position(partition).await?;
+        let (entity, last_id) = (&*self.ledger, known.at);
         match self.ask(Ledger::Seal { entity, partition, epoch, last_id }).await? {
             Entry::Changed(true) => Ok(()),
             _ => Err(Error::new(

@@ -119,7 +119,9 @@ impl JournalBackend for MemoryBackend {
         let (mut state, _) = self.enter();
         let meta = state.meta(keys, partition);
         let is_sound = meta.exists() && meta.is_at_home() && meta.epoch == epoch;
-        let may_seal = is_sound && (may_be_left || meta.backlog() == 0);
+        // A seal lets store-first writes pass that know nothing of `redis_only`.
+        let is_shared = matches!(meta.side, Side::Open | Side::Stored);
+        let may_seal = is_sound && is_shared && (may_be_left || meta.backlog() == 0);
         state.partition(keys, partition).meta.sealed |= may_seal;
         done(may_seal.then_some(meta.acked))
     }

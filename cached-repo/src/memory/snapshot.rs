@@ -143,7 +143,7 @@ impl SnapshotBackend for MemoryBackend {
         entries: &'a [String],
     ) -> Reply<'a, u64> {
         let (mut state, now) = self.enter();
-        if state.side(keys, partition) != Side::Stored {
+        if !matches!(state.side(keys, partition), Side::Exporting | Side::Stored) {
             return done(0);
         }
         let left: Vec<_> = entries.iter().filter(|e| state.entries.is_kept(e, now)).collect();
@@ -175,8 +175,11 @@ impl SnapshotBackend for MemoryBackend {
             return done(None);
         }
         let server = state.server.clone();
-        let known = known.filter(|known| known.server == server).map(|known| known.at);
-        let at = progress.or(known).unwrap_or(Survey::At(0));
+        // Progress that was made on another server means nothing on this one.
+        let at = match known {
+            Some(known) if known.server != server => Survey::At(0),
+            known => progress.or(known.map(|known| known.at)).unwrap_or(Survey::At(0)),
+        };
         let until = if at == Survey::Done { 0 } else { now + micros(hold) };
         let surveyed = Surveyed { server, at, token: token.to_owned(), until };
         state.surveys.insert(keys.survey(), surveyed);
@@ -197,12 +200,18 @@ impl State {
             let partition = self.partition(keys, slot.partition);
             match (kept, content) {
                 // `redis_only` wrote it after the store did: it goes to the store.
-                (Some((version, _)), _) => {
+                (Some((version, deadline)), _) => {
                     partition.marks.changed.entry((*id).to_owned()).or_insert(version);
+                    if let Some(deadline) = deadline {
+                        partition.marks.expiring.entry((*id).to_owned()).or_insert(deadline);
+                    }
                     versions.push(version);
                 }
                 (None, Some(content)) => {
                     let version = partition.tick(now);
+                    if let Some(ttl) = content.ttl {
+                        partition.marks.expiring.insert((*id).to_owned(), now + micros(ttl));
+                    }
                     versions.push(version);
                     self.entries.write(slot, content, version, generation, now);
                     self.leases.remove(&keys.lease(slot));

@@ -12,7 +12,10 @@ use std::{
 
 use futures_util::future::try_join_all;
 use redis::{RedisResult, aio::MultiplexedConnection};
-use tokio::sync::{Mutex as Turn, oneshot};
+use tokio::sync::{
+    Mutex as Turn,
+    oneshot::{self, error::TryRecvError},
+};
 
 use super::{
     call::Call,
@@ -75,12 +78,14 @@ impl Durable {
                 Ok(answer) = &mut answered => return answer,
                 turn = self.turn.lock() => turn,
             };
-            if let Ok(answer) = answered.try_recv() {
-                return answer;
+            match answered.try_recv() {
+                Ok(answer) => return answer,
+                // Whoever had the turn before was dropped, with all that waited.
+                Err(TryRecvError::Closed) => continue,
+                Err(TryRecvError::Empty) => {}
             }
             self.serve(scripts, durability, longest).await;
             drop(turn);
-            // Without an answer whoever had the turn before was dropped, with all that waited.
             if let Ok(answer) = answered.await {
                 return answer;
             }

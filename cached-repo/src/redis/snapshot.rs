@@ -98,7 +98,7 @@ impl SnapshotBackend for RedisBackend {
             let mut call = Call::default();
             let partition = first.slot.partition;
             call.key(keys.meta(partition)).key(keys.generation(partition));
-            call.key(keys.changed(partition));
+            call.key(keys.changed(partition)).key(keys.expiring(partition));
             for Put { slot, id, content } in puts {
                 call.key(&slot.entry).key(keys.lease(slot));
                 call.argument(id).content(content.as_ref());

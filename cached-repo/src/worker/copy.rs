@@ -83,6 +83,9 @@ impl<'a> Copier<'a> {
                 };
                 self.reach(Point::PositionRead).await?;
                 let items = self.read(changed.ids).await?;
+                // What is not there was deleted only if the partition is still what it was: whoever turns it
+                // later raises the position behind this look.
+                self.check_side(self.copying.side(self.partition).await?)?;
                 self.reach(Point::RecordsRead).await?;
                 if let Step::Again = self.write(position, &items, summary).await? {
                     self.entries().counters.copy_conflicts.add(1);

@@ -31,23 +31,18 @@ const KEYS: usize = 500;
 /// Makes every row an entity that `redis_only` keeps. Answers how many rows there were; none where
 /// `redis_only` keeps the entity already.
 pub(crate) async fn import(copying: &Copying) -> Result<u64> {
-    let mut partitions = Vec::new();
-    let mut is_left = false;
+    let mut stored = Vec::new();
     for partition in copying.journal.partitions() {
-        is_left |= copying.side(partition).await? == Side::Stored;
-    }
-    if is_left {
-        // What an export left behind is older than the rows.
-        release(copying).await?;
-    }
-    for partition in copying.journal.partitions() {
-        let from = [Side::Open, Side::Stored];
-        match copying.turn(partition, &from, Side::Importing).await? {
-            Turned::From(_) => partitions.push(partition),
-            Turned::Is(Side::Kept) => {}
-            Turned::Is(_) => return Err(exporting()),
+        match copying.side(partition).await? {
+            // Before anything is turned: an export that was cut off goes on first.
+            Side::Exporting => return Err(exporting()),
+            Side::Stored => stored.push(partition),
+            _ => {}
         }
     }
+    // What an export left behind is older than the rows.
+    release(copying, &stored).await?;
+    let partitions = take(copying).await?;
     if partitions.is_empty() {
         return Ok(0);
     }
@@ -63,6 +58,26 @@ pub(crate) async fn import(copying: &Copying) -> Result<u64> {
         copying.turn(partition, &[Side::Importing], Side::Kept).await?;
     }
     Ok(rows)
+}
+
+/// Turns the partitions over that are to be imported; all of them, or none.
+async fn take(copying: &Copying) -> Result<Vec<u32>> {
+    let mut taken: Vec<(u32, Side)> = Vec::new();
+    for partition in copying.journal.partitions() {
+        let from = [Side::Open, Side::Stored];
+        match copying.turn(partition, &from, Side::Importing).await? {
+            Turned::From(side) => taken.push((partition, side)),
+            Turned::Is(Side::Kept) => {}
+            Turned::Is(_) => {
+                // An export began meanwhile, and could not go on.
+                for (partition, side) in taken {
+                    copying.turn(partition, &[Side::Importing], side).await?;
+                }
+                return Err(exporting());
+            }
+        }
+    }
+    Ok(taken.into_iter().map(|(partition, _)| partition).collect())
 }
 
 /// Writes the rows of these partitions as the only copies, page by page.
@@ -105,14 +120,15 @@ async fn keep_rows(copying: &Copying, partitions: &[u32]) -> Result<u64> {
 
 /// Moves everything that `redis_only` keeps to the store.
 pub(crate) async fn export(copying: &Copying) -> Result<Snapshot> {
-    let mut partitions = Vec::new();
+    let (mut partitions, mut sealed, mut stored) = (Vec::new(), Vec::new(), Vec::new());
     for partition in copying.journal.partitions() {
         match copying.side(partition).await? {
-            Side::Stored => {}
+            Side::Stored => stored.push(partition),
             Side::Importing => return Err(importing()),
-            // Redis came back in a state from before: the store has newer rows.
+            // It was cut off here, or Redis came back in a state from before: the store has newer rows.
             from if copying.is_sealed(partition).await? => {
-                copying.turn(partition, &[from], Side::Stored).await?;
+                copying.turn(partition, &[from], Side::Exporting).await?;
+                sealed.push(partition);
             }
             _ => partitions.push(partition),
         }
@@ -125,30 +141,50 @@ pub(crate) async fn export(copying: &Copying) -> Result<Snapshot> {
         check(&summary)?;
     }
     for partition in partitions {
-        export_partition(copying, partition, &mut summary).await?;
+        if export_partition(copying, partition, &mut summary).await? {
+            sealed.push(partition);
+        }
     }
-    release(copying).await?;
+    // First the entries go, then others may write: a Redis that falls behind has none then that the store
+    // has a newer row of.
+    release(copying, &[&sealed[..], &stored[..]].concat()).await?;
+    for partition in sealed {
+        let from = [Side::Exporting];
+        let Turned::From(_) = copying.turn(partition, &from, Side::Stored).await? else {
+            return Err(importing());
+        };
+    }
     Ok(summary)
 }
 
-async fn export_partition(copying: &Copying, partition: u32, summary: &mut Snapshot) -> Result<()> {
+/// Copies the rest of a partition, to which nobody writes from then on; false where another process did.
+
+async fn export_partition(
+    copying: &Copying,
+    partition: u32,
+    summary: &mut Snapshot,
+) -> Result<bool> {
     match copying.turn(partition, &[Side::Kept], Side::Exporting).await? {
         Turned::From(_) => {}
         // Another process exports it as well, and was faster.
-        Turned::Is(Side::Stored) => return Ok(()),
+        Turned::Is(Side::Stored) => return Ok(false),
         Turned::Is(_) => return Err(importing()),
     }
     reach(copying, Point::Claimed).await?;
-    let copied = copy_rest(copying, partition, summary).await;
-    if copied.is_err() {
-        // It goes on as before, if it can: this call changed nothing then.
-        drop(copying.turn(partition, &[Side::Exporting], Side::Kept).await);
+    copying.raise(partition).await?;
+    let epoch = copying.position(partition).await?.epoch;
+    if let Err(error) = copy_rest(copying, partition, summary).await {
+        // It goes on as before, unless another export took it over since: that may remove entries. An
+        // earlier one cannot end any more.
+        if copying.raise_above(partition, epoch).await.is_ok_and(|raised| raised) {
+            drop(copying.turn(partition, &[Side::Exporting], Side::Kept).await);
+        }
+        return Err(error);
     }
-    copied?;
     reach(copying, Point::Committed).await?;
-    copying.seal(partition).await?;
+    copying.seal(partition, epoch).await?;
     reach(copying, Point::Acknowledged).await?;
-    copying.turn(partition, &[Side::Exporting], Side::Stored).await.map(drop)
+    Ok(true)
 }
 
 /// Copies what changed up to the moment from which on nobody writes.
@@ -176,8 +212,11 @@ fn check(summary: &Snapshot) -> Result<()> {
     ))
 }
 
-/// Removes what `redis_only` left behind in exported partitions.
-async fn release(copying: &Copying) -> Result<()> {
+/// Removes what `redis_only` left behind in these partitions, which are exported.
+async fn release(copying: &Copying, partitions: &[u32]) -> Result<()> {
+    if partitions.is_empty() {
+        return Ok(());
+    }
     let entries = &copying.journal.entries;
     let mut cursor = 0;
     loop {
@@ -186,6 +225,9 @@ async fn release(copying: &Copying) -> Result<()> {
         let slots = slots_of(entries, found).await?;
         for group in slots.chunk_by(|(one, _), (other, _)| one.partition == other.partition) {
             let partition = group[0].0.partition;
+            if !partitions.contains(&partition) {
+                continue;
+            }
             let keys: Vec<String> = group.iter().map(|(slot, _)| slot.entry.clone()).collect();
             let freed = entries.backend.free(&entries.keys, partition, &keys).await;
             freed.map_err(CacheError::into_error)?;

@@ -136,9 +136,22 @@ impl Mover<'_> {
         let journal = self.old;
         let offset = journal.offset(partition).await.map_err(StoreError::into_error)?;
         let offset = match offset {
-            Some(offset) if offset.home == CLOSED => return Ok(true),
-            // It is known to be empty, and stays so until a recovery, which would raise the epoch.
-            Some(offset) if offset.sealed => offset,
+            // Whoever closed it may have died while it waited for transactions that know it. Asked for an
+            // epoch that is over, the store only waits.
+            Some(Offset { home, journal: token, epoch, .. }) if home == CLOSED => {
+                journal.give_up(partition, (&token, CLOSED), epoch.saturating_sub(1)).await?;
+                return Ok(true);
+            }
+            // It is known to be empty, and stays so until a recovery, which would raise the epoch. Not so
+            // if the store was restored to that.
+            Some(offset) if offset.sealed => {
+                let meta = journal.meta(partition).await.map_err(CacheError::into_error)?;
+                if meta.epoch > offset.epoch || meta.acked > offset.last_id {
+                    journal.recover(partition).await?;
+                    return Ok(false);
+                }
+                offset
+            }
             Some(offset) if self.is_drained(partition, &offset).await? => offset,
             Some(_) => return Ok(false),
             None => {
@@ -185,6 +198,11 @@ impl Mover<'_> {
     /// Drains an old partition once; an error if only a person can mend what is in the way.
     async fn drain(&self, partition: u32) -> Result<()> {
         let journal = self.old;
+        // Of one that is closed there is nothing to drain, and its recovery is refused.
+        let offset = journal.offset(partition).await.map_err(StoreError::into_error)?;
+        if offset.is_some_and(|offset| offset.home == CLOSED) {
+            return Ok(());
+        }
         let (token, batch) = (journal.entries.random.token(), journal.settings.batch);
         match Session::new(journal, partition, token, batch).run().await {
             Ending::Failed(Trouble::Lasting(reason)) => Err(Error::new(

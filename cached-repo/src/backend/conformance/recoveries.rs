@@ -245,6 +245,12 @@ async fn a_sealed_journal_takes_nothing(suite: &Suite<'_>) {
     let repair = Repair { epoch: 2, last_id: v[0], ..REPAIR };
     assert_eq!(desk.recover(repair).await, Repaired::Kept { left: 0 });
     assert!(!desk.known().await.sealed);
+    let turn = async |from, to| {
+        desk.backend.turn(&desk.keys, 0, &[from], to).await.unwrap();
+    };
+    turn(Side::Open, Side::Kept).await;
+    assert_eq!(seal(2).await, None, "`redis_only` has it");
+    turn(Side::Kept, Side::Open).await;
     assert_eq!(seal(2).await, Some(v[0]));
     assert!(desk.known().await.sealed);
     let before = desk.picture(&["a"]).await;

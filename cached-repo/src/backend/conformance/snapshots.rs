@@ -216,6 +216,23 @@ impl Suite<'_> {
         assert_eq!(self.ids().await, [&*kept.entry], "the store lacks what is newer");
         assert_eq!(self.keep(&row, "late").await, PutReply::Elsewhere(Side::Kept));
         self.report_all().await;
+
+        self.turn(&[Side::Kept], Side::Importing).await;
+        let (brief, body) = (self.slot("brief"), self.body("row"));
+        let stamp = stamp(1, brief.hash);
+        let ttl = Some(Duration::from_millis(5));
+        let content = Some(Content { ttl, ..content(State::Kept, &stamp, &body) });
+        let puts = [Put { slot: &brief, id: "brief", content }];
+        assert!(matches!(
+            self.backend.keep(&self.keys, &puts).await.unwrap(),
+            PutReply::Written(_)
+        ));
+        self.turn(&[Side::Importing], Side::Kept).await;
+        // Its expiry is a change: this waits for that.
+        while !self.ids().await.contains(&"brief".to_owned()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.report_all().await;
     }
 
     async fn an_export_is_the_end_of_only_copies(&self) {
@@ -232,6 +249,8 @@ impl Suite<'_> {
         let evicted = self.backend.evict(&self.keys, &slots[1..2]).await.unwrap();
         assert_eq!(evicted, [false]);
         self.turn(&[Side::Kept], Side::Exporting).await;
+        let early = self.slot("early");
+        assert_eq!(self.backend.free(&self.keys, 0, &[early.entry]).await.unwrap(), 0);
         self.turn(&[Side::Exporting], Side::Stored).await;
         let put = self.put(&[(&slots[0], Some("late"))]).await;
         assert_eq!(put, PutReply::Elsewhere(Side::Stored));

@@ -1,4 +1,4 @@
--- Removes the only copies of an exported partition: the store has them.
+-- Removes the only copies of a partition that the store has, while it is exported or after that.
 --
 -- KEYS: meta of the partition, then the entries.
 -- ARGV: none.
@@ -6,7 +6,8 @@
 -- Atomic because: an entry must not be written between the look at it and its removal.
 
 local freed = 0
-if redis.call('HGET', KEYS[1], 'side') ~= 's' then
+local side = redis.call('HGET', KEYS[1], 'side')
+if side ~= 'e' and side ~= 's' then
   return freed
 end
 for i = 2, #KEYS do

@@ -23,16 +23,20 @@ end
 local generation = generation_of(KEYS[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local answers = { 'written' }
+local answers, writes = { 'written' }, {}
 for i = 6, #KEYS, 2 do
-  local entry, lease = KEYS[i], KEYS[i + 1]
-  local id = next_argument()
+  local write = { id = next_argument(), content = next_content() }
+  redis.call('UNLINK', KEYS[i + 1])
+  if write.content then
+    -- An old entry is removed first, and is the only copy: nothing may be refused behind the first write.
+    check_document(KEYS[i + 1], write.content)
+  end
+  writes[i] = write
+end
+for i = 6, #KEYS, 2 do
+  local entry, id, content = KEYS[i], writes[i].id, writes[i].content
   version = math.max(version + 1, time[1] * 1000000 + time[2])
-  local content = next_content()
-  redis.call('UNLINK', lease)
   if content then
-    -- The old entry is removed first, and is the only copy.
-    check_document(lease, content)
     write_entry(entry, content, version, generation)
   else
     redis.call('UNLINK', entry)

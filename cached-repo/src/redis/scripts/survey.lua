@@ -12,8 +12,9 @@ if known[3] and known[3] ~= token and number(known[4]) > now then
   return false
 end
 local server = server_id(now)
-if at == '' then
-  -- A cursor means nothing to another server, which may lack what the first one had.
+-- A cursor means nothing to another server, which may lack what the first one had: nor does progress that
+-- was made on another one.
+if at == '' or known[1] and known[1] ~= server then
   at = known[1] == server and known[2] or '0'
 end
 local until_ms = at == 'done' and 0 or now + hold

@@ -41,7 +41,11 @@ impl MongoStore {
         let before = self.upsert(OFFSETS, by_key(key.clone()), insert).await?;
         let after = match before {
             None => Some(made),
-            Some(before) if of(&before, "epoch") != seen => return Ok(None),
+            // Whoever raised it may have died before it had waited.
+            Some(before) if of(&before, "epoch") != seen => {
+                self.take_slots(entity, partition).await?;
+                return Ok(None);
+            }
             Some(before) => {
                 let raised = of(&before, "epoch").max(epoch_min).saturating_add(1);
                 let mut query = by_key(key);

@@ -130,6 +130,11 @@ async fn a_move_that_ends_anywhere_goes_on() {
             failpoint::arm(point, &ledger, Failure::Error, 1);
             let error = only.repo.export().await.unwrap_err();
             assert_eq!(failpoint::left(point, &ledger), 0, "{error}");
+            // It is kept as before, or the export has to go on first.
+            match only.repo.import().await {
+                Ok(rows) => assert_eq!(rows, 0),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Fenced, "{error}"),
+            }
             // Whether it may be written to or not, what is acknowledged is there.
             let saved = only.repo.save(&todo("3", "between")).await.is_ok();
             only.repo.export().await.unwrap();

@@ -124,6 +124,27 @@ async fn redis_may_restart_at_each_step() {
     }
 }
 
+/// Partitions that were never journaled are known to the store only, when they are closed.
+#[tokio::test(start_paused = true)]
+async fn without_a_journal_it_may_be_cut_off_as_well() {
+    for step in [Step::LayoutAnnounced, Step::PartitionClosed, Step::PartitionRaised] {
+        for is_wiped in [false, true] {
+            let scene = Scene::in_process().await;
+            save_all(&with(&scene, 3, Strategy::WriteThrough).await, "old").await;
+            failpoint::arm(step, &scene.entity(), Failure::Error, 1);
+            repartition(&scene, 5, LONG).await.unwrap_err();
+            if is_wiped {
+                scene.host.suffer(Incident::Wipe).await.unwrap();
+            }
+            repartition(&scene, 5, LONG).await.unwrap();
+            let new = with(&scene, 5, Strategy::WriteThrough).await;
+            check_all(&scene, &new, "old").await;
+            save_all(&new, "new").await;
+            check_all(&scene, &new, "new").await;
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_journaled_after_it_began_is_drained_as_well() {
     let scene = Scene::in_process().await;

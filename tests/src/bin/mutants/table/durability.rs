@@ -11,8 +11,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "durability::a_write_that_no_replica_has"),
     mutant!("too-few-replicas-are-enough": "the same",
         "cached-repo/src/journal/confirm.rs",
-        "Durability::Replicated(wanted) => replicas >= wanted," =>
-        "Durability::Replicated(wanted) => replicas <= wanted,",
+        "Durability::Replicated(wanted) => reached.replicas >= wanted," =>
+        "Durability::Replicated(wanted) => reached.replicas <= wanted,",
         "durability::a_write_that_no_replica_has"),
     mutant!("settings-of-the-disk-believed": "a server that does not sync counts as one that does",
         "cached-repo/src/redis/durable.rs",

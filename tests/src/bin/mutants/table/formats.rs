@@ -62,7 +62,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "formats::documents::a_document_that_is_refused"),
     mutant!("removal-before-refusal": "a refused document costs the only copy",
         "cached-repo/src/redis/scripts/put.lua",
-        "    check_document(lease, content)\n" => "",
+        "    check_document(KEYS[i + 1], write.content)\n" => "",
         "formats::documents::a_document_that_is_refused"),
     mutant!("documents-unprobed": "a repository is built on a server that refuses its writes",
         "cached-repo/src/redis/server.rs",

@@ -62,6 +62,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
         SQLITE),
     mutant!("sealed-only-when-drained": "old writers keep a partition from being drained",
         "cached-repo/src/redis/scripts/seal.lua",
-        "oldest and not may_be_left then" => "oldest then",
+        "oldest and not may_be_left\n" => "oldest\n",
         REDIS),
+    mutant!("closed-partitions-drained": "a change that was cut off can never be ended",
+        "cached-repo/src/worker/repartition.rs",
+        "if offset.is_some_and(|offset| offset.home == CLOSED) {" => "if false && offset.is_some() {",
+        "repartition_crashes::without_a_journal"),
 ];

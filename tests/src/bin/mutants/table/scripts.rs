@@ -159,6 +159,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
         REDIS),
     mutant!("sealed-with-a-backlog": "a journal is sealed that is not drained",
         "cached-repo/src/redis/scripts/seal.lua",
-        " or oldest and not may_be_left then" => " then",
+        " or oldest and not may_be_left\n" => "\n",
+        REDIS),
+    mutant!("kept-partitions-sealed": "a write without Redis passes the fence of what `redis_only` keeps",
+        "cached-repo/src/redis/scripts/seal.lua",
+        "  or is_redis_only(meta.side) then" => "  then",
         REDIS),
 ];
