@@ -158,7 +158,6 @@ pub(crate) async fn export(copying: &Copying) -> Result<Snapshot> {
 }
 
 /// Copies the rest of a partition, to which nobody writes from then on; false where another process did.
-
 async fn export_partition(
     copying: &Copying,
     partition: u32,

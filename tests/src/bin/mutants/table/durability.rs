@@ -6,8 +6,8 @@ use crate::mutant::{Edit, Mutant, mutant};
 pub(super) const MUTANTS: &[Mutant] = &[
     mutant!("replicas-not-waited-for": "a failover loses what was acknowledged",
         "cached-repo/src/redis/durable.rs",
-        "                command.arg(count).arg(longest_ms);\n" =>
-        "                command.arg(0).arg(longest_ms);\n",
+        "                replicas = command.query_async(&mut connection).await?;\n" =>
+        "                drop(command);\n                replicas = count;\n",
         "durability::a_write_that_no_replica_has"),
     mutant!("too-few-replicas-are-enough": "the same",
         "cached-repo/src/journal/confirm.rs",

@@ -1,6 +1,6 @@
 //! Mutants of the write path, of receipts, and of recoveries.
 
-use crate::mutant::{Mutant, mutant};
+use crate::mutant::{Edit, Mutant, mutant};
 
 pub(super) const MUTANTS: &[Mutant] = &[
     mutant!("m6-dirty-entry-expires": "a write that the store does not have yet is not read any more",
@@ -39,10 +39,23 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "cached-repo/src/journal/wait.rs",
         "if !same(&meta) || !meta.is_at_home() =>" => "if !same(&meta) =>",
         "write_behind::receipts::a_receipt_from_before_a_recovery"),
-    mutant!("persisted-believes-another-journal": "a write of a journal that is gone counts as persisted",
-        "cached-repo/src/journal/wait.rs",
-        "meta.journal == *journal && meta.epoch == *epoch;" => "(meta.journal == *journal || true) && meta.epoch == *epoch;",
-        "write_behind::holes::a_receipt_of_another_journal"),
+    Mutant {
+        name: "persisted-believes-another-journal",
+        breaks: "a write of a journal that is gone counts as persisted",
+        edits: &[
+            Edit {
+                file: "cached-repo/src/journal/wait.rs",
+                from: "meta.journal == *journal && meta.epoch == *epoch;",
+                to: "(meta.journal == *journal || true) && meta.epoch == *epoch;",
+            },
+            Edit {
+                file: "cached-repo/src/journal/wait.rs",
+                from: "            offset.journal == *journal\n",
+                to: "            (offset.journal == *journal || true)\n",
+            },
+        ],
+        tests: &["write_behind::holes::a_receipt_of_another_journal"],
+    },
     mutant!("dead-letter-is-persisted": "a write that was refused counts as persisted",
         "cached-repo/src/journal/wait.rs",
         "Some(letter) if letter.state != LetterState::Replayed =>" => "Some(letter) if false =>",
