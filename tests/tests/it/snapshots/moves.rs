@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use cached_repo::{
     ErrorKind, Incident, Repository, Strategy,
     failpoint::{self, Failure, Point},
+    store::StoreError,
 };
 
 use super::{INTERVAL, PLACES, keeper, plain, rows, table};
@@ -144,6 +145,35 @@ async fn a_move_that_ends_anywhere_goes_on() {
                 ["kept", "none", between],
                 "{point:?}"
             );
+            let after = scene.under(Strategy::WriteThrough).await;
+            after.repo.save(&todo("1", "after")).await.unwrap();
+            assert_eq!(scene.row("1").await, "after");
+        }
+    }
+}
+
+/// As where each instance of a deployment does it: whatever becomes of either, nothing is lost.
+#[tokio::test]
+async fn two_exports_at_a_time_lose_nothing() {
+    for over in [Over::InProcess, Over::Redis] {
+        for fails in [false, true] {
+            let scene = Scene::new(On::Memory, over).await;
+            let (one, two) = (plain(&scene).await, plain(&scene).await);
+            one.repo.import().await.unwrap();
+            for id in ["1", "2", "3"] {
+                one.repo.save(&todo(id, "kept")).await.unwrap();
+            }
+            if fails {
+                scene.gate.fail(tests::Point::BeforeApply, None, StoreError::transient("a fault"));
+            }
+            let _ = tokio::join!(one.repo.export(), two.repo.export());
+            // Where it is kept again it may be written to.
+            let saved = one.repo.save(&todo("2", "between")).await.is_ok();
+            while one.repo.export().await.is_err() {
+                tokio::task::yield_now().await;
+            }
+            let between = if saved { "between" } else { "kept" };
+            assert_eq!(rows(&scene, &["1", "2", "3"]).await, ["kept", between, "kept"]);
             let after = scene.under(Strategy::WriteThrough).await;
             after.repo.save(&todo("1", "after")).await.unwrap();
             assert_eq!(scene.row("1").await, "after");
