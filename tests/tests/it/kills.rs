@@ -2,15 +2,11 @@
 //!
 //! The numbers are those of the short form; `tests/run kills` runs the long one.
 
-use std::{
-    env,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use tokio::{
-    sync::{Mutex, MutexGuard},
-    time::sleep,
-};
+use tokio::time::sleep;
+
+use crate::campaign::{seed, sized, tell, turn};
 
 mod scene;
 use scene::{Actor, Scene};
@@ -33,17 +29,6 @@ mod workers;
 /// A test hangs if what it waits for takes longer.
 const HANG: Duration = Duration::from_secs(120);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
-
-/// One of these tests at a time: each one uses the whole machine.
-async fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::const_new(());
-    TURN.lock().await
-}
-
-/// The number for the form that is run.
-fn sized<T>(short: T, long: T) -> T {
-    if env::var_os("CACHED_REPO_TEST_LONG").is_some() { long } else { short }
-}
 
 /// Waits for a condition.
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {

@@ -3,6 +3,7 @@
 // A failed test panics: that is how it says so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod campaign;
 mod databases;
 mod users;
 #[macro_use]

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use futures_util::future::join_all;
 use tests::servers::PrivatePostgres;
 
-use super::{Actor, History, Scene, pace, sized, turn, until};
+use super::{Actor, History, Scene, pace, seed, sized, tell, turn, until};
 
 const WORKERS: usize = 3;
 /// The claim of a worker that does not answer lasts 5 s.
@@ -74,6 +74,7 @@ impl Plan {
 #[tokio::test]
 async fn workers_that_are_killed_and_paused_lose_and_repeat_nothing() {
     let _turn = turn().await;
+    seed();
     let (writes, kills, pauses) = sized((20_000, 100, 30), (100_000, 500, 150));
     let mut scene = Scene::new(&[], PrivatePostgres::start().await).await;
     scene.write([false, false], writes / 4, 3000);
@@ -89,7 +90,12 @@ async fn workers_that_are_killed_and_paused_lose_and_repeat_nothing() {
     scene.check_conservation(&history).await;
     drop(workers);
     let (kills, pauses) = (plan.kills.into_inner(), plan.pauses.into_inner());
-    println!("{kills} kills, {pauses} pauses, {} claims taken away", plan.claims.into_inner());
+    let claims = plan.claims.into_inner();
+    let writes = history.acknowledged;
+    tell(
+        "E1",
+        format_args!("{writes} writes, {kills} kills, {pauses} pauses, {claims} claims taken away"),
+    );
     assert!(kills >= 100 && pauses >= 30 && history.acknowledged >= 20_000);
     assert_eq!((history.unknown, history.failed), (0, 0), "Redis was there all the time");
     assert!(history.drainers > kills / 5, "the workers were killed before they drained");

@@ -1,0 +1,31 @@
+//! What all experiments of the campaign share: their turn, their size, their seed, and how they tell what
+//! they counted. `tests/run campaign` runs the long form of each.
+
+use std::{env, fmt::Display};
+
+use tokio::sync::{Mutex, MutexGuard};
+
+/// One of them at a time: each one uses the whole machine.
+pub(crate) async fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    TURN.lock().await
+}
+
+/// The number for the form that is run.
+pub(crate) fn sized<T>(short: T, long: T) -> T {
+    if env::var_os("CACHED_REPO_TEST_LONG").is_some() { long } else { short }
+}
+
+/// Seeds this thread's random numbers: with `CACHED_REPO_TEST_SEED`, or another one each time, which is told.
+pub(crate) fn seed() -> u64 {
+    let given = env::var("CACHED_REPO_TEST_SEED").ok().map(|seed| seed.parse().unwrap());
+    let seed = given.unwrap_or_else(|| fastrand::u64(..));
+    println!("seed {seed}");
+    fastrand::seed(seed);
+    seed
+}
+
+/// A line of the campaign's summary: what an experiment (`E1` to `E16`) provoked and counted.
+pub(crate) fn tell(experiment: &str, counts: impl Display) {
+    println!("campaign {experiment}: {counts}");
+}
