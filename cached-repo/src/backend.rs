@@ -19,7 +19,7 @@ pub(crate) mod journal;
 pub(crate) mod snapshot;
 
 pub(crate) use journal::JournalBackend;
-pub(crate) use snapshot::{Side, SnapshotBackend};
+pub(crate) use snapshot::{Side, SnapshotBackend, Standing};
 
 pub(crate) type Reply<'a, T> = BoxFuture<'a, Result<T, CacheError>>;
 

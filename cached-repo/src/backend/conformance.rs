@@ -15,6 +15,7 @@ use crate::{
 mod appends;
 mod desk;
 mod drains;
+mod moves;
 mod recoveries;
 mod snapshots;
 mod troubles;

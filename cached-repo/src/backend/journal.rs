@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use super::{CacheError, Content, Reply, Side};
+use super::{CacheError, Content, Reply, Standing};
 use crate::{
     codec::Body,
     entity::Durability,
@@ -204,7 +204,7 @@ pub(crate) struct Meta {
     pub(crate) sealed: bool,
     /// What the last recovery found. Whoever settles its epoch tells of it.
     pub(crate) news: News,
-    pub(crate) side: Side,
+    pub(crate) standing: Standing,
 }
 
 impl Meta {

@@ -128,8 +128,8 @@ pub(super) async fn sides(entries: &Entries, strategy: Strategy, has_store: bool
     let (keys, backend) = (&entries.keys, &entries.backend);
     let metas = keys.layout().range().map(|partition| backend.meta(keys, partition));
     for meta in try_join_all(metas).await.map_err(CacheError::into_error)? {
-        match meta.side {
-            Side::Kept | Side::Exporting if strategy.needs_store() => {
+        match meta.standing.side {
+            Side::Kept | Side::Exporting | Side::Leaving if strategy.needs_store() => {
                 return Err(Error::configuration(format!(
                     "`redis_only` keeps this entity, with snapshots, so `{strategy}` must not write to \
                      the store: first call `Repository::export` on a repository under `redis_only`"
@@ -160,7 +160,7 @@ pub(super) async fn unmoved(entries: &Entries, layout: Layout) -> Result<()> {
     let (keys, backend) = (&entries.keys, &entries.backend);
     let metas = layout.range().map(|partition| backend.meta(keys, partition));
     let metas = try_join_all(metas).await.map_err(CacheError::into_error)?;
-    if metas.iter().all(|meta| meta.side == Side::Open) {
+    if metas.iter().all(|meta| meta.standing.side == Side::Open) {
         return Ok(());
     }
     Err(Error::configuration(

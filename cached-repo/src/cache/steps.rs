@@ -180,21 +180,22 @@ impl Entries {
         &self,
         writes: &[(EntityId, Option<Body>)],
     ) -> Result<Vec<Result<u64, Unput>>, CacheError> {
-        self.write_kept(writes, false).await
+        self.write_kept(writes, None).await
     }
 
-    /// The same for rows of the store, while their partitions are imported. What is kept already stays.
+    /// The same for rows of the store, while this move imports their partitions. What is kept already stays.
     pub(crate) async fn keep(
         &self,
         rows: &[(EntityId, Option<Body>)],
+        token: &str,
     ) -> Result<Vec<Result<u64, Unput>>, CacheError> {
-        self.write_kept(rows, true).await
+        self.write_kept(rows, Some(token)).await
     }
 
     async fn write_kept(
         &self,
         writes: &[(EntityId, Option<Body>)],
-        imports: bool,
+        import: Option<&str>,
     ) -> Result<Vec<Result<u64, Unput>>, CacheError> {
         let stamp = |(id, body): &(EntityId, Option<Body>)| {
             let slot = self.keys.slot(id);
@@ -219,9 +220,9 @@ impl Entries {
             |(_, put)| put.slot.partition,
             |group| async move {
                 let (indices, group): (Vec<usize>, Vec<Put<'_>>) = group.into_iter().unzip();
-                let put = match imports {
-                    true => self.backend.keep(&self.keys, &group),
-                    false => self.backend.put(&self.keys, &group),
+                let put = match import {
+                    Some(token) => self.backend.keep(&self.keys, &group, token),
+                    None => self.backend.put(&self.keys, &group),
                 };
                 let why = match put.await? {
                     PutReply::Written(versions) => {

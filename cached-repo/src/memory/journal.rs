@@ -120,7 +120,7 @@ impl JournalBackend for MemoryBackend {
         let meta = state.meta(keys, partition);
         let is_sound = meta.exists() && meta.is_at_home() && meta.epoch == epoch;
         // A seal lets store-first writes pass that know nothing of `redis_only`.
-        let is_shared = matches!(meta.side, Side::Open | Side::Stored);
+        let is_shared = matches!(meta.standing.side, Side::Open | Side::Stored);
         let may_seal = is_sound && is_shared && (may_be_left || meta.backlog() == 0);
         state.partition(keys, partition).meta.sealed |= may_seal;
         done(may_seal.then_some(meta.acked))
@@ -227,8 +227,8 @@ impl State {
 
     pub(super) fn meta(&self, keys: &Keyspace, partition: u32) -> Meta {
         let found = self.partitions.get(&keys.meta(partition)).map(|p| p.meta.clone());
-        let (server, side) = (self.server.clone(), self.side(keys, partition));
-        Meta { server, side, ..found.unwrap_or_default() }
+        let (server, standing) = (self.server.clone(), self.standing(keys, partition));
+        Meta { server, standing, ..found.unwrap_or_default() }
     }
 
     pub(super) fn partition(&mut self, keys: &Keyspace, partition: u32) -> &mut Partition {

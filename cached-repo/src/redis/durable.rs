@@ -31,6 +31,9 @@ use crate::{
     key::Keyspace,
 };
 
+#[cfg(feature = "conformance")]
+pub(super) mod conformance;
+
 /// A partition's meta key, journal and epoch.
 type Place = (String, String, u64);
 

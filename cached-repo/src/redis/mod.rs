@@ -38,6 +38,8 @@ use call::Call;
 use client::Dial;
 use connection::Connection;
 use durable::Durable;
+#[cfg(feature = "conformance")]
+pub(crate) use durable::conformance::run as check_waiting;
 use scripts::{Scripts, Step};
 use server::Nature;
 

@@ -43,6 +43,7 @@ pub(super) enum Step {
     Survey,
     Keep,
     Free,
+    Hold,
 }
 
 /// What a function may do, as the server is told.
@@ -56,7 +57,7 @@ const WRITES: &str = "{}";
 const START: &str = "start(ARGV)";
 
 impl Step {
-    const ALL: [Step; 25] = [
+    const ALL: [Step; 26] = [
         Step::Lease,
         Step::Fill,
         Step::Begin,
@@ -82,6 +83,7 @@ impl Step {
         Step::Survey,
         Step::Keep,
         Step::Free,
+        Step::Hold,
     ];
 
     /// Name, text, flags.
@@ -114,6 +116,7 @@ impl Step {
             Step::Survey => ("survey", include_str!("scripts/survey.lua"), WRITES),
             Step::Keep => ("keep", include_str!("scripts/keep.lua"), WRITES),
             Step::Free => ("free", include_str!("scripts/free.lua"), MAKES_ROOM),
+            Step::Hold => ("hold", include_str!("scripts/hold.lua"), WRITES),
         }
     }
 

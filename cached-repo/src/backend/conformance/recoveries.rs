@@ -5,7 +5,10 @@ use super::{
     *,
 };
 use crate::{
-    backend::journal::{Appended, Confirmed, Fate, Mark, News, Repair, Repaired},
+    backend::{
+        journal::{Appended, Confirmed, Fate, Mark, News, Repair, Repaired},
+        snapshot::Turn,
+    },
     entity::Durability,
 };
 
@@ -246,7 +249,8 @@ async fn a_sealed_journal_takes_nothing(suite: &Suite<'_>) {
     assert_eq!(desk.recover(repair).await, Repaired::Kept { left: 0 });
     assert!(!desk.known().await.sealed);
     let turn = async |from, to| {
-        desk.backend.turn(&desk.keys, 0, &[from], to).await.unwrap();
+        let turn = Turn { token: "mover", from: &[from], behind: None, to };
+        desk.backend.turn(&desk.keys, 0, turn).await.unwrap();
     };
     turn(Side::Open, Side::Kept).await;
     assert_eq!(seal(2).await, None, "`redis_only` has it");

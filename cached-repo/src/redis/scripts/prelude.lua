@@ -175,14 +175,14 @@ local TRIED_AGAIN_MS = 5000
 -- What is known of a partition. A client gets the first of these.
 local FIELDS = {
   'home', 'journal', 'epoch', 'clk', 'acked', 'trimmed', 'count', 'bytes', 'acked_count',
-  'acked_bytes', 'sealed', 'news', 'side', 'ticket', 'mark_id', 'mark_at', 'mark_bytes',
+  'acked_bytes', 'sealed', 'news', 'side', 'turned_by', 'ticket', 'mark_id', 'mark_at', 'mark_bytes',
 }
-local SHOWN = 13
+local SHOWN = 14
 
 -- Whether the strategies with a store may not write on this side of a partition: `redis_only` keeps it
--- (k), or it is imported (i) or exported (e) right now. On the store's side (s) `redis_only` may not.
+-- (k), or it is imported (i) or exported (e, then l) right now. On the store's side (s) `redis_only` may not.
 local function is_redis_only(side)
-  return side == 'k' or side == 'i' or side == 'e'
+  return side == 'k' or side == 'i' or side == 'e' or side == 'l'
 end
 
 -- For a client: '' for what is missing, and the server that answers at the end.
