@@ -76,7 +76,7 @@ pub(crate) trait JournalBackend {
         last_id: u64,
     ) -> Reply<'a, Option<u64>>;
 
-    /// Asks whether what was appended to these partitions is as durable as this, and waits for it for
+    /// Asks whether what was written to these partitions is as durable as this, and waits for it for
     /// `longest` at most.
     fn confirm<'a>(
         &'a self,
@@ -161,15 +161,16 @@ pub(crate) enum Appended {
     Overtaken,
 }
 
-/// A journal that writes were appended to, in this epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mark<'a> {
-    pub(crate) partition: u32,
-    pub(crate) journal: &'a str,
-    pub(crate) epoch: u64,
+/// Where writes were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Mark<'a> {
+    /// They were appended to this journal, in this epoch.
+    Journal { partition: u32, journal: &'a str, epoch: u64 },
+    /// This server took them, beside all journals.
+    Server { partition: u32, server: &'a str },
 }
 
-/// How durable appended writes are.
+/// How durable writes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Confirmed {
     /// The server that took them has them on its disk, and so many replicas have them. What was not asked

@@ -237,6 +237,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             store,
             journal: journal.clone(),
             allow_stale_reads: self.behind.allow_stale_reads || !settings.written,
+            durability: settings.durability,
             outage: self.outage,
             store_timeout: self.store_timeout,
             intent_grace: self.intent_grace,

@@ -11,4 +11,4 @@ pub use counts::Counts;
 pub(crate) use entries::{Entries, Entry, Lifetimes, Only};
 pub(crate) use flight::{Flights, Landing, Lead, Phase};
 pub(crate) use owed::Owed;
-pub(crate) use steps::{Begun, Filling, Refusal, Unput};
+pub(crate) use steps::{Begun, Filling, Kept, Refusal, Unput};

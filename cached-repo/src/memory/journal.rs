@@ -135,9 +135,12 @@ impl State {
         marks: &[Mark<'_>],
         durability: Durability,
     ) -> Confirmed {
-        let is_here = |mark: &Mark<'_>| {
-            let meta = self.meta(keys, mark.partition);
-            meta.is_at_home() && meta.journal == mark.journal && meta.epoch == mark.epoch
+        let is_here = |mark: &Mark<'_>| match *mark {
+            Mark::Server { server, .. } => server == self.server,
+            Mark::Journal { partition, journal, epoch } => {
+                let meta = self.meta(keys, partition);
+                meta.is_at_home() && meta.journal == journal && meta.epoch == epoch
+            }
         };
         if !marks.iter().all(is_here) {
             return Confirmed::Elsewhere;

@@ -200,7 +200,7 @@ impl SnapshotBackend for MemoryBackend {
 
 impl State {
     fn keep(&mut self, keys: &Keyspace, puts: &[Put<'_>], token: &str, now: u64) -> PutReply {
-        let Some(first) = puts.first() else { return PutReply::Written(Vec::new()) };
+        let Some(first) = puts.first() else { return PutReply::nothing() };
         let Standing { side, turned_by } = self.standing(keys, first.slot.partition);
         if side != Side::Importing || turned_by != token {
             return PutReply::Elsewhere(side);
@@ -231,7 +231,7 @@ impl State {
                 (None, None) => versions.push(0),
             }
         }
-        PutReply::Written(versions)
+        PutReply::Written { versions, server: String::new() }
     }
 
     fn changed(&mut self, keys: &Keyspace, ask: &AskChanged<'_>, now: u64) -> Changed {

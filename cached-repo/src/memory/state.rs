@@ -232,7 +232,7 @@ impl State {
                 None => self.entries.remove(&slot.entry),
             }
         }
-        PutReply::Written(versions)
+        PutReply::Written { versions, server: self.server.clone() }
     }
 
     pub(super) fn evict(&mut self, keys: &Keyspace, slot: &Slot, now: u64) -> bool {

@@ -112,7 +112,7 @@ impl SnapshotBackend for RedisBackend {
         token: &'a str,
     ) -> Reply<'a, PutReply> {
         Box::pin(async move {
-            let Some(first) = puts.first() else { return Ok(PutReply::Written(Vec::new())) };
+            let Some(first) = puts.first() else { return Ok(PutReply::nothing()) };
             let mut call = Call::default();
             let partition = first.slot.partition;
             call.key(keys.meta(partition)).key(keys.generation(partition));

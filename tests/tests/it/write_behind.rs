@@ -29,6 +29,7 @@ mod path;
 mod backlog;
 
 mod durability;
+mod durability_only;
 
 mod overflow;
 

@@ -24,8 +24,8 @@ impl Suite<'_> {
         self.report_all().await;
         assert_eq!(self.keep(&row, "early", MOVER).await, PutReply::Elsewhere(Side::Kept));
         self.turn(&[Side::Kept], Side::Importing).await.unwrap();
-        assert!(matches!(self.keep(&kept, "older", MOVER).await, PutReply::Written(_)));
-        assert!(matches!(self.keep(&row, "row", MOVER).await, PutReply::Written(_)));
+        assert!(matches!(self.keep(&kept, "older", MOVER).await, PutReply::Written { .. }));
+        assert!(matches!(self.keep(&row, "row", MOVER).await, PutReply::Written { .. }));
         self.turn(&[Side::Importing], Side::Kept).await.unwrap();
         assert_eq!(self.value(&kept).await.as_deref(), Some("newer"));
         assert_eq!(self.value(&row).await.as_deref(), Some("row"));
@@ -41,7 +41,7 @@ impl Suite<'_> {
         let puts = [Put { slot: &brief, id: "brief", content }];
         assert!(matches!(
             self.backend.keep(&self.keys, &puts, MOVER).await.unwrap(),
-            PutReply::Written(_)
+            PutReply::Written { .. }
         ));
         self.turn(&[Side::Importing], Side::Kept).await.unwrap();
         // Its expiry is a change: this waits for that.
@@ -107,7 +107,7 @@ impl Suite<'_> {
         let turned = self.backend.turn(&self.keys, 0, turn).await.unwrap();
         let stored = Standing { side: Side::Stored, turned_by: MOVER.to_owned() };
         assert_eq!(turned, Turned::From(stored));
-        assert!(matches!(self.keep(&row, "row", "late").await, PutReply::Written(_)));
+        assert!(matches!(self.keep(&row, "row", "late").await, PutReply::Written { .. }));
         // Others take it over, and move it once more.
         self.turn(&[Side::Importing], Side::Importing).await.unwrap();
         let (other, importing) = (self.slot("another"), PutReply::Elsewhere(Side::Importing));

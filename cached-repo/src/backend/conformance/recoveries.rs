@@ -26,26 +26,43 @@ pub(super) async fn run(suite: &Suite<'_>) {
 
 async fn a_write_is_confirmed_by_its_own_journal_only(suite: &Suite<'_>) {
     let desk = Desk::open(suite, "confirmed").await;
-    let mark = Mark { partition: 0, journal: JOURNAL, epoch: 1 };
+    let of = |journal, epoch| Mark::Journal { partition: 0, journal, epoch };
+    let mark = of(JOURNAL, 1);
     let confirm = async |marks: &[Mark<'_>]| {
         desk.backend.confirm(&desk.keys, marks, Durability::Memory, HOLD).await.unwrap()
     };
     desk.append(&["a"]).await;
     let here = Confirmed::Here { fsynced: false, replicas: 0 };
     assert_eq!(confirm(&[mark]).await, here);
-    let older = Mark { epoch: 0, ..mark };
+    let older = of(JOURNAL, 0);
     assert_eq!(confirm(&[mark, older]).await, Confirmed::Elsewhere, "an epoch that is over");
-    let other = Mark { journal: "journal-b", ..mark };
+    let other = of("journal-b", 1);
     assert_eq!(confirm(&[other, mark]).await, Confirmed::Elsewhere, "another journal");
     desk.plant(Meta::Home("gone")).await;
     assert_eq!(confirm(&[mark]).await, Confirmed::Elsewhere, "another server");
     desk.recover(Repair { epoch: 2, settled: 1, ..REPAIR }).await;
     assert_eq!(confirm(&[mark]).await, Confirmed::Elsewhere, "recovered since");
-    assert_eq!(confirm(&[Mark { epoch: 2, ..mark }]).await, here);
+    assert_eq!(confirm(&[of(JOURNAL, 2)]).await, here);
     let bare = Desk::bare(suite, "unconfirmed");
     let marks = [mark];
     let asked = bare.backend.confirm(&bare.keys, &marks, Durability::Memory, HOLD);
     assert_eq!(asked.await.unwrap(), Confirmed::Elsewhere, "no journal");
+    // Beside all journals: by the server that took them.
+    let (slot, kept) = (bare.slot("kept"), bare.body("kept"));
+    let stamp = stamp(1, slot.hash);
+    let put = Put { slot: &slot, id: "kept", content: Some(content(State::Kept, &stamp, &kept)) };
+    for asks in [false, true] {
+        let reply = bare.backend.put(&bare.keys, &[put], asks).await.unwrap();
+        let PutReply::Written { server, .. } = reply else { panic!("{reply:?}") };
+        if asks {
+            let confirm = async |server: &str| {
+                let marks = [Mark::Server { partition: 0, server }];
+                bare.backend.confirm(&bare.keys, &marks, Durability::Memory, HOLD).await.unwrap()
+            };
+            assert_eq!(confirm(&server).await, here);
+            assert_eq!(confirm("gone").await, Confirmed::Elsewhere, "another server took it");
+        }
+    }
 }
 
 async fn the_last_ticket_counts(suite: &Suite<'_>) {

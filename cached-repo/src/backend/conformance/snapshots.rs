@@ -12,6 +12,7 @@ pub(super) async fn run(suite: &Suite<'_>) {
     let name = format!("{}-kept", suite.format.name());
     let keys = || Keyspace::new(suite.namespace, &name, suite.backend.topology(), 1).unwrap();
     let suite = Suite { keys: keys(), ..*suite };
+    suite.the_only_copies_are_versioned_in_order().await;
     suite.changes_are_marked_where_redis_only_keeps_a_partition().await;
     suite.a_report_leaves_later_changes_alone().await;
     suite.refused_and_expired_ones_are_changes_again().await;
@@ -50,6 +51,24 @@ impl Suite<'_> {
         }
     }
 
+    async fn the_only_copies_are_versioned_in_order(&self) {
+        let (a, b) = (self.slot("kept-a"), self.slot("kept-b"));
+        let PutReply::Written { versions: first, .. } =
+            self.put(&[(&a, Some("1")), (&b, Some("2"))]).await
+        else {
+            panic!("refused")
+        };
+        let PutReply::Written { versions: second, .. } =
+            self.put(&[(&a, Some("3")), (&b, None)]).await
+        else {
+            panic!("refused")
+        };
+        let versions: Vec<u64> = first.into_iter().chain(second).collect();
+        assert!(versions.windows(2).all(|pair| pair[0] < pair[1]), "{versions:?}");
+        assert_eq!(self.value(&a).await.as_deref(), Some("3"));
+        assert_eq!(self.read(&b).await, None);
+    }
+
     async fn changes_are_marked_where_redis_only_keeps_a_partition(&self) {
         let (one, two) = (self.slot("one"), self.slot("two"));
         assert_eq!(self.changed(ASK).await.standing, Standing::default());
@@ -62,7 +81,7 @@ impl Suite<'_> {
         let meta = self.backend.meta(&self.keys, 0).await.unwrap();
         let kept = Standing { side: Side::Kept, turned_by: MOVER.to_owned() };
         assert_eq!(meta.standing, kept);
-        let PutReply::Written(versions) =
+        let PutReply::Written { versions, .. } =
             self.put(&[(&two, Some("marked")), (&one, None), (&two, Some("again"))]).await
         else {
             panic!("it is not written")
@@ -124,10 +143,10 @@ impl Suite<'_> {
         let content = Some(Content { ttl: short, ..content(State::Kept, &stamp, &body) });
         let put = Put { slot: &mortal, id: "mortal", content };
         for is_renewed in [true, false] {
-            self.backend.put(&self.keys, &[put]).await.unwrap();
+            self.backend.put(&self.keys, &[put], false).await.unwrap();
             if is_renewed {
                 let put = Put { content: put.content.map(|c| Content { ttl: None, ..c }), ..put };
-                self.backend.put(&self.keys, &[put]).await.unwrap();
+                self.backend.put(&self.keys, &[put], false).await.unwrap();
             }
             self.report_all().await;
             tokio::time::sleep(Duration::from_millis(60)).await;
@@ -161,7 +180,7 @@ impl Suite<'_> {
             assert_eq!(appended, journal::Appended::Kept(0), "{side:?}");
             let put = self.put(&[(&free, Some("x")), (&free, None)]).await;
             match side {
-                Side::Kept => assert!(matches!(put, PutReply::Written(_))),
+                Side::Kept => assert!(matches!(put, PutReply::Written { .. })),
                 side => assert_eq!(put, PutReply::Elsewhere(side)),
             }
         }

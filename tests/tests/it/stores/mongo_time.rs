@@ -55,7 +55,8 @@ async fn who_recovers_at_the_same_time_waits_for_writes_as_well() {
     failing.reached(1).await;
     let url = mongo.url().replace("appName=", "appName=other_");
     let other = recover(store::connect(&url).await.unwrap());
-    let waiting = doc! { "command.update": "cached_repo_fences", "command.$db": &mongo.name };
+    let fences = format!("{}.cached_repo_fences", mongo.name);
+    let waiting = doc! { "ns": fences, "active": true };
     let waiting = [doc! { "$currentOp": {} }, doc! { "$match": waiting }];
     loop {
         assert!(!late.is_finished(), "it is done, and the write is not");

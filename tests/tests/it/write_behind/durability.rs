@@ -14,14 +14,14 @@ use crate::{
 };
 
 /// Longer than a busy machine takes for anything.
-const LONG: Duration = Duration::from_secs(60);
+pub(super) const LONG: Duration = Duration::from_secs(60);
 
 async fn connected(url: &str) -> MultiplexedConnection {
     let client = redis::Client::open(url).unwrap();
     client.get_multiplexed_async_connection().await.unwrap()
 }
 
-async fn ask<T: redis::FromRedisValue>(server: &PrivateRedis, words: &[&str]) -> T {
+pub(super) async fn ask<T: redis::FromRedisValue>(server: &PrivateRedis, words: &[&str]) -> T {
     let mut command = redis::cmd(words[0]);
     command.arg(&words[1..]).query_async(&mut connected(&server.url()).await).await.unwrap()
 }
@@ -34,7 +34,7 @@ async fn durable(scene: &Scene, level: Durability, longest: Duration) -> Process
 }
 
 /// A replica that has everything.
-async fn replica_of(master: &PrivateRedis) -> PrivateRedis {
+pub(super) async fn replica_of(master: &PrivateRedis) -> PrivateRedis {
     let url = master.url();
     let port = url.rsplit_once(':').unwrap().1;
     let replica = PrivateRedis::start(&["--replicaof", "127.0.0.1", port]).await;
@@ -216,7 +216,7 @@ async fn who_is_more_patient_than_others_waits_for_longer() {
     }
 }
 
-async fn blocked(server: &PrivateRedis) -> usize {
+pub(super) async fn blocked(server: &PrivateRedis) -> usize {
     let info: String = ask(server, &["INFO", "clients"]).await;
     let line = info.lines().find_map(|line| line.strip_prefix("blocked_clients:"));
     line.unwrap().trim().parse().unwrap()
