@@ -95,25 +95,32 @@ impl Copying {
         journal.recover(partition).await
     }
 
-    /// Where copying goes on, which begins where there is nothing.
-    pub(crate) async fn position(&self, partition: u32) -> Result<CopyPosition> {
-        let mut known = self.offset(partition).await?;
-        if known.as_ref().is_some_and(|offset| offset.sealed) {
-            return Err(exported());
-        }
-        if known.as_ref().is_none_or(|offset| offset.settled != offset.epoch) {
-            let seen = known.map_or(0, |offset| offset.epoch);
-            self.raise(partition, seen).await?;
-            known = self.offset(partition).await?;
-        }
-        match known.filter(|offset| offset.settled == offset.epoch && !offset.sealed) {
-            Some(Offset { journal, epoch, last_id, .. }) => {
-                Ok(CopyPosition { journal, epoch, at: last_id })
+    /// Where copying goes on, which begins where there is nothing. `None` if the partition is not there any
+    /// more where it was seen.
+    pub(crate) async fn position(
+        &self,
+        partition: u32,
+        seen: &Standing,
+    ) -> Result<Option<CopyPosition>> {
+        loop {
+            let known = self.offset(partition).await?;
+            if known.as_ref().is_some_and(|offset| offset.sealed) {
+                return Err(exported());
             }
-            None => Err(Error::new(
-                ErrorKind::StoreUnavailable,
-                "another process begins to copy this entity at the same time",
-            )),
+            let epoch = match known {
+                Some(Offset { journal, epoch, settled, last_id, .. }) if epoch == settled => {
+                    return Ok(Some(CopyPosition { journal, epoch, at: last_id }));
+                }
+                known => known.map_or(0, |offset| offset.epoch),
+            };
+            // In this order: whoever turns the partition over later raises the position behind that, so that
+            // this opens nothing that an export seals.
+            if self.standing(partition).await? != *seen {
+                return Ok(None);
+            }
+            if let Some(position) = self.raise(partition, epoch).await? {
+                return Ok(Some(position));
+            }
         }
     }
 

@@ -80,7 +80,10 @@ impl<'a> Copier<'a> {
                 // Before the entries are read: what is copied is newer than what was copied before.
                 let position = match &mut position {
                     Some(position) => position,
-                    None => position.insert(self.copying.position(self.partition).await?),
+                    None => match self.copying.position(self.partition, &changed.standing).await? {
+                        Some(known) => position.insert(known),
+                        None => continue 'position,
+                    },
                 };
                 self.reach(Point::PositionRead).await?;
                 let items = self.read(changed.ids).await?;

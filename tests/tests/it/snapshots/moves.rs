@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cached_repo::{
     ErrorKind, Incident, Repository, Strategy,
     failpoint::{self, Point},
-    store::StoreError,
+    store::{Entry, Ledger, Store, StoreError},
 };
 
 use super::{INTERVAL, PLACES, keeper, plain, rows, table};
@@ -182,6 +182,39 @@ async fn a_copier_that_was_paused_deletes_nothing_that_is_being_imported() {
         }
         assert_eq!(scene.row("1").await, "kept", "while it was imported: {is_imported_meanwhile}");
     }
+}
+
+/// It finds a position that nobody has settled, as an export is about to.
+#[tokio::test(start_paused = true)]
+async fn a_copier_that_was_paused_opens_nothing_that_is_exported_meanwhile() {
+    let scene = Scene::in_process().await;
+    let (slow, only) = (keeper(&scene).await, keeper(&scene).await);
+    only.repo.save(&todo("1", "first")).await.unwrap();
+    only.repo.snapshot_now().await.unwrap();
+    only.repo.save(&todo("1", "kept")).await.unwrap();
+    let held = scene.gate.hold(tests::Point::BeforeLedger, "offset");
+    let mut copying = tokio::spawn(async move { slow.repo.snapshot_now().await });
+    held.arrived().await;
+    let settle = scene.gate.hold(tests::Point::BeforeLedger, "settle");
+    let exporting = tokio::spawn(async move { only.repo.export().await });
+    settle.arrived().await;
+    let recover = scene.gate.hold(tests::Point::BeforeLedger, "recover");
+    held.release();
+    let copied = tokio::select! {
+        copied = &mut copying => Some(copied),
+        () = recover.arrived() => None,
+    };
+    settle.release();
+    exporting.await.unwrap().unwrap();
+    recover.release();
+    let copied = if let Some(copied) = copied { copied } else { copying.await };
+    copied.unwrap().unwrap_err();
+    let entity = format!("{}@snapshot", scene.entity());
+    let offset = Ledger::Offset { entity: &entity, partition: 0 };
+    let Entry::Offset(Some(offset)) = scene.gate.ledger(offset).await.unwrap() else {
+        panic!("there is no position of copies")
+    };
+    assert!(offset.sealed, "it was opened");
 }
 
 /// The store says that it was exported, whatever Redis has forgotten.
