@@ -114,7 +114,8 @@ async fn two_exports_at_a_time_lose_nothing() {
             if fails {
                 scene.gate.fail(tests::Point::BeforeApply, None, StoreError::transient("a fault"));
             }
-            let _ = tokio::join!(one.repo.export(), two.repo.export());
+            let (first, second) = tokio::join!(one.repo.export(), two.repo.export());
+            assert!(fails || first.is_ok() && second.is_ok(), "one waits for the other");
             // Where it is kept again it may be written to.
             let saved = one.repo.save(&todo("2", "between")).await.is_ok();
             while one.repo.export().await.is_err() {

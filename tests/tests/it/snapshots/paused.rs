@@ -86,7 +86,7 @@ async fn a_mover_that_is_paused_over_other_moves_changes_nothing_of_them() {
 }
 
 #[tokio::test]
-async fn a_mover_that_is_paused_over_other_moves_changes_nothing_of_them_on_redis() {
+async fn on_redis_a_paused_mover_changes_nothing_of_other_moves() {
     // The side is the same then, so that nothing but the token tells.
     everywhere(Over::Redis, &[Again]).await;
 }

@@ -123,7 +123,8 @@ async fn a_server_that_did_not_take_a_write_under_redis_only_does_not_confirm_it
     assert_eq!(error.kind(), ErrorKind::DurabilityNotMet, "{error}");
     assert_eq!(error.outcome(), Outcome::Unknown);
     assert!(error.to_string().contains("another Redis server"), "{error}");
-    assert_eq!(process.repo.get("1").await.unwrap(), None);
+    let found: u64 = ask(&second, &["EXISTS", &format!("{}:1", scene.entity())]).await;
+    assert_eq!(found, 0, "it never had the write");
 }
 
 #[tokio::test]
