@@ -5,7 +5,7 @@ use cached_repo::{
     failpoint::{self, Point},
 };
 
-use tests::servers;
+use tests::servers::{self, PrivateRedis};
 
 use super::{copier, keeper, kept, plain, rows};
 use crate::{
@@ -100,7 +100,9 @@ async fn on_another_redis_server_a_survey_does_not_go_on_where_it_was() {
 /// The page was of one server, and what was marked of it is on another one when that is told.
 #[tokio::test]
 async fn progress_of_a_survey_that_was_made_on_another_redis_server_is_none() {
-    let scene = Scene::new(On::Memory, Over::Redis).await;
+    // One of its own, so that the first page has everything.
+    let server = PrivateRedis::start(&[]).await;
+    let scene = Scene::at(On::Memory, Over::Redis, server.url()).await;
     let (before, process) = (plain(&scene).await, keeper(&scene).await);
     before.repo.save(&todo("1", "kept")).await.unwrap();
     let held = failpoint::hold(Point::RecordsRead, &format!("{}@snapshot", scene.entity()));

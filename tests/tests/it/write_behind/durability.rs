@@ -37,7 +37,17 @@ async fn durable(scene: &Scene, level: Durability, longest: Duration) -> Process
 pub(super) async fn replica_of(master: &PrivateRedis) -> PrivateRedis {
     let url = master.url();
     let port = url.rsplit_once(':').unwrap().1;
-    let replica = PrivateRedis::start(&["--replicaof", "127.0.0.1", port]).await;
+    has_all(PrivateRedis::start(&["--replicaof", "127.0.0.1", port]).await).await
+}
+
+/// The same of a Valkey, whose files an older Redis cannot read.
+pub(super) async fn valkey_replica_of(master: &PrivateRedis) -> PrivateRedis {
+    let url = master.url();
+    let port = url.rsplit_once(':').unwrap().1;
+    has_all(PrivateRedis::start_valkey(&["--replicaof", "127.0.0.1", port]).await).await
+}
+
+async fn has_all(replica: PrivateRedis) -> PrivateRedis {
     loop {
         let info: String = ask(&replica, &["INFO", "replication"]).await;
         if info.contains("master_link_status:up") {

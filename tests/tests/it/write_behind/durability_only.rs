@@ -9,7 +9,7 @@ use cached_repo::{
 use tests::{Proxy, servers::PrivateRedis};
 
 use super::{
-    durability::{LONG, ask, blocked, replica_of},
+    durability::{LONG, ask, blocked, replica_of, valkey_replica_of},
     scene::{Process, Scene, patient},
 };
 use crate::{
@@ -33,11 +33,14 @@ async fn durable(scene: &Scene, level: Durability, longest: Duration) -> Process
 async fn a_write_under_redis_only_is_acknowledged_once_a_replica_has_it() {
     for valkey in [false, true] {
         let settings = ["--repl-diskless-sync-delay", "0"];
-        let master = match valkey {
-            false => PrivateRedis::start(&settings).await,
-            true => PrivateRedis::start_valkey(&settings).await,
-        };
-        let replica = replica_of(&master).await;
+        let (master, replica);
+        if valkey {
+            master = PrivateRedis::start_valkey(&settings).await;
+            replica = valkey_replica_of(&master).await;
+        } else {
+            master = PrivateRedis::start(&settings).await;
+            replica = replica_of(&master).await;
+        }
         let scene = Scene::at(On::Memory, Over::Redis, master.url()).await;
         let process = durable(&scene, Durability::Replicated(1), LONG).await;
         let key = format!("{}:1", scene.entity());
