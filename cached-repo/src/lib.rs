@@ -241,6 +241,10 @@ pub mod failpoint;
 #[cfg(not(feature = "conformance"))]
 mod failpoint;
 
+#[cfg(feature = "conformance")]
+#[doc(hidden)]
+pub mod decoders;
+
 mod clock;
 mod retry;
 // Each store and each family of types needs a part of it.

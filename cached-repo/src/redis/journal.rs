@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 
 use super::{
-    RedisBackend,
+    RedisBackend, answers,
     call::Call,
     record::{StreamEntry, meta, record},
     scripts::Step,
@@ -42,7 +42,8 @@ impl JournalBackend for RedisBackend {
                 }
                 answer => answer?,
             };
-            appended(&answer).ok_or_else(|| unexpected(Step::Append))
+            let appended = answers::appended(&answer, append.writes.len());
+            appended.ok_or_else(|| unexpected(Step::Append))
         })
     }
 
@@ -142,11 +143,7 @@ impl JournalBackend for RedisBackend {
         Box::pin(async move {
             let call = acknowledge_call(keys, &acknowledgement);
             let answer: String = self.run(Step::Acknowledge, &call).await?;
-            match (answer.as_str(), answer.parse()) {
-                ("elsewhere", _) => Ok(Acknowledged::Elsewhere),
-                (_, Ok(left)) => Ok(Acknowledged::Done { left }),
-                _ => Err(unexpected(Step::Acknowledge)),
-            }
+            answers::acknowledged(&answer).ok_or_else(|| unexpected(Step::Acknowledge))
         })
     }
 
@@ -174,13 +171,7 @@ impl JournalBackend for RedisBackend {
             call.argument(journal).argument(last_id).argument(keys.member(partition));
             call.argument(u8::from(repair.expects_kept)).argument(u8::from(repair.expects_empty));
             let answer: Vec<String> = self.run(Step::Repair, &call).await?;
-            let number = answer.get(1).and_then(|text| text.parse().ok());
-            match (answer.first().map(String::as_str), number) {
-                (Some("overtaken"), None) => Ok(Repaired::Overtaken),
-                (Some("kept"), Some(left)) => Ok(Repaired::Kept { left }),
-                (Some("replaced"), Some(discarded)) => Ok(Repaired::Replaced { discarded }),
-                _ => Err(unexpected(Step::Repair)),
-            }
+            answers::repaired(&answer).ok_or_else(|| unexpected(Step::Repair))
         })
     }
 
@@ -196,7 +187,7 @@ impl JournalBackend for RedisBackend {
             call.key(keys.journal(partition)).argument(after).argument(last_id);
             call.argument(SWEPT_RECORDS);
             let answer: Option<String> = self.run(Step::Sweep, &call).await?;
-            answer.map(|text| text.parse().map_err(|_| unexpected(Step::Sweep))).transpose()
+            version_in(Step::Sweep, answer)
         })
     }
 
@@ -222,7 +213,7 @@ impl JournalBackend for RedisBackend {
             call.key(keys.meta(partition)).key(keys.journal(partition)).argument(epoch);
             call.argument(u8::from(may_be_left));
             let answer: Option<String> = self.run(Step::Seal, &call).await?;
-            answer.map(|text| text.parse().map_err(|_| unexpected(Step::Seal))).transpose()
+            version_in(Step::Seal, answer)
         })
     }
 }
@@ -265,21 +256,10 @@ fn append_call(keys: &Keyspace, append: &Append<'_>) -> Result<Call, CacheError>
     Ok(call)
 }
 
-fn appended(answer: &[String]) -> Option<Appended> {
-    let number = |i: usize| answer.get(i)?.parse::<u64>().ok();
-    Some(match answer.first()?.as_str() {
-        "written" => Appended::Written {
-            epoch: number(1)?,
-            journal: answer.get(2)?.clone(),
-            versions: answer[3..].iter().map(|text| text.parse().ok()).collect::<Option<_>>()?,
-        },
-        "fenced" => Appended::Fenced,
-        "intended" => Appended::Intended { wait: Duration::from_millis(number(1)?) },
-        "kept" => Appended::Kept(number(1)? as usize),
-        "full" => Appended::Full,
-        "overtaken" => Appended::Overtaken,
-        _ => return None,
-    })
+/// The version that a step may answer.
+fn version_in(step: Step, answer: Option<String>) -> Result<Option<u64>, CacheError> {
+    let version = |text: String| answers::version(&text).ok_or_else(|| unexpected(step));
+    answer.map(version).transpose()
 }
 
 fn acknowledge_call(keys: &Keyspace, acknowledgement: &Acknowledgement<'_>) -> Call {

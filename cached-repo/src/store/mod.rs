@@ -26,6 +26,11 @@ mod memory;
 mod mongo;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod sql;
+#[cfg(all(
+    feature = "conformance",
+    any(feature = "sqlite", feature = "postgres", feature = "mysql")
+))]
+pub(crate) use sql::hostile as statements;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "mongodb"))]
 mod security;
 

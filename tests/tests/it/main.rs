@@ -16,6 +16,7 @@ mod derive;
 mod failpoints;
 mod faults;
 mod formats;
+mod fuzz;
 mod ids;
 mod interleaved_writes;
 mod interleavings;

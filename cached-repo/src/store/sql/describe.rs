@@ -209,7 +209,7 @@ fn text<D: Dialect>(row: &super::Row<D>, index: usize) -> Result<Option<String>,
     }
 }
 
-fn create_table<D: Dialect>(table: &Table<'_>) -> String {
+pub(super) fn create_table<D: Dialect>(table: &Table<'_>) -> String {
     let mut lines: Vec<_> = std::iter::zip(table.schema.columns(), &table.columns)
         .map(|(column, name)| {
             let null = if column.is_nullable() { "" } else { " NOT NULL" };
