@@ -126,7 +126,7 @@ impl Target {
     /// where a promise does not hold; the input that shows it is kept in a file, to be run for ever.
     pub fn fuzz(&self, budget: Budget, seed: u64, probe: &Probe) -> Counts {
         let mut run = Run { target: self, probe, counts: Counts::default(), ways: HashSet::new() };
-        for input in self.regressions() {
+        for (_, input) in self.regressions() {
             run.counts.regressions += 1;
             run.one(&input);
         }
@@ -158,20 +158,23 @@ impl Target {
     }
 
     /// Inputs that showed a bug once.
-    fn regressions(&self) -> Vec<Vec<u8>> {
+    fn regressions(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let Ok(files) = fs::read_dir(self.folder()) else { return Vec::new() };
         let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
         paths.sort();
-        paths.iter().map(|path| fs::read(path).unwrap()).collect()
+        let read = |path: PathBuf| (path.clone(), fs::read(path).unwrap());
+        paths.into_iter().map(read).collect()
     }
 
     /// Keeps an input that shows a bug.
     fn keep(&self, input: &[u8]) -> PathBuf {
+        let is_same = |(_, kept): &(PathBuf, Vec<u8>)| kept == input;
+        if let Some((path, _)) = self.regressions().into_iter().find(is_same) {
+            return path;
+        }
         fs::create_dir_all(self.folder()).unwrap();
-        let hash = input.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        let path = self.folder().join(format!("{hash:016x}"));
+        // A person gives it a name that says what is wrong.
+        let path = self.folder().join(format!("found_{:016x}", fastrand::u64(..)));
         fs::write(&path, input).unwrap();
         path
     }

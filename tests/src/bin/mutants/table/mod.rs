@@ -26,6 +26,8 @@ mod writing;
 
 mod moves;
 
+mod fuzz;
+
 pub(crate) const TABLE: &[&[Mutant]] = &[
     drain::MUTANTS,
     writing::MUTANTS,
@@ -38,6 +40,7 @@ pub(crate) const TABLE: &[&[Mutant]] = &[
     moves::MUTANTS,
     simulation::MUTANTS,
     snapshots::MUTANTS,
+    fuzz::MUTANTS,
 ];
 
 /// What every backend passes.
