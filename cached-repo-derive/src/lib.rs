@@ -63,14 +63,20 @@ mod errors;
 #[proc_macro_derive(CachedEntity, attributes(cache))]
 pub fn cached_entity(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
+    implemented(&input).into()
+}
+
+fn implemented(input: &DeriveInput) -> proc_macro2::TokenStream {
     let mut errors = errors::Errors::default();
-    let entity = model::read(&input, &mut errors);
-    let tokens = match errors.into_tokens() {
+    let entity = model::read(input, &mut errors);
+    match errors.into_tokens() {
         None => expand::implementation(&entity),
         Some(errors) => {
             let fallback = expand::fallback(&entity);
             quote!(#errors #fallback)
         }
-    };
-    tokens.into()
+    }
 }
+
+#[cfg(test)]
+mod tests;
