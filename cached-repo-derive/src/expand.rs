@@ -159,9 +159,10 @@ fn schema(entity: &Entity<'_>, columns: &[&Field<'_>]) -> TokenStream {
                 .when_absent(|| #krate::derived::absent::<#ty>(#make))
             }),
         };
+        let generated = field.generated.then(|| quote_spanned!(span=> .generated()));
         // At the field, because it refuses what cannot be an id.
         quote_spanned! {span=>
-            #krate::ColumnSpec::new(#name, #column, &[#(#aliases),*], #kind, #id) #absent
+            #krate::ColumnSpec::new(#name, #column, &[#(#aliases),*], #kind, #id) #absent #generated
         }
     });
     // The block makes the array a constant of its own, which can be borrowed for ever.

@@ -58,6 +58,7 @@ mod errors;
 /// | `json` | any serde type, in one column |
 /// | `default`, `default = "path"` | what it is when an entry or row does not have it |
 /// | `skip` | is stored nowhere, and is its default when read |
+/// | `generated` | a column that the database computes: read, and never written |
 ///
 /// Every other field's type must be a `Column`.
 #[proc_macro_derive(CachedEntity, attributes(cache))]

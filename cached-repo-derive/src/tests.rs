@@ -31,6 +31,7 @@ const WORDS: &[&str] = &[
     "default",
     "json",
     "near",
+    "generated",
     "r#type",
     "cache",
     "=",
@@ -126,6 +127,7 @@ fn random_struct(random: &mut Rng) -> String {
         "rename = \"b\"",
         "alias = \"c\"",
         "column = \"d\"",
+        "generated",
     ];
     let mut text = String::new();
     for _ in 0..random.u8(0..3) {

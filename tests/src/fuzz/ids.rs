@@ -107,7 +107,7 @@ fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     for kinds in 0..=u8::MAX {
         let part = |kind: &Kind, n: usize| match kind {
-            Kind::Bool => (n % 2 == 0).to_string(),
+            Kind::Bool => n.is_multiple_of(2).to_string(),
             Kind::I64 => (-(n as i64)).to_string(),
             Kind::U64 => n.to_string(),
             _ => ["a,b", "a", "%", "\u{1F980}:{x}"][n % 4].to_owned(),

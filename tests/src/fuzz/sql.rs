@@ -79,6 +79,7 @@ struct Column {
     kind: Kind,
     is_id: bool,
     is_nullable: bool,
+    is_generated: bool,
 }
 
 impl Shape {
@@ -91,7 +92,9 @@ impl Shape {
             let kind = KINDS[usize::from(shape & 31) % KINDS.len()];
             let is_id = shape & 32 != 0 && kind.is_id();
             let name = String::from_utf8(name).ok().filter(|name| is_sound(name))?;
-            Some(Column { name, kind, is_id, is_nullable: shape & 64 != 0 && !is_id })
+            let (is_nullable, is_generated) =
+                (shape & 64 != 0 && !is_id, shape & 128 != 0 && !is_id);
+            Some(Column { name, kind, is_id, is_nullable, is_generated })
         });
         let columns = columns.collect::<Option<Vec<_>>>()?;
         let table = String::from_utf8(table).ok()?;
@@ -121,7 +124,9 @@ impl Shape {
     fn statements(&self, rows: usize) -> Option<Vec<(&'static str, String, usize)>> {
         let of = |column: &Column| {
             let name: &'static str = column.name.clone().leak();
-            ColumnSpec::new(name, name, &[], column.kind, column.is_nullable, column.is_id)
+            let spec =
+                ColumnSpec::new(name, name, &[], column.kind, column.is_nullable, column.is_id);
+            if column.is_generated { spec.generated() } else { spec }
         };
         let columns: Vec<_> = self.columns.iter().map(of).collect();
         let table: &'static str = self.table.clone().leak();
@@ -209,6 +214,8 @@ fn seeds() -> Vec<Vec<u8>> {
             seed.push(id);
             seed.extend(b"\x1eother\x1f");
             seed.push(first | 64);
+            seed.extend(b"\x1ecomputed\x1f");
+            seed.push(first | 128);
             seed.extend(b"\x1esecond part\x1f");
             seed.push(32 | TEXT);
             seeds.push(seed);

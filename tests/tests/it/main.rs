@@ -17,6 +17,7 @@ mod failpoints;
 mod faults;
 mod formats;
 mod fuzz;
+mod generated;
 mod ids;
 mod interleaved_writes;
 mod interleavings;
