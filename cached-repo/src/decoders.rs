@@ -6,7 +6,7 @@ use crate::{
     change::{Change, EntityId},
     codec::{Codec, Compression, Envelope, Format, Misread, Packing, Raw, State, hostile},
     column::ColumnError,
-    error::{Error, Result},
+    error::Result,
     journal::Receipt,
     key::{self, Keyspace, Topology},
     layout::Recorded,
@@ -212,5 +212,5 @@ pub fn statements(
     ids: &[&EntityId],
 ) -> Result<Vec<(&'static str, String, usize)>> {
     crate::store::statements::rendered(schema, rows, ids)
-        .map_err(|error| Error::invalid(error.to_string()))
+        .map_err(crate::store::StoreError::into_error)
 }
