@@ -16,6 +16,7 @@ mod appends;
 mod desk;
 mod drains;
 mod recoveries;
+mod retiring;
 mod snapshots;
 mod troubles;
 
@@ -42,6 +43,7 @@ pub(crate) async fn run(backend: &dyn Backend, namespace: &str) {
         appends::run(&suite).await;
         drains::run(&suite).await;
         recoveries::run(&suite).await;
+        retiring::run(&suite).await;
         snapshots::run(&suite).await;
     }
 }

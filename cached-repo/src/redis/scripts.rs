@@ -35,6 +35,7 @@ pub(super) enum Step {
     Repair,
     Seal,
     Sweep,
+    Retire,
     Confirm,
     Turn,
     Changed,
@@ -56,7 +57,7 @@ const WRITES: &str = "{}";
 const START: &str = "start(ARGV)";
 
 impl Step {
-    const ALL: [Step; 25] = [
+    const ALL: [Step; 26] = [
         Step::Lease,
         Step::Fill,
         Step::Begin,
@@ -74,6 +75,7 @@ impl Step {
         Step::Repair,
         Step::Seal,
         Step::Sweep,
+        Step::Retire,
         Step::Confirm,
         Step::Turn,
         Step::Changed,
@@ -106,6 +108,7 @@ impl Step {
             Step::Repair => ("repair", include_str!("scripts/repair.lua"), MAKES_ROOM),
             Step::Seal => ("seal", include_str!("scripts/seal.lua"), WRITES),
             Step::Sweep => ("sweep", include_str!("scripts/sweep.lua"), MAKES_ROOM),
+            Step::Retire => ("retire", include_str!("scripts/retire.lua"), MAKES_ROOM),
             Step::Confirm => ("confirm", include_str!("scripts/confirm.lua"), MAKES_ROOM),
             Step::Turn => ("turn", include_str!("scripts/turn.lua"), WRITES),
             Step::Changed => ("changed", include_str!("scripts/changed.lua"), MAKES_ROOM),

@@ -34,6 +34,7 @@ mod opening;
 mod position;
 mod probe;
 mod repartition;
+mod retire;
 mod seal;
 mod snapshot;
 mod supervise;
@@ -200,6 +201,8 @@ impl Worker<'_> {
                 self.sealing.insert(target.clone(), until);
                 self.add(target);
             }
+            let earlier = 0..journal.partitions().start;
+            earlier.for_each(|partition| self.add(journal.target(partition)));
         }
         self.known = journals.len();
     }
@@ -222,10 +225,9 @@ impl Worker<'_> {
     fn start(&mut self) {
         let mut later = VecDeque::new();
         while let Some(target) = self.due.pop_front() {
-            let Some(journal) = self.roster.journal(&target.prefix) else { continue };
-            if !journal.partitions().contains(&target.partition) {
-                continue;
-            }
+            let journal = self.roster.journal(&target.prefix);
+            let journal = journal.and_then(|journal| journal.of(target.partition));
+            let Some(journal) = journal else { continue };
             let running = || self.running.values();
             let is_running = running().any(|running| running.target == target);
             let at_store = running().filter(|r| Arc::ptr_eq(&r.journal.store, &journal.store));
