@@ -225,9 +225,7 @@ impl Worker<'_> {
     fn start(&mut self) {
         let mut later = VecDeque::new();
         while let Some(target) = self.due.pop_front() {
-            let journal = self.roster.journal(&target.prefix);
-            let journal = journal.and_then(|journal| journal.of(target.partition));
-            let Some(journal) = journal else { continue };
+            let Some(journal) = self.roster.journal(&target.prefix) else { continue };
             let running = || self.running.values();
             let is_running = running().any(|running| running.target == target);
             let at_store = running().filter(|r| Arc::ptr_eq(&r.journal.store, &journal.store));
@@ -235,6 +233,8 @@ impl Worker<'_> {
                 later.push_back(target);
                 continue;
             }
+            // None of a later change of their number, which this process does not know.
+            let Some(journal) = journal.of(target.partition) else { continue };
             let batch = self.pauses.batch(&target, journal.settings.batch);
             let session =
                 session(Arc::clone(&journal), target.partition, self.token.clone(), batch);
