@@ -244,6 +244,8 @@ pub(crate) enum Meta {
     Home(&'static str),
     Epoch(u64),
     Generation(u64),
+    /// And the server at which it was placed.
+    Ticket(&'static str, &'static str),
 }
 
 /// What happens to a server.

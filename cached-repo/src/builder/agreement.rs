@@ -165,6 +165,9 @@ pub(super) async fn unmoved(entries: &Entries, layout: Layout) -> Result<()> {
     }
     Err(Error::configuration(
         "this entity is kept by `redis_only` with snapshots, or was exported from there, and its partitions \
-         know who may write to it: their number cannot be changed. Give the entity another prefix instead",
+         know who may write to it: their number cannot be changed. With another prefix and the same table \
+         it may have another one: first move what Redis keeps to the store (`Repository::export`), then \
+         stop all processes of this prefix and start them with the other one; there, `Repository::import` \
+         lets `redis_only` keep it again",
     ))
 }

@@ -3,7 +3,7 @@
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use crate::{
-    cache::{Counters, Entries, Owed},
+    cache::{Entries, Owed},
     codec::{Codec, Compression, Format},
     entity::{CachedEntity, Settings},
     error::Result,
@@ -276,7 +276,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             schema,
             lifetimes,
             row_max_bytes: self.value_max_bytes,
-            counters: Counters::default(),
+            counters: Arc::default(),
             clock,
             random,
             owed: Owed::default(),

@@ -18,6 +18,7 @@ use crate::{
     key::{Keyspace, Slot, Topology},
 };
 
+mod append;
 mod claims;
 mod entries;
 #[cfg(feature = "conformance")]

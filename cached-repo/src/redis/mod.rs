@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod acl;
+mod append;
 mod call;
 mod client;
 mod connection;

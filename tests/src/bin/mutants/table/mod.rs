@@ -26,6 +26,8 @@ mod writing;
 
 mod moves;
 
+mod retiring;
+
 pub(crate) const TABLE: &[&[Mutant]] = &[
     drain::MUTANTS,
     writing::MUTANTS,
@@ -36,6 +38,7 @@ pub(crate) const TABLE: &[&[Mutant]] = &[
     in_process::MUTANTS,
     formats::MUTANTS,
     moves::MUTANTS,
+    retiring::MUTANTS,
     simulation::MUTANTS,
     snapshots::MUTANTS,
 ];
