@@ -27,6 +27,7 @@ mod writing;
 mod moves;
 
 mod retiring;
+mod fuzz;
 
 pub(crate) const TABLE: &[&[Mutant]] = &[
     drain::MUTANTS,
@@ -41,6 +42,7 @@ pub(crate) const TABLE: &[&[Mutant]] = &[
     retiring::MUTANTS,
     simulation::MUTANTS,
     snapshots::MUTANTS,
+    fuzz::MUTANTS,
 ];
 
 /// What every backend passes.
