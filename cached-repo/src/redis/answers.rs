@@ -9,7 +9,7 @@ use crate::{
     backend::{
         Begin, Lease, PutReply, Side,
         journal::{Acknowledged, Appended, Repaired},
-        snapshot::{Changed, Survey, Turned},
+        snapshot::{Changed, Standing, Survey, Turned},
     },
     codec::Raw,
 };
@@ -44,7 +44,10 @@ pub(super) fn begin(answer: &[String]) -> Option<Begin> {
 pub(super) fn put(answer: &[String], count: usize) -> Option<PutReply> {
     let (first, rest) = answer.split_first()?;
     match (first.as_str(), rest) {
-        ("written", versions) => Some(PutReply::Written(numbers(versions, count)?)),
+        ("written", [server, versions @ ..]) => {
+            let versions = numbers(versions, count)?;
+            Some(PutReply::Written { versions, server: server.clone() })
+        }
         ("dirty", [index]) => Some(PutReply::Dirty(index.parse().ok()?)),
         ("elsewhere", [side]) => Some(PutReply::Elsewhere(Side::parse(side)?)),
         _ => None,
@@ -91,22 +94,24 @@ pub(super) fn repaired(answer: &[String]) -> Option<Repaired> {
 
 /// `turn.lua`.
 pub(super) fn turned(answer: &[String]) -> Option<Turned> {
-    match answer {
-        [first, side] if first == "turned" => Some(Turned::From(Side::parse(side)?)),
-        [first, side] if first == "is" => Some(Turned::Is(Side::parse(side)?)),
+    let [what, side, turned_by] = answer else { return None };
+    let standing = Standing { side: Side::parse(side)?, turned_by: turned_by.clone() };
+    match what.as_str() {
+        "turned" => Some(Turned::From(standing)),
+        "is" => Some(Turned::Is(standing)),
         _ => None,
     }
 }
 
 /// `changed.lua`.
 pub(super) fn changed(answer: &[String]) -> Option<Changed> {
-    let [side, until, left, more, rest @ ..] = answer else { return None };
+    let [side, turned_by, until, left, more, rest @ ..] = answer else { return None };
     let ids = rest.chunks(2).map(|pair| match pair {
         [id, version] => Some((id.clone(), version.parse().ok()?)),
         _ => None,
     });
     Some(Changed {
-        side: Side::parse(side)?,
+        standing: Standing { side: Side::parse(side)?, turned_by: turned_by.clone() },
         until: until.parse().ok()?,
         left: left.parse().ok()?,
         more: more == "1",
@@ -169,12 +174,12 @@ mod tests {
     #[test]
     fn an_answer_for_another_number_of_writes_is_none() {
         assert_eq!(leases(&words("7 granted held"), 2).map(|all| all.len()), Some(2));
-        assert!(put(&words("written 1 2"), 2).is_some());
+        assert!(put(&words("written s 1 2"), 2).is_some());
         assert!(appended(&words("written 1 j 5 6"), 2).is_some());
         assert!(texts(vec![None, None, Some(b"7".to_vec())], 2, 1).is_some());
         for count in [0, 1, 3] {
             assert_eq!(leases(&words("7 granted held"), count), None);
-            assert_eq!(put(&words("written 1 2"), count), None);
+            assert_eq!(put(&words("written s 1 2"), count), None);
             assert_eq!(appended(&words("written 1 j 5 6"), count), None);
             assert_eq!(texts(vec![None, None, Some(b"7".to_vec())], count, 1), None);
             assert_eq!(one_each(vec![true, false], count), None);

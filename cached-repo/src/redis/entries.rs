@@ -4,12 +4,13 @@ use redis::{RedisError, RedisResult, Value};
 
 use super::{
     answers,
+    call::Call,
     connection::Connection,
     convert,
     fault::{describe, is_wrong_type, says},
 };
 use crate::{
-    backend::{CacheError, Seen},
+    backend::{CacheError, Put, Seen},
     codec::{Format, Raw},
     key::{Keyspace, Slot},
 };
@@ -116,4 +117,18 @@ fn of_another_type(command: &str, error: &RedisError) -> Result<Option<Raw>, Cac
         return Ok(Some(Raw::WrongType));
     }
     Err(CacheError::answered(format!("Redis refused {command}: {}", describe(error))))
+}
+
+/// What `put.lua` is given; `None` where there is nothing to write.
+pub(super) fn put(keys: &Keyspace, puts: &[Put<'_>], asks_server: bool) -> Option<Call> {
+    let partition = puts.first()?.slot.partition;
+    let mut call = Call::default();
+    call.key(keys.meta(partition)).key(keys.generation(partition)).key(keys.changed(partition));
+    call.key(keys.expiring(partition)).key(keys.refused(partition));
+    call.argument(u8::from(asks_server));
+    for Put { slot, id, content } in puts {
+        call.key(&slot.entry).key(keys.lease(slot));
+        call.argument(id).content(content.as_ref());
+    }
+    Some(call)
 }

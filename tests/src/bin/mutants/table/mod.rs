@@ -26,6 +26,7 @@ mod writing;
 
 mod moves;
 
+mod retiring;
 mod fuzz;
 
 pub(crate) const TABLE: &[&[Mutant]] = &[
@@ -38,6 +39,7 @@ pub(crate) const TABLE: &[&[Mutant]] = &[
     in_process::MUTANTS,
     formats::MUTANTS,
     moves::MUTANTS,
+    retiring::MUTANTS,
     simulation::MUTANTS,
     snapshots::MUTANTS,
     fuzz::MUTANTS,
