@@ -19,6 +19,9 @@ async fn processes_of_two_releases_lose_nothing_while_a_column_is_missing() {
         scene.writer(release, Writing { embedded: false, tasks: 2, writes: 500, pace_us: 5000 });
     }
     let newer = scene.worker_of(Release::New);
+    // It does not start without its column.
+    until("the newer worker is ready", async || newer.is_ready()).await;
+    scene.progress().await;
     for round in 0..rounds {
         let mut older = scene.worker_of(Release::Old);
         let before = scene.paused();
