@@ -11,6 +11,8 @@ use super::{Scene, pace, scene::key, seed, sized, tell, turn};
 
 /// After so many more bytes of replies the connection is cut that carries the next one.
 const CUT_AFTER_MAX: u64 = 2000;
+/// For so long Redis goes on while a sync holds its file up (µs).
+const HELD_UP_MAX_US: u64 = 2_000_000;
 
 #[tokio::test]
 async fn a_redis_that_is_killed_loses_no_acknowledged_write() {
@@ -58,6 +60,48 @@ async fn a_redis_that_is_killed_loses_no_acknowledged_write() {
     assert!(history.acknowledged >= writes as u64);
     assert!(history.unknown + history.failed > 0, "no write was under way in an outage");
     assert!(proxy.cuts() >= kills && again > 0, "no write was tried again");
+}
+
+/// Redis answers when the file has the write, not when the disk has it: a kill alone loses nothing, but
+/// where a sync holds the file up for two seconds Redis goes on without.
+#[tokio::test]
+async fn with_everysec_a_kill_loses_two_seconds_at_most() {
+    let _turn = turn().await;
+    seed();
+    let kills = sized(3, 10);
+    let mut scene = Scene::new(&["--appendfsync", "everysec"]).await;
+    scene.write([true, false], sized(500, 3000), 2000);
+    let worker = scene.worker();
+    let mut killed_at = Vec::new();
+    for _ in 0..kills {
+        scene.progress().await;
+        scene.at_home().await;
+        pace(0..200).await;
+        let (seconds, us): (u64, u64) =
+            redis::cmd("TIME").query_async(&mut scene.redis().await).await.unwrap();
+        killed_at.push(seconds * 1_000_000 + us);
+        scene.redis.kill();
+        scene.redis.restart().await;
+        scene.at_home().await;
+    }
+    scene.progress().await;
+    let is_late = |version: u64| {
+        // What was acknowledged between this look at the clock and the kill is late as well.
+        killed_at.iter().any(|at| (at - HELD_UP_MAX_US..at + HELD_UP_MAX_US).contains(&version))
+    };
+    let history = scene.check(is_late).await;
+    drop(worker);
+    let lost = history.acknowledged.saturating_sub(scene.records_drained().await);
+    let recovered = history.events("Recovered");
+    tell(
+        "E3 everysec",
+        format_args!(
+            "{kills} kills of Redis, {lost} of {} acknowledged writes lost; {recovered} partitions recovered",
+            history.acknowledged
+        ),
+    );
+    assert!(lost <= history.count(is_late) as u64, "{lost} were lost");
+    assert_eq!(recovered, kills * u64::from(PARTITIONS), "each kill is recovered from once");
 }
 
 impl Scene {
