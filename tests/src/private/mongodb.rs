@@ -75,7 +75,7 @@ fn mongod(program: &Path, directory: &Path, port: u16) -> Process {
     command.args(["--setParameter", "diagnosticDataCollectionEnabled=false"]);
     // The server keeps the transaction of a process that died, and what it has written to waits for that.
     // By default a minute, in which a test would do nothing.
-    command.args(["--setParameter", "transactionLifetimeLimitSeconds=3"]);
+    command.args(["--setParameter", "transactionLifetimeLimitSeconds=2"]);
     command.arg("--dbpath").arg(directory).current_dir("/");
     Process::start(command, &directory.join("log"))
 }
