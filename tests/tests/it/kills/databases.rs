@@ -112,7 +112,8 @@ impl Scene {
     /// Waits until every partition was written to: its first write needs the database.
     async fn is_open(&self) {
         until("every partition was written to", async || {
-            self.database.positions().await.len() == PARTITIONS as usize
+            let positions = self.database.positions().await;
+            positions.iter().filter(|position| position.last_id > 0).count() == PARTITIONS as usize
         })
         .await;
         self.drains().await;

@@ -12,7 +12,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "cached-repo/src/cache/entries.rs",
         "Err(error) if pinned => return Entry::Unusable(error)," =>
         "Err(error) if pinned && false => return Entry::Unusable(error),",
-        "write_behind::shapes::a_column_that_was_added_waits"),
+        "write_behind::shapes::a_column_of_another_type"),
     mutant!("other-spellings-written": "equal values are not equal texts",
         "cached-repo/src/store/check.rs",
         "if kind.is_spelled() && !kind.is_canonical(v) =>" => "if kind.is_spelled() && v.is_empty() =>",
