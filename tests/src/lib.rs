@@ -9,6 +9,9 @@ pub mod certificates;
 
 pub mod servers;
 
+pub mod private;
+pub use private::PrivateDatabase;
+
 pub mod secured;
 
 mod documents;

@@ -5,6 +5,7 @@
 
 mod campaign;
 mod databases;
+mod histories;
 mod users;
 #[macro_use]
 mod stage;

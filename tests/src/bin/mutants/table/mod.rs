@@ -1,6 +1,6 @@
 //! The mutants.
 //!
-//! A name begins with the number that PROTOCOL 5.4 gives it, if it has one.
+//! A name has the number that PROTOCOL 5.4 gives it, if it has one: `m1` to `m18`.
 
 use crate::mutant::Mutant;
 

@@ -4,6 +4,15 @@ use super::{MEMORY, SQLITE};
 use crate::mutant::{Mutant, mutant};
 
 pub(super) const MUTANTS: &[Mutant] = &[
+    mutant!("m15-ids-collide": "the parts of two ids make one key, and an entity is answered for another",
+        "cached-repo/src/key/id.rs",
+        "matches!(byte, b'_' | b'.' | b'~' | b'-')" => "matches!(byte, b'_' | b'.' | b'~' | b'-' | b',')",
+        "ids::composite_ids"),
+    mutant!("m16-undecodable-dirty-is-a-miss": "the row from before a journaled write is read in its place",
+        "cached-repo/src/cache/entries.rs",
+        "Err(error) if pinned => return Entry::Unusable(error)," =>
+        "Err(error) if pinned && false => return Entry::Unusable(error),",
+        "write_behind::shapes::a_column_of_another_type"),
     mutant!("other-spellings-written": "equal values are not equal texts",
         "cached-repo/src/store/check.rs",
         "if kind.is_spelled() && !kind.is_canonical(v) =>" => "if kind.is_spelled() && v.is_empty() =>",
