@@ -189,11 +189,14 @@ pub use cache::Counts;
 
 pub mod store;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 mod backend;
-#[cfg(feature = "conformance")]
+#[cfg(any(feature = "conformance", feature = "testing"))]
 #[doc(hidden)]
 pub use backend::Incident;
 

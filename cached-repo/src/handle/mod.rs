@@ -13,6 +13,8 @@ use crate::{
 
 mod builder;
 mod drain;
+#[cfg(feature = "testing")]
+mod kit;
 
 pub use builder::CacheBuilder;
 pub(crate) use drain::Duties;
