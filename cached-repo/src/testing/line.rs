@@ -95,6 +95,7 @@ impl Line {
         match self.shared.gates.pass(&visit).await {
             Ok(()) => Ok(()),
             Err(Failure::Fail) => {
+                self.shared.tell(format_args!("process {} fails {point}", self.life.number));
                 let why = match happened {
                     false => "the test kit lets this call fail before anything is done",
                     true => "the test kit loses the answer of this call",
@@ -113,7 +114,7 @@ impl Line {
     fn tell(&self, step: Step, what: &str, error: Option<&impl std::fmt::Display>) {
         let process = self.life.number;
         match error {
-            None if step == Step::Other => {}
+            _ if step == Step::Other => {}
             None => self.shared.tell(format_args!("process {process}  {step:?} {what}")),
             Some(error) => {
                 self.shared.tell(format_args!("process {process}  {step:?} {what}: {error}"));

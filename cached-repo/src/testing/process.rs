@@ -2,10 +2,13 @@
 
 use std::{
     fmt,
-    sync::{Arc, OnceLock, Weak},
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::{At, Point, shared::Shared};
 use crate::{
@@ -67,13 +70,16 @@ impl fmt::Debug for Process {
 pub(super) struct Life {
     /// The first one is 1.
     pub(super) number: u32,
-    over: watch::Sender<bool>,
+    is_over: AtomicBool,
+    /// Unlike a `watch` it tells those who wait in their order.
+    over: Notify,
     duties: OnceLock<Weak<Duties>>,
 }
 
 impl Life {
     pub(super) fn new(number: u32) -> Arc<Self> {
-        Arc::new(Self { number, over: watch::Sender::new(false), duties: OnceLock::new() })
+        let (is_over, over) = (AtomicBool::new(false), Notify::new());
+        Arc::new(Self { number, is_over, over, duties: OnceLock::new() })
     }
 
     /// Says what the process has to do.
@@ -82,20 +88,24 @@ impl Life {
     }
 
     pub(super) fn end(&self) {
-        self.over.send_replace(true);
+        self.is_over.store(true, Ordering::SeqCst);
+        self.over.notify_waiters();
         if let Some(duties) = self.duties.get().and_then(Weak::upgrade) {
             duties.roster.stop();
         }
     }
 
     pub(super) fn is_over(&self) -> bool {
-        *self.over.borrow()
+        self.is_over.load(Ordering::SeqCst)
     }
 
     /// Waits until it is over.
     pub(super) async fn ended(&self) {
-        // The sender is a field of what this method borrows.
-        drop(self.over.subscribe().wait_for(|over| *over).await);
+        // Whoever asks for it before looking is told.
+        let over = self.over.notified();
+        if !self.is_over() {
+            over.await;
+        }
     }
 
     /// What it has to do, while it runs.

@@ -135,7 +135,7 @@ impl Kit {
             true => "that is under way".to_owned(),
             false => "no running process that has a repository of it drains".to_owned(),
         });
-        format!("{records} writes of {entity} (partition {partition}) are not drained: {why}")
+        format!("{records} not drained of {entity}, partition {partition}: {why}")
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 
-use cached_repo::{Cache, Event, Outcome};
+use cached_repo::{Cache, Durability, Event, Outcome};
 use tokio::time::Instant;
 
 /// A process that tells what it is told.
@@ -64,7 +64,7 @@ async fn a_redis_that_answers_late_has_done_what_it_was_asked() {
     let cache = Cache::builder().timeout(Duration::from_millis(100));
     let process = kit.process_with(cache);
     let orders = Repository::<Order>::builder(process.cache()).strategy(Strategy::RedisOnly);
-    let orders = orders.build().await.unwrap();
+    let orders = orders.durability(Durability::Memory).build().await.unwrap();
     kit.redis().slow(Duration::from_millis(40));
     let began = Instant::now();
     let _ = orders.save(&order(1, "in time")).await.unwrap();

@@ -22,6 +22,18 @@ async fn run(seed: u64) -> Vec<String> {
             kit.database().up();
         }
     }
+    // Several readers of one entity, each of whom writes another one when it has it.
+    kit.redis().flush_all();
+    let readers = (0..8).map(|reader| {
+        let two = two.clone();
+        tokio::spawn(async move {
+            let _ = two.get(99).await.unwrap();
+            let _ = two.save(&order(100 + reader, "read")).await.unwrap();
+        })
+    });
+    for reader in readers.collect::<Vec<_>>() {
+        reader.await.unwrap();
+    }
     kit.settle().await.unwrap();
     assert_eq!(kit.armed(), 0);
     let mut trace = kit.trace();

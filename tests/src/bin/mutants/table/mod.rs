@@ -22,6 +22,8 @@ mod types;
 
 mod snapshots;
 
+mod testing;
+
 mod writing;
 
 mod moves;
@@ -38,6 +40,7 @@ pub(crate) const TABLE: &[&[Mutant]] = &[
     moves::MUTANTS,
     simulation::MUTANTS,
     snapshots::MUTANTS,
+    testing::MUTANTS,
 ];
 
 /// What every backend passes.
