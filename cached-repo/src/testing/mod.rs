@@ -49,6 +49,16 @@
 //! # }
 //! ```
 //!
+//! # What a test can do
+//!
+//! - Several processes: each [`Kit::process`] is one. [`Process::crash`] ends it here and now.
+//! - Faults at named points: [`Kit::at`] catches the next call that comes by a [`Point`], [`Process::at`] that
+//!   of one process. It fails, it is held until the test says how it goes on, or its process dies.
+//! - [`Redis`] is down, slow, restarted, flushed, or replaced by a replica that lags; the [`Database`] is down,
+//!   slow, broken, or refuses rows. Its rows are told, and written as another program would.
+//! - [`Kit::settle`] waits until everything that was acknowledged is in the database, or says what keeps it.
+//!   [`Kit::armed`] tells whether the faults that were to happen have happened.
+//!
 //! # Time
 //!
 //! Time is tokio's. With `start_paused = true` (tokio's feature `test-util`) it stands still while anything

@@ -69,6 +69,25 @@ async fn a_process_that_has_crashed_does_nothing_any_more_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_drains_dies_and_another_process_goes_on() {
+    let kit = Kit::seeded(1);
+    let (one, writer) = orders(&kit).await;
+    let (two, _reader) = orders(&kit).await;
+    kit.at(Point::After(Step::Drain)).crash();
+    kit.at(Point::Before(Step::Acknowledge)).fail();
+    let _ = writer.save(&order(1, "new")).await.unwrap();
+    kit.settle().await.unwrap();
+    assert_eq!((kit.armed(), states(&kit)), (0, vec!["new".to_owned()]));
+    assert_ne!(one.is_running(), two.is_running());
+    let trace = kit.trace();
+    let times = |what: &str| trace.iter().filter(|line| line.contains(what)).count();
+    assert_eq!(times("crashes after Drain"), 1);
+    assert_eq!(times("fails before Acknowledge"), 1);
+    // The second process sees that the database has it already.
+    assert_eq!(times("Drain orders 1"), 1, "{trace:#?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_process_whose_handles_are_dropped_drains_no_more() {
     let kit = Kit::seeded(1);
     let (process, orders) = orders(&kit).await;

@@ -114,11 +114,17 @@ async fn settle_names_dead_letters_when_the_rest_is_drained() {
 #[tokio::test(start_paused = true)]
 async fn settle_says_that_nobody_drains() {
     let kit = Kit::seeded(1);
-    let alone = kit.process_with(Cache::builder().no_worker());
+    let settings = || Cache::builder().namespace("app");
+    let alone = kit.process_with(settings().no_worker());
     let orders = repository(&alone, Strategy::WriteBehind).await;
     let _ = orders.save(&order(1, "new")).await.unwrap();
+    kept(&kit, "1 not drained of app:orders, partition").await;
     kept(&kit, "no running process that has a repository of it drains").await;
+    // Of the same name, and another entity.
     let (_process, _orders) = super::orders(&kit).await;
+    kept(&kit, "no running process that has a repository of it drains").await;
+    let draining = kit.process_with(settings());
+    let _orders = repository(&draining, Strategy::WriteBehind).await;
     kit.settle().await.unwrap();
     assert_eq!(states(&kit), ["new"]);
 }
