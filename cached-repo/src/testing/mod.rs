@@ -49,6 +49,12 @@
 //! # }
 //! ```
 //!
+//! ```toml
+//! [dev-dependencies]
+//! cached-repo = { version = "0.1", features = ["testing"] }
+//! tokio = { version = "1", features = ["macros", "rt", "test-util"] }
+//! ```
+//!
 //! # What a test can do
 //!
 //! - Several processes: each [`Kit::process`] is one. [`Process::crash`] ends it here and now.

@@ -146,3 +146,31 @@ async fn a_call_that_fails_at_any_point_loses_nothing() {
         nothing_is_lost(point, Fault::Fail).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_copier_that_dies_at_any_point_leaves_the_rest_to_the_next_one() {
+    let carts = async |process: &Process| {
+        let (cache, store) = (process.cache(), process.store());
+        Repository::<Cart>::builder(cache).store(store).build().await.unwrap()
+    };
+    let cart = |id| Cart { id, text: "new".to_owned() };
+    let steps = [Step::Records, Step::Drain, Step::Acknowledge];
+    for point in steps.into_iter().flat_map(|step| [Point::Before(step), Point::After(step)]) {
+        let kit = Kit::seeded(3);
+        let victim = kit.process();
+        let kept = carts(&victim).await;
+        // From now on changes are marked.
+        let _ = kept.snapshot_now().await.unwrap();
+        for id in 0..3 {
+            let _ = kept.save(&cart(id)).await.unwrap();
+        }
+        victim.at(point).crash();
+        assert!(kept.snapshot_now().await.is_err());
+        assert_eq!((kit.armed(), victim.is_running()), (0, false), "{point}");
+        let next = kit.process();
+        let kept = carts(&next).await;
+        let _ = kept.snapshot_now().await.unwrap();
+        assert_eq!(kit.database().rows::<Cart>().unwrap(), [cart(0), cart(1), cart(2)]);
+        kit.settle().await.unwrap();
+    }
+}
