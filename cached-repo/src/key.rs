@@ -188,6 +188,11 @@ impl Keyspace {
         self.of_partition(partition, "copier")
     }
 
+    /// The token of the process that moves the entity between `redis_only` and the other strategies.
+    pub(crate) fn mover(&self) -> String {
+        format!("{}@mover", self.head)
+    }
+
     /// Hash that says how far the survey is of what was there before changes were marked.
     pub(crate) fn survey(&self) -> String {
         format!("{}@survey", self.head)

@@ -54,7 +54,7 @@ pub(super) fn journal(backlog: Bound, partitions: u32, batch: usize) -> Result<(
     Ok(())
 }
 
-pub(super) fn durability(strategy: Strategy, durability: DurabilitySettings) -> Result<()> {
+pub(super) fn durability(durability: DurabilitySettings) -> Result<()> {
     let DurabilitySettings { level, longest, .. } = durability;
     if level == Durability::Replicated(0) {
         let message = "`durability` of replicated(0) waits for nobody: use 1 or more, or memory";
@@ -62,10 +62,6 @@ pub(super) fn durability(strategy: Strategy, durability: DurabilitySettings) -> 
     }
     if !(Duration::from_millis(1)..=DURABILITY_TIMEOUT_MAX).contains(&longest) {
         return Err(Error::configuration("`durability_timeout` must be from 1 ms to 1 min"));
-    }
-    if level != Durability::Memory && strategy == Strategy::RedisOnly {
-        let message = "`durability` other than memory is built for write_behind only";
-        return Err(Error::configuration(message));
     }
     Ok(())
 }
@@ -177,11 +173,13 @@ pub(super) async fn server(
     roster: &Roster,
 ) -> Result<()> {
     let server = worker::probe(&*entries.backend, roster).await.map_err(CacheError::into_error)?;
+    if matches!(strategy, Strategy::WriteBehind | Strategy::RedisOnly) {
+        syncs(&server, durability)?;
+    }
     if strategy == Strategy::WriteBehind {
         if let Some(reason) = Evictions::of(&server).0 {
             return Err(Error::configuration(reason));
         }
-        syncs(&server, durability)?;
         for warning in roster.warnings() {
             tracing::warn!(
                 entity = entries.schema.prefix(),

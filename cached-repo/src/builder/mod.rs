@@ -3,7 +3,7 @@
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use crate::{
-    cache::{Counters, Entries, Owed},
+    cache::{Entries, Owed},
     codec::{Codec, Compression, Format},
     entity::{CachedEntity, Settings},
     error::Result,
@@ -239,6 +239,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             store,
             journal: journal.clone(),
             allow_stale_reads: self.behind.allow_stale_reads || !settings.written,
+            durability: settings.durability,
             outage: self.outage,
             store_timeout: self.store_timeout,
             intent_grace: self.intent_grace,
@@ -277,7 +278,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             schema,
             lifetimes,
             row_max_bytes: self.value_max_bytes,
-            counters: Counters::default(),
+            counters: Arc::default(),
             clock,
             random,
             owed: Owed::default(),

@@ -3,12 +3,13 @@
 use redis::{RedisError, RedisResult, Value};
 
 use super::{
+    call::Call,
     connection::Connection,
     convert,
     fault::{describe, is_wrong_type, says},
 };
 use crate::{
-    backend::{CacheError, PutReply, Seen, Side},
+    backend::{CacheError, Put, PutReply, Seen, Side},
     codec::{Format, Raw},
     key::{Keyspace, Slot},
 };
@@ -117,12 +118,28 @@ fn of_another_type(command: &str, error: &RedisError) -> Result<Option<Raw>, Cac
     Err(CacheError::answered(format!("Redis refused {command}: {}", describe(error))))
 }
 
+/// What `put.lua` is given; `None` where there is nothing to write.
+pub(super) fn put(keys: &Keyspace, puts: &[Put<'_>], asks_server: bool) -> Option<Call> {
+    let partition = puts.first()?.slot.partition;
+    let mut call = Call::default();
+    call.key(keys.meta(partition)).key(keys.generation(partition)).key(keys.changed(partition));
+    call.key(keys.expiring(partition)).key(keys.refused(partition));
+    call.argument(u8::from(asks_server));
+    for Put { slot, id, content } in puts {
+        call.key(&slot.entry).key(keys.lease(slot));
+        call.argument(id).content(content.as_ref());
+    }
+    Some(call)
+}
+
 /// What `put.lua` and `keep.lua` answer.
 pub(super) fn put_reply(answer: &[String]) -> Option<PutReply> {
     let (first, rest) = answer.split_first()?;
-    let numbers = || rest.iter().map(|n| n.parse::<u64>().ok()).collect::<Option<Vec<_>>>();
     match (first.as_str(), rest) {
-        ("written", _) => Some(PutReply::Written(numbers()?)),
+        ("written", [server, versions @ ..]) => {
+            let versions = versions.iter().map(|n| n.parse::<u64>().ok()).collect::<Option<_>>()?;
+            Some(PutReply::Written { versions, server: server.clone() })
+        }
         ("dirty", [index]) => Some(PutReply::Dirty(index.parse().ok()?)),
         ("elsewhere", [side]) => Some(PutReply::Elsewhere(Side::parse(side)?)),
         _ => None,

@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod acl;
+mod append;
 mod call;
 mod client;
 mod connection;
@@ -38,6 +39,8 @@ use call::Call;
 use client::Dial;
 use connection::Connection;
 use durable::Durable;
+#[cfg(feature = "conformance")]
+pub(crate) use durable::conformance::run as check_waiting;
 use scripts::{Scripts, Step};
 use server::Nature;
 
@@ -218,18 +221,16 @@ impl Backend for RedisBackend {
         })
     }
 
-    fn put<'a>(&'a self, keys: &'a Keyspace, puts: &'a [Put<'a>]) -> Reply<'a, PutReply> {
+    fn put<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        puts: &'a [Put<'a>],
+        asks_server: bool,
+    ) -> Reply<'a, PutReply> {
         Box::pin(async move {
-            let Some(first) = puts.first() else { return Ok(PutReply::Written(Vec::new())) };
-            let mut call = Call::default();
-            let partition = first.slot.partition;
-            call.key(keys.meta(partition)).key(keys.generation(partition));
-            call.key(keys.changed(partition));
-            call.key(keys.expiring(partition)).key(keys.refused(partition));
-            for Put { slot, id, content } in puts {
-                call.key(&slot.entry).key(keys.lease(slot));
-                call.argument(id).content(content.as_ref());
-            }
+            let Some(call) = entries::put(keys, puts, asks_server) else {
+                return Ok(PutReply::nothing());
+            };
             let answer: Vec<String> = self.run(Step::Put, &call).await?;
             entries::put_reply(&answer).ok_or_else(|| unexpected(Step::Put))
         })

@@ -7,32 +7,45 @@ use super::{RedisBackend, call::Call, entries, scripts::Step, unexpected};
 use crate::{
     backend::{
         CacheError, Put, PutReply, Reply, SnapshotBackend,
-        snapshot::{AskChanged, Changed, Mark, Report, Side, Survey, Turned},
+        snapshot::{AskChanged, Changed, Mark, Report, Side, Standing, Survey, Turn, Turned},
     },
     key::Keyspace,
 };
 
 impl SnapshotBackend for RedisBackend {
-    fn turn<'a>(
-        &'a self,
-        keys: &'a Keyspace,
-        partition: u32,
-        from: &'a [Side],
-        to: Side,
-    ) -> Reply<'a, Turned> {
+    fn turn<'a>(&'a self, keys: &'a Keyspace, partition: u32, turn: Turn<'a>) -> Reply<'a, Turned> {
         Box::pin(async move {
             let mut call = Call::default();
-            call.key(keys.meta(partition)).argument(to.letter());
-            for side in from {
+            call.key(keys.meta(partition)).argument(turn.token);
+            call.argument(u8::from(turn.behind.is_some()))
+                .argument(turn.behind.unwrap_or_default());
+            call.argument(turn.to.letter());
+            for side in turn.from {
                 call.argument(side.letter());
             }
             let answer: Vec<String> = self.run(Step::Turn, &call).await?;
-            let side = answer.get(1).and_then(|letter| Side::parse(letter));
-            match (answer.first().map(String::as_str), side) {
-                (Some("turned"), Some(side)) => Ok(Turned::From(side)),
-                (Some("is"), Some(side)) => Ok(Turned::Is(side)),
-                _ => Err(unexpected(Step::Turn)),
-            }
+            turned(&answer).ok_or_else(|| unexpected(Step::Turn))
+        })
+    }
+
+    fn take_move<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        token: &'a str,
+        hold: Duration,
+    ) -> Reply<'a, bool> {
+        Box::pin(async move {
+            let mut call = Call::default();
+            call.key(keys.mover()).argument(token).argument(hold.as_millis());
+            self.run::<u64>(Step::Hold, &call).await.map(|held| held == 1)
+        })
+    }
+
+    fn end_move<'a>(&'a self, keys: &'a Keyspace, token: &'a str) -> Reply<'a, ()> {
+        Box::pin(async move {
+            let mut call = Call::default();
+            call.key(keys.mover()).argument(token);
+            self.run::<u64>(Step::Release, &call).await.map(drop)
         })
     }
 
@@ -92,13 +105,18 @@ impl SnapshotBackend for RedisBackend {
         })
     }
 
-    fn keep<'a>(&'a self, keys: &'a Keyspace, puts: &'a [Put<'a>]) -> Reply<'a, PutReply> {
+    fn keep<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        puts: &'a [Put<'a>],
+        token: &'a str,
+    ) -> Reply<'a, PutReply> {
         Box::pin(async move {
-            let Some(first) = puts.first() else { return Ok(PutReply::Written(Vec::new())) };
+            let Some(first) = puts.first() else { return Ok(PutReply::nothing()) };
             let mut call = Call::default();
             let partition = first.slot.partition;
             call.key(keys.meta(partition)).key(keys.generation(partition));
-            call.key(keys.changed(partition)).key(keys.expiring(partition));
+            call.key(keys.changed(partition)).key(keys.expiring(partition)).argument(token);
             for Put { slot, id, content } in puts {
                 call.key(&slot.entry).key(keys.lease(slot));
                 call.argument(id).content(content.as_ref());
@@ -113,10 +131,11 @@ impl SnapshotBackend for RedisBackend {
         keys: &'a Keyspace,
         partition: u32,
         entries: &'a [String],
-    ) -> Reply<'a, u64> {
+        token: &'a str,
+    ) -> Reply<'a, Option<u64>> {
         Box::pin(async move {
             let mut call = Call::default();
-            call.key(keys.meta(partition));
+            call.key(keys.meta(partition)).argument(token);
             for entry in entries {
                 call.key(entry);
             }
@@ -175,15 +194,26 @@ impl SnapshotBackend for RedisBackend {
     }
 }
 
+/// What `turn.lua` answers.
+fn turned(answer: &[String]) -> Option<Turned> {
+    let [what, side, turned_by] = answer else { return None };
+    let standing = Standing { side: Side::parse(side)?, turned_by: turned_by.clone() };
+    match &**what {
+        "turned" => Some(Turned::From(standing)),
+        "is" => Some(Turned::Is(standing)),
+        _ => None,
+    }
+}
+
 /// What `changed.lua` answers.
 fn changed(answer: &[String]) -> Option<Changed> {
-    let [side, until, left, more, rest @ ..] = answer else { return None };
+    let [side, turned_by, until, left, more, rest @ ..] = answer else { return None };
     let ids = rest.chunks(2).map(|pair| match pair {
         [id, version] => Some((id.clone(), version.parse().ok()?)),
         _ => None,
     });
     Some(Changed {
-        side: Side::parse(side)?,
+        standing: Standing { side: Side::parse(side)?, turned_by: turned_by.clone() },
         until: until.parse().ok()?,
         left: left.parse().ok()?,
         more: more == "1",

@@ -14,7 +14,7 @@ use crate::{
             Acknowledged, Acknowledgement, Append, Appended, Confirmed, JournalRecord, Mark, Meta,
             Repair, Repaired,
         },
-        snapshot::{self, AskChanged, Changed, Report, Side, Survey, Turned},
+        snapshot::{self, AskChanged, Changed, Report, Survey, Turn, Turned},
     },
     codec::Format,
     entity::Durability,
@@ -68,7 +68,8 @@ impl Backend for ToRedis {
             -> Vec<bool>, of(fills.iter().map(|fill| fill.slot));
         Begin begin(slots: &'a [Slot], token: &'a str, hold: Duration) -> Begin, of(slots);
         End end(ends: &'a [End<'a>]) -> Vec<bool>, of(ends.iter().map(|end| end.slot));
-        Put put(puts: &'a [Put<'a>]) -> PutReply, of(puts.iter().map(|put| put.slot));
+        Put put(puts: &'a [Put<'a>], asks_server: bool)
+            -> PutReply, of(puts.iter().map(|put| put.slot));
         Evict evict(slots: &'a [Slot]) -> Vec<bool>, of(slots);
         Other register(facts: &'a [(&'static str, String)]) -> Vec<String>, String::new();
         Other amend(fact: &'static str, before: &'a str, after: &'a str) -> bool, String::new();
@@ -131,6 +132,7 @@ impl JournalBackend for ToRedis {
         Ticket ticket(partition: u32, ticket: &'a str) -> Meta, at(partition);
         Repair repair(repair: Repair<'a>) -> Repaired, at(repair.partition);
         Other sweep(partition: u32, after: u64, last_id: u64) -> Option<u64>, at(partition);
+        Other retire(partition: u32, after: u64, epoch: u64) -> Option<u64>, at(partition);
         Confirm confirm(marks: &'a [Mark<'a>], durability: Durability, longest: Duration)
             -> Confirmed, String::new();
         Other seal(partition: u32, epoch: u64, may_be_left: bool) -> Option<u64>, at(partition);
@@ -139,13 +141,17 @@ impl JournalBackend for ToRedis {
 
 impl SnapshotBackend for ToRedis {
     calls! {
-        Other turn(partition: u32, from: &'a [Side], to: Side) -> Turned, at(partition);
+        Other turn(partition: u32, turn: Turn<'a>) -> Turned, at(partition);
+        Other take_move(token: &'a str, hold: Duration) -> bool, String::new();
+        Other end_move(token: &'a str) -> (), String::new();
         Records changed(ask: AskChanged<'a>) -> Option<Changed>, at(ask.partition);
         Acknowledge copied(report: Report<'a>) -> u64, at(report.partition);
         Other let_go(partition: u32, token: &'a str) -> (), at(partition);
         Other mark(marks: &'a [snapshot::Mark<'a>]) -> (), of(marks.iter().map(|mark| mark.slot));
-        Put keep(puts: &'a [Put<'a>]) -> PutReply, of(puts.iter().map(|put| put.slot));
-        Other free(partition: u32, entries: &'a [String]) -> u64, at(partition);
+        Put keep(puts: &'a [Put<'a>], token: &'a str)
+            -> PutReply, of(puts.iter().map(|put| put.slot));
+        Other free(partition: u32, entries: &'a [String], token: &'a str)
+            -> Option<u64>, at(partition);
         Other scan(cursor: u64, count: usize) -> (u64, Vec<String>), String::new();
         Other survey(token: &'a str, hold: Duration, progress: Option<Survey>)
             -> Option<Survey>, String::new();
