@@ -244,10 +244,12 @@ pub(crate) enum Meta {
     Home(&'static str),
     Epoch(u64),
     Generation(u64),
+    /// And the server at which it was placed.
+    Ticket(&'static str, &'static str),
 }
 
 /// What happens to a server.
-#[cfg(feature = "conformance")]
+#[cfg(any(feature = "conformance", feature = "testing"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Incident {
     /// All keys are gone: `FLUSHALL`. A server that others share loses the entity's keys only.

@@ -92,6 +92,7 @@
 //! | `skip` | not stored; `Default` when read |
 //! | `default`, `default = "path"` | what an entry or row without the column means |
 //! | `json` | any serde type, as JSON in one column, which may be null |
+//! | `generated` | a column that the database computes (`GENERATED ALWAYS AS`): read, and never written, whatever the field says when it is saved; under `cache_aside`, `read_through` and `write_through`, on SQL databases. `create_tables` leaves it out, and `build` tells what to add |
 //!
 //! Columns are `bool`, integers up to 64 bits, floats, `String`, `Vec<u8>`, `serde_json::Value`, behind
 //! features UUIDs, decimals, dates and times and ObjectIds, `Option` of these, and types that implement
@@ -163,8 +164,9 @@
 //!
 //! `derive` and `redis` are on by default. `sqlite`, `postgres`, `mysql` and `mongodb` add stores, `tls` adds
 //! TLS to Redis, PostgreSQL and MySQL, `uuid`, `chrono`, `time` and `rust_decimal` add columns of the types
-//! of these crates, `zstd` the compression of entries, `conformance` the suites that stores of other crates are tested with. A feature adds API and changes no
-//! behaviour.
+//! of these crates, `zstd` the compression of entries, `conformance` the suites that stores of other crates are
+//! tested with, `testing` a kit for tests of what uses this crate (the module `testing`). A feature adds API and
+//! changes no behaviour.
 
 mod repository;
 pub use repository::{BATCH_MAX, Repository};
@@ -189,11 +191,14 @@ pub use cache::Counts;
 
 pub mod store;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 mod backend;
-#[cfg(feature = "conformance")]
+#[cfg(any(feature = "conformance", feature = "testing"))]
 #[doc(hidden)]
 pub use backend::Incident;
 
@@ -240,6 +245,10 @@ pub mod names;
 pub mod failpoint;
 #[cfg(not(feature = "conformance"))]
 mod failpoint;
+
+#[cfg(feature = "conformance")]
+#[doc(hidden)]
+pub mod decoders;
 
 mod clock;
 mod retry;

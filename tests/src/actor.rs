@@ -1,20 +1,20 @@
 //! What the kill tests and their processes share: orders, the entity, and the lines of a log.
 
-use std::{
-    env, fs,
-    io::Write,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{env, path::PathBuf, time::Duration};
 
 use cached_repo::{
-    Cache, CachedEntity, Counts, Durability, Event, Outcome, Repository, Result, Strategy,
+    Cache, CachedEntity, Durability, Repository, Result, Strategy,
     failpoint::{self, Failure, Point},
-    store,
+    store::{self, SharedStore},
 };
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgPoolOptions;
+
+mod log;
+pub use log::{Answer, Line, Log, Operation};
+
+mod burden;
+pub use burden::Burden;
 
 /// Ids that are written again and again.
 pub const HOT: i64 = 400;
@@ -47,6 +47,15 @@ pub const POINTS: [Point; 11] = [
     Point::Repaired,
 ];
 
+/// The entity, as one release or another has it.
+pub trait Named: CachedEntity<Id = i64> {
+    /// One of this name.
+    fn new(id: i64, name: &str) -> Self;
+
+    /// Its name.
+    fn name(&self) -> &str;
+}
+
 /// The entity that is written.
 #[derive(Clone, Debug, PartialEq, CachedEntity)]
 #[cache(prefix = "items", strategy = "write_behind")]
@@ -58,6 +67,39 @@ pub struct Item {
     pub name: String,
 }
 
+impl Named for Item {
+    fn new(id: i64, name: &str) -> Self {
+        Self { id, name: name.to_owned() }
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// The same entity as a later release has it: what this one journals the earlier one cannot write.
+#[derive(Clone, Debug, PartialEq, CachedEntity)]
+#[cache(prefix = "items", strategy = "write_behind")]
+pub struct NewItem {
+    /// Hot or cold.
+    #[cache(id)]
+    pub id: i64,
+    /// Different for every write.
+    pub name: String,
+    /// The same as the name.
+    pub note: Option<String>,
+}
+
+impl Named for NewItem {
+    fn new(id: i64, name: &str) -> Self {
+        Self { id, name: name.to_owned(), note: Some(name.to_owned()) }
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// What a process is to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Orders {
@@ -66,13 +108,24 @@ pub struct Orders {
     /// The URL of Redis.
     pub redis: String,
     /// The URL of the database.
-    pub postgres: String,
+    pub database: String,
+    /// Which release it is of.
+    pub release: Release,
     /// How many replicas a write waits for.
     pub replicas: u32,
     /// Where it writes what it did.
     pub log: PathBuf,
-    /// Writers stop when this file is there.
+    /// Writers and clients stop when this file is there.
     pub stop: PathBuf,
+}
+
+/// Which shape of the entity a process has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Release {
+    /// [`Item`].
+    Old,
+    /// [`NewItem`].
+    New,
 }
 
 /// What a process is for.
@@ -82,7 +135,9 @@ pub enum Role {
     Writer {
         /// Whether it drains as well.
         embedded: bool,
-        /// Tells writers apart, and what they do.
+        /// Tells writers apart.
+        number: u64,
+        /// What it chooses follows from this.
         seed: u64,
         /// So many tasks at a time.
         tasks: usize,
@@ -91,109 +146,23 @@ pub enum Role {
         /// The mean pause between two writes of a task.
         pace_us: u64,
     },
+    /// Reads, saves, deletes and evicts a few ids, and logs when each of these began and ended.
+    Client {
+        /// Tells clients apart.
+        number: u64,
+        /// What it chooses follows from this.
+        seed: u64,
+        /// So many tasks at a time.
+        tasks: u64,
+        /// At least so many operations of each task; more until it is told to stop.
+        operations: usize,
+        /// How many ids there are.
+        ids: i64,
+    },
     /// Drains until it is killed.
     Worker,
     /// Reads.
     Reader,
-}
-
-/// One line of a log.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Line {
-    /// The repository is built.
-    Ready,
-    /// A write that was acknowledged. Without a name it is a delete.
-    Acknowledged {
-        /// Of what.
-        id: i64,
-        /// The value.
-        name: Option<String>,
-        /// As the receipt says.
-        version: u64,
-    },
-    /// A write that failed.
-    Failed {
-        /// Of what.
-        id: i64,
-        /// The value.
-        name: Option<String>,
-        /// Whether it may have been journaled all the same.
-        unknown: bool,
-        /// Why.
-        error: String,
-    },
-    /// Something happened to a journal.
-    Event {
-        /// Which event.
-        name: String,
-        /// All of it.
-        text: String,
-    },
-    /// What the repository did so far.
-    Counts {
-        /// Records that were applied.
-        drained: u64,
-        /// Records that were left out.
-        coalesced: u64,
-        /// Drains that lost against another one.
-        conflicts: u64,
-        /// Drains that failed.
-        failures: u64,
-    },
-}
-
-impl Line {
-    /// What became of a write.
-    pub fn written(id: i64, name: Option<String>, outcome: Result<u64>) -> Self {
-        match outcome {
-            Ok(version) => Self::Acknowledged { id, name, version },
-            Err(error) => {
-                let unknown = error.outcome() != Outcome::NotApplied;
-                Self::Failed { id, name, unknown, error: error.to_string() }
-            }
-        }
-    }
-
-    /// What a repository did.
-    pub fn counts(counts: &Counts) -> Self {
-        Self::Counts {
-            drained: counts.drained,
-            coalesced: counts.coalesced,
-            conflicts: counts.drain_conflicts,
-            failures: counts.drain_failures,
-        }
-    }
-
-    fn event(event: &Event) -> Self {
-        let text = format!("{event:?}");
-        let name = text.split(' ').next().unwrap_or_default().to_owned();
-        Self::Event { name, text }
-    }
-}
-
-/// Where a process writes what it did, one line at a time.
-#[derive(Clone, Debug)]
-pub struct Log(Arc<Mutex<fs::File>>);
-
-impl Log {
-    /// Opens it.
-    pub fn new(path: &Path) -> Self {
-        let file = fs::File::options().create(true).append(true).open(path);
-        Self(Arc::new(Mutex::new(file.unwrap())))
-    }
-
-    /// Appends a line. When this returns, a kill of the process cannot lose it.
-    pub fn write(&self, line: &Line) {
-        let text = format!("{}\n", serde_json::to_string(line).unwrap());
-        self.0.lock().unwrap().write_all(text.as_bytes()).unwrap();
-    }
-
-    /// The lines of a log; its process may be writing another one.
-    pub fn read(path: &Path) -> Vec<Line> {
-        let text = fs::read_to_string(path).unwrap_or_default();
-        let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-        whole.map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
 }
 
 /// Arms the point that the environment names, if it names one.
@@ -209,7 +178,7 @@ pub fn arm() {
 /// # Errors
 ///
 /// While one of the servers does not answer.
-pub async fn connect(orders: &Orders, log: &Log) -> Result<(Cache, Repository<Item>)> {
+pub async fn connect<E: Named>(orders: &Orders, log: &Log) -> Result<(Cache, Repository<E>)> {
     let told = log.clone();
     let mut builder = Cache::builder()
         .namespace(NAMESPACE)
@@ -219,8 +188,7 @@ pub async fn connect(orders: &Orders, log: &Log) -> Result<(Cache, Repository<It
         builder = builder.no_worker();
     }
     let cache = builder.connect(&orders.redis).await?;
-    let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX);
-    let pool = pool.connect_lazy(&orders.postgres).unwrap();
+    let store = open(&orders.database).await?;
     let durability = match orders.replicas {
         0 => Durability::Memory,
         replicas => Durability::Replicated(replicas),
@@ -230,8 +198,17 @@ pub async fn connect(orders: &Orders, log: &Log) -> Result<(Cache, Repository<It
         .partitions(PARTITIONS)
         .durability(durability)
         .durability_timeout(CONFIRMED_MAX)
-        .store(&store::postgres(pool))
+        .store(&store)
         .build()
         .await?;
     Ok((cache, repository))
+}
+
+/// With few connections where the server has a process for each.
+async fn open(url: &str) -> Result<SharedStore> {
+    if !url.starts_with("postgres:") {
+        return store::connect(url).await;
+    }
+    let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX);
+    Ok(store::postgres(pool.connect_lazy(url).unwrap()))
 }

@@ -9,6 +9,9 @@ pub mod certificates;
 
 pub mod servers;
 
+pub mod private;
+pub use private::PrivateDatabase;
+
 pub mod secured;
 
 mod documents;
@@ -23,6 +26,8 @@ pub use proxy::{Mode, Proxy};
 
 pub mod gate;
 pub use gate::{Gated, Held, Point};
+
+pub mod fuzz;
 
 pub mod privileged;
 pub use privileged::Privileged;

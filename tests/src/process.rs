@@ -60,7 +60,17 @@ impl Process {
 
     /// Asks it to end (SIGINT), but not its children, and waits until it has.
     pub fn interrupt(&mut self) {
-        let sent = Command::new("kill").arg("-INT").arg(self.child.id().to_string()).output();
+        self.ask("INT");
+    }
+
+    /// Asks it to end at once (SIGQUIT), and waits until it has.
+    pub fn quit(&mut self) {
+        self.ask("QUIT");
+    }
+
+    fn ask(&mut self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").arg(format!("-{signal}")).arg(pid).output();
         sent.expect("`kill` is part of every system");
         self.ends_well();
     }

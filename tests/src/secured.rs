@@ -6,6 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection, raw_sql};
 
 use crate::{
     certificates::Certificates,
+    private::install_mariadb,
     process::{Directory, Process, free_port, unprivileged},
     servers::{START_ATTEMPTS, postgres_answers, postgres_program, until_ready},
 };
@@ -99,11 +100,7 @@ impl SecuredMariaDb {
             let (directory, port) = (Directory::new("mariadb"), free_port());
             let path = directory.path();
             let data = format!("--datadir={}", path.join("data").display());
-            let mut install = unprivileged(Path::new("mariadb-install-db"));
-            install.args(["--no-defaults", &data, "--auth-root-authentication-method=normal"]);
-            install.args(["--skip-test-db", "--skip-name-resolve"]).current_dir("/");
-            let made = install.output().unwrap();
-            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+            install_mariadb(path);
             let file = |name| certificates.file(name).display().to_string();
             let place = |name| path.join(name).display().to_string();
             let mut command = unprivileged(Path::new("mariadbd"));

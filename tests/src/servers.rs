@@ -20,6 +20,9 @@ use crate::{
 
 pub use crate::documents::redis_json_url;
 
+mod copies;
+pub use copies::Copied;
+
 /// How long a server may take to start.
 const START_MAX: Duration = Duration::from_secs(30);
 /// Between a look for a free port and its use somebody else may take it.

@@ -17,6 +17,7 @@ mod desk;
 mod drains;
 mod moves;
 mod recoveries;
+mod retiring;
 mod snapshots;
 mod troubles;
 
@@ -42,6 +43,7 @@ pub(crate) async fn run(backend: &dyn Backend, namespace: &str) {
         appends::run(&suite).await;
         drains::run(&suite).await;
         recoveries::run(&suite).await;
+        retiring::run(&suite).await;
         snapshots::run(&suite).await;
     }
 }

@@ -35,6 +35,13 @@ pub(super) async fn store(store: &SharedStore, entries: &Entries) -> Result<Chec
             description.missing.join(" ")
         )));
     }
+    let mut columns = entries.schema.columns().iter();
+    if let Some(column) = columns.find(|c| c.is_generated()).filter(|_| !description.computes) {
+        return Err(Error::configuration(format!(
+            "the field `{}` is `generated`, and this store computes no columns: take the attribute out",
+            column.name()
+        )));
+    }
     let journals = description.journals;
     let recorded = match journals {
         true => recorded(store, entries.keys.ledger_name()).await?.map(|(recorded, _)| recorded),
@@ -165,6 +172,9 @@ pub(super) async fn unmoved(entries: &Entries, layout: Layout) -> Result<()> {
     }
     Err(Error::configuration(
         "this entity is kept by `redis_only` with snapshots, or was exported from there, and its partitions \
-         know who may write to it: their number cannot be changed. Give the entity another prefix instead",
+         know who may write to it: their number cannot be changed. With another prefix and the same table \
+         it may have another one: first move what Redis keeps to the store (`Repository::export`), then \
+         stop all processes of this prefix and start them with the other one; there, `Repository::import` \
+         lets `redis_only` keep it again",
     ))
 }

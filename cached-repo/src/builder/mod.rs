@@ -3,7 +3,7 @@
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use crate::{
-    cache::{Counters, Entries, Owed},
+    cache::{Entries, Owed},
     codec::{Codec, Compression, Format},
     entity::{CachedEntity, Settings},
     error::Result,
@@ -231,6 +231,8 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             Arc::new(Journal::new(Arc::clone(&entries), Arc::clone(store), settings, roster))
         });
         duties.own(entries.schema.prefix(), std::any::type_name::<E>())?;
+        #[cfg(feature = "testing")]
+        duties.remember(&entries);
         let (journal, copying) = snapshot::copying(strategy, journal, interval);
         let parts = Parts {
             entries: Arc::clone(&entries),
@@ -260,6 +262,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         let partitions = self.settings.partitions.unwrap_or(PARTITIONS);
         checks::numbers(partitions, self.store_timeout, self.intent_grace)?;
         checks::value_max(self.value_max_bytes)?;
+        checks::generated(&self.schema, strategy)?;
         let settings = self.journal_settings(strategy, partitions)?;
         let schema = Arc::new(self.schema.clone());
         let Cache { backend, namespace, clock, random, duties, .. } = self.cache.clone();
@@ -276,7 +279,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             schema,
             lifetimes,
             row_max_bytes: self.value_max_bytes,
-            counters: Counters::default(),
+            counters: Arc::default(),
             clock,
             random,
             owed: Owed::default(),

@@ -6,7 +6,6 @@ mod flight;
 mod owed;
 mod steps;
 
-pub(crate) use counts::Counters;
 pub use counts::Counts;
 pub(crate) use entries::{Entries, Entry, Lifetimes, Only};
 pub(crate) use flight::{Flights, Landing, Lead, Phase};

@@ -4,7 +4,7 @@
 //! time, and asks the store for nothing while there is nothing to do.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -36,6 +36,7 @@ mod opening;
 mod position;
 mod probe;
 mod repartition;
+mod retire;
 mod seal;
 mod snapshot;
 mod supervise;
@@ -79,8 +80,8 @@ async fn run(roster: Arc<Roster>, clock: Clock, random: Random) {
         seals: HashMap::new(),
         due: VecDeque::new(),
         pauses: Pauses::default(),
-        visited: HashMap::new(),
-        sealing: HashMap::new(),
+        visited: BTreeMap::new(),
+        sealing: BTreeMap::new(),
         known: 0,
     };
     let mut poll = clock.now();
@@ -126,9 +127,9 @@ struct Worker<'a> {
     due: VecDeque<Target>,
     pauses: Pauses,
     /// What retains records: since when nothing else is known, and when it was last looked at.
-    visited: HashMap<Target, (Instant, Instant)>,
+    visited: BTreeMap<Target, (Instant, Instant)>,
     /// What is to be sealed when nobody writes to it until then.
-    sealing: HashMap<Target, Instant>,
+    sealing: BTreeMap<Target, Instant>,
     /// How many journals were there when it was last looked.
     known: usize,
 }
@@ -203,6 +204,8 @@ impl Worker<'_> {
                 self.sealing.insert(target.clone(), until);
                 self.add(target);
             }
+            let earlier = 0..journal.partitions().start;
+            earlier.for_each(|partition| self.add(journal.target(partition)));
         }
         self.known = journals.len();
     }
@@ -211,7 +214,7 @@ impl Worker<'_> {
     /// for a while, whatever those of others say.
     fn seal(&mut self, journals: &[Arc<Journal>]) {
         let now = self.clock.now();
-        let due: Vec<_> = self.sealing.extract_if(|_, until| *until <= now).collect();
+        let due: Vec<_> = self.sealing.extract_if(.., |_, until| *until <= now).collect();
         for (target, _) in due {
             let journal = journals.iter().find(|journal| journal.prefix() == target.prefix);
             if let Some(journal) = journal.filter(|journal| !journal.settings.written) {
@@ -226,9 +229,6 @@ impl Worker<'_> {
         let mut later = VecDeque::new();
         while let Some(target) = self.due.pop_front() {
             let Some(journal) = self.roster.journal(&target.prefix) else { continue };
-            if !journal.partitions().contains(&target.partition) {
-                continue;
-            }
             let running = || self.running.values();
             let is_running = running().any(|running| running.target == target);
             let at_store = running().filter(|r| Arc::ptr_eq(&r.journal.store, &journal.store));
@@ -236,6 +236,8 @@ impl Worker<'_> {
                 later.push_back(target);
                 continue;
             }
+            // None of a later change of their number, which this process does not know.
+            let Some(journal) = journal.of(target.partition) else { continue };
             let batch = self.pauses.batch(&target, journal.settings.batch);
             let session =
                 session(Arc::clone(&journal), target.partition, self.token.clone(), batch);

@@ -1,13 +1,12 @@
 //! A MongoDB server of one test that asks everybody who they are.
 
-use std::{env, fs, os::unix::fs::PermissionsExt, path::PathBuf};
-
 use mongodb::{
     Client,
     bson::{Bson, Document, doc},
 };
 
 use crate::{
+    private::{mongod_answers, mongod_of},
     process::{Directory, Process, free_port, unprivileged},
     servers::{START_ATTEMPTS, initiate_replica_set, until_ready},
 };
@@ -26,11 +25,7 @@ impl SecuredMongoDb {
     pub async fn start(is_replica_set: bool) -> Self {
         for _ in 0..START_ATTEMPTS {
             let (directory, port) = (Directory::new("mongodb"), free_port());
-            // As a program by itself, because the build directory may be closed to others.
-            let program = directory.path().join("mongod");
-            fs::copy(mongod(), &program).unwrap();
-            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-            let mut command = unprivileged(&program);
+            let mut command = unprivileged(&mongod_of(&directory));
             command.args(["--port", &port.to_string(), "--bind_ip", "127.0.0.1", "--nounixsocket"]);
             command.args(["--wiredTigerCacheSizeGB", "0.25"]);
             command.args(["--setParameter", "diagnosticDataCollectionEnabled=false"]);
@@ -44,7 +39,7 @@ impl SecuredMongoDb {
                 command.arg("--auth");
             }
             let mut process = Process::start(command, &directory.path().join("log"));
-            if until_ready(&mut process, || answers(port)).await {
+            if until_ready(&mut process, || mongod_answers(port)).await {
                 if is_replica_set {
                     initiate_replica_set(port).await;
                 }
@@ -85,26 +80,6 @@ impl SecuredMongoDb {
         let command = doc! { "createUser": "root", "pwd": ROOT, "roles": [role] };
         client.database("admin").run_command(command).await.unwrap();
     }
-}
-
-async fn answers(port: u16) -> bool {
-    let url =
-        format!("mongodb://127.0.0.1:{port}/?directConnection=true&serverSelectionTimeoutMS=100");
-    let client = Client::with_uri_str(url).await.unwrap();
-    client.database("admin").run_command(doc! { "ping": 1 }).await.is_ok()
-}
-
-/// Where `tests/run` has it, or in the path.
-fn mongod() -> PathBuf {
-    let named = env::var_os("CACHED_REPO_TEST_MONGOD").map(PathBuf::from);
-    let path = env::var_os("PATH").unwrap_or_default();
-    let mut found = env::split_paths(&path).map(|place| place.join("mongod"));
-    named.or_else(|| found.find(|program| program.exists())).unwrap_or_else(|| {
-        panic!(
-            "mongod is not in the path: set CACHED_REPO_TEST_MONGOD, or run the tests through \
-             `tests/run`, which fetches it"
-        )
-    })
 }
 
 const ROOT: &str = "root-of-one-test";

@@ -1,16 +1,20 @@
-//! A drain or a recovery that fails, waits or panics at any of its points loses and repeats nothing.
+//! E2: a drain or a recovery that fails, waits or panics at any of its points loses and repeats nothing.
 //!
 //! That a process dies there is tested in `kills/failpoints.rs`.
+
+use std::time::Duration;
 
 use cached_repo::failpoint::{Failure, Point};
 use futures_util::future::join_all;
 
-use crate::stage::{DATABASES, On};
+use crate::{
+    campaign::{sized, tell},
+    stage::{DATABASES, On},
+};
 
 mod scene;
 use scene::Scene;
 
-const DELAY_MS: u64 = 40;
 const ROUNDS: usize = 3;
 const WRITES: usize = 20;
 
@@ -19,11 +23,7 @@ macro_rules! at_each_point {
     ($($name:ident $point:ident),* $(,)?) => {$(
         #[tokio::test]
         async fn $name() {
-            let delay = Failure::Delay(std::time::Duration::from_millis(DELAY_MS));
-            for on in DATABASES.into_iter().chain([On::Mongo, On::MongoStandalone]) {
-                let failures = [Failure::Error, delay, Failure::Panic];
-                join_all(failures.map(|failure| nothing_is_lost(Point::$point, failure, on))).await;
-            }
+            at_point(Point::$point).await;
         }
     )*};
 }
@@ -42,10 +42,26 @@ at_each_point! {
     p12_the_journal_is_repaired Repaired,
 }
 
+/// Every failure over every database; PROTOCOL's number of rounds over PostgreSQL in the long form.
+async fn at_point(point: Point) {
+    let delay = Failure::Delay(Duration::from_millis(sized(40, 200)));
+    let mut runs = 0;
+    for on in DATABASES.into_iter().chain([On::Mongo, On::MongoStandalone]) {
+        let rounds = if on == On::Postgres { sized(ROUNDS, 15) } else { ROUNDS };
+        let failures = [Failure::Error, delay, Failure::Panic];
+        runs += failures.len() * rounds;
+        join_all(failures.map(|failure| nothing_is_lost(point, failure, on, rounds))).await;
+    }
+    tell(
+        &format!("E2 {point:?}"),
+        format_args!("{runs} errors, delays and panics of a worker over 5 databases, nothing lost"),
+    );
+}
+
 /// Writes while a worker meets the failure again and again; afterwards everything is where it belongs.
-async fn nothing_is_lost(point: Point, failure: Failure, on: On) {
+async fn nothing_is_lost(point: Point, failure: Failure, on: On, rounds: usize) {
     let mut scene = Scene::new(point, failure, on).await;
-    for round in 1..=ROUNDS {
+    for round in 1..=rounds {
         scene.flush().await;
         if Scene::is_of_a_recovery(point) {
             scene.raise_epoch().await;

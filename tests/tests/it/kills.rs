@@ -1,12 +1,14 @@
-//! Everything that can be killed is killed while it writes and drains; no acknowledged write is lost.
-//!
-//! The numbers are those of the short form; `tests/run kills` runs the long one.
+//! Everything that can be killed is killed while it writes and drains; no acknowledged write is lost. By
+//! default these are short; `tests/run campaign` runs their long form.
 
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
 use crate::campaign::{seed, sized, tell, turn};
+
+mod database;
+use database::Database;
 
 mod scene;
 use scene::{Actor, Scene};
@@ -18,12 +20,14 @@ mod oracles;
 
 mod aof;
 
+mod clients;
+mod databases;
 mod failovers;
 mod failpoints;
 mod flushes;
-mod postgres;
 mod power_loss;
 mod redis;
+mod releases;
 mod workers;
 
 /// A test hangs if what it waits for takes longer.

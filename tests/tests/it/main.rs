@@ -5,6 +5,7 @@
 
 mod campaign;
 mod databases;
+mod histories;
 mod users;
 #[macro_use]
 mod stage;
@@ -16,6 +17,8 @@ mod derive;
 mod failpoints;
 mod faults;
 mod formats;
+mod fuzz;
+mod generated;
 mod ids;
 mod interleaved_writes;
 mod interleavings;
@@ -30,6 +33,7 @@ mod snapshots;
 mod state_machine;
 mod stores;
 mod swaps;
+mod testing;
 mod tidy;
 mod tls;
 mod types;

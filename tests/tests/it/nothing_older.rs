@@ -1,5 +1,6 @@
-//! Random readers and writers with crashing writers: no read is older than the last write that was
-//! acknowledged before the read began.
+//! E9: random readers and writers with crashing writers: no read is older than the last write that was
+//! acknowledged before the read began. The scripted part of it stands in `interleavings.rs` and
+//! `interleaved_writes.rs`.
 
 use std::{
     collections::HashMap,
@@ -11,21 +12,24 @@ use std::{
 };
 
 use cached_repo::{
-    Cache, Change, Outage, Record, Repository, Schema, Strategy,
+    Cache, CachedEntity, Change, Outage, Record, Repository, Schema, Strategy,
     store::{
-        self, Applied, Batch, BoxFuture, Description, Entry, Ledger, Query, SharedStore, Store,
+        Applied, Batch, BoxFuture, Description, Entry, Ledger, Query, SharedStore, Store,
         StoreError,
     },
 };
 use tests::{isolate, servers};
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::stage::{Todo, todo};
+use crate::{
+    campaign::{seed, sized, tell, turn},
+    databases::{On, open},
+    stage::{Todo, todo},
+};
 
 const IDS: usize = 16;
 const READERS: usize = 8;
 const WRITERS: usize = 4;
-const READS: usize = 200_000;
 /// One write in so many dies, half of them before the commit and half after it.
 const CRASH_EVERY: usize = 150;
 
@@ -61,7 +65,7 @@ impl Numbering {
         let id: usize = change.id().text().parse().unwrap();
         let mut commits = self.commits[id].lock().await;
         if let Some(record) = change.record() {
-            let name = <Todo as cached_repo::CachedEntity>::from_record(&mut record.clone());
+            let name = Todo::from_record(&mut record.clone());
             self.numbers.lock().unwrap().insert(name.unwrap().name, *commits + 1);
         }
         let applied = self.inner.apply(schema, batch).await?;
@@ -114,6 +118,7 @@ impl Store for Numbering {
 
 /// What all tasks of one run share.
 struct Run {
+    reads_wanted: usize,
     store: Arc<Numbering>,
     /// The highest commit number that was acknowledged, by id.
     acknowledged: Vec<AtomicUsize>,
@@ -123,9 +128,9 @@ struct Run {
 }
 
 impl Run {
-    async fn read(self: Arc<Self>, repo: Repository<Todo>) {
-        while self.reads.fetch_add(1, SeqCst) < READS {
-            let id = fastrand::usize(..IDS);
+    async fn read(self: Arc<Self>, repo: Repository<Todo>, mut random: fastrand::Rng) {
+        while self.reads.fetch_add(1, SeqCst) < self.reads_wanted {
+            let id = random.usize(..IDS);
             let floor = self.acknowledged[id].load(SeqCst);
             let found = repo.get(&*id.to_string()).await.unwrap();
             let seen = found.map_or(0, |todo| self.store.number(&todo.name));
@@ -138,12 +143,17 @@ impl Run {
         self.over.store(true, SeqCst);
     }
 
-    async fn write(self: Arc<Self>, repo: Repository<Todo>, writer: usize) {
+    async fn write(
+        self: Arc<Self>,
+        repo: Repository<Todo>,
+        writer: usize,
+        mut random: fastrand::Rng,
+    ) {
         for turn in 0_usize.. {
             if self.over.load(SeqCst) {
                 return;
             }
-            let id = fastrand::usize(..IDS);
+            let id = random.usize(..IDS);
             let name = format!("{writer}-{turn}");
             let saving = async { repo.save(&todo(&id.to_string(), &name)).await };
             // A crashed writer never answers: its process is gone.
@@ -151,15 +161,20 @@ impl Run {
             if let Ok(Ok(_)) = tokio::time::timeout(deadline, saving).await {
                 self.acknowledged[id].fetch_max(self.store.number(&name), SeqCst);
             }
-            tokio::time::sleep(Duration::from_micros(fastrand::u64(..2000))).await;
+            tokio::time::sleep(Duration::from_micros(random.u64(..2000))).await;
         }
     }
 }
 
-async fn process(namespace: &str, strategy: Strategy, store: &SharedStore) -> Repository<Todo> {
+async fn process(
+    (namespace, table): (&str, &str),
+    strategy: Strategy,
+    store: &SharedStore,
+) -> Repository<Todo> {
     let cache = Cache::builder().namespace(namespace).timeout(Duration::from_secs(30));
     Repository::builder(&cache.connect(&servers::redis_url()).await.unwrap())
         .store(store)
+        .table(table)
         .strategy(strategy)
         .outage(Outage::Strict)
         .store_timeout(Duration::from_millis(500))
@@ -169,11 +184,15 @@ async fn process(namespace: &str, strategy: Strategy, store: &SharedStore) -> Re
         .unwrap()
 }
 
-async fn no_read_is_older(strategy: Strategy) {
-    let directory = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}?mode=rwc", directory.path().join("x.db").display());
-    let inner = store::connect(&url).await.unwrap();
-    inner.create_tables::<Todo>().await.unwrap();
+/// The long form is over PostgreSQL, as the campaign is.
+async fn no_read_is_older(strategy: Strategy, on: On) {
+    let _turn = turn().await;
+    let seed = seed();
+    let (on, reads_wanted) = sized((on, 60_000), (On::Postgres, 200_000));
+    let (inner, _directory) = open(on).await;
+    let (namespace, table) = (isolate::unique("older"), isolate::unique("todos"));
+    let schema = Todo::SCHEMA.with_table(table.clone());
+    inner.ledger(Ledger::Install { schema: &schema }).await.unwrap();
     let store = Arc::new(Numbering {
         inner,
         commits: (0..IDS).map(|_| AsyncMutex::new(0)).collect(),
@@ -182,23 +201,23 @@ async fn no_read_is_older(strategy: Strategy) {
         crashes: AtomicUsize::new(0),
     });
     let run = Arc::new(Run {
+        reads_wanted,
         store: store.clone(),
         acknowledged: (0..IDS).map(|_| AtomicUsize::new(0)).collect(),
         reads: AtomicUsize::new(0),
         older: AtomicUsize::new(0),
         over: AtomicBool::new(false),
     });
-    let (namespace, shared) = (isolate::unique("older"), store.clone() as SharedStore);
+    let (place, shared) = ((&*namespace, &*table), store.clone() as SharedStore);
     let mut tasks = tokio::task::JoinSet::new();
-    let processes = [
-        process(&namespace, strategy, &shared).await,
-        process(&namespace, strategy, &shared).await,
-    ];
+    let processes =
+        [process(place, strategy, &shared).await, process(place, strategy, &shared).await];
     for task in 0..READERS + WRITERS {
         let repo = processes[task % 2].clone();
+        let random = fastrand::Rng::with_seed(seed.wrapping_add(task as u64));
         match task < READERS {
-            true => tasks.spawn(run.clone().read(repo)),
-            false => tasks.spawn(run.clone().write(repo, task)),
+            true => tasks.spawn(run.clone().read(repo, random)),
+            false => tasks.spawn(run.clone().write(repo, task, random)),
         };
     }
     while let Some(task) = tasks.join_next().await {
@@ -207,33 +226,37 @@ async fn no_read_is_older(strategy: Strategy) {
     let counts = processes.map(|repo| repo.counts());
     let sum = |f: fn(&cached_repo::Counts) -> u64| counts.iter().map(f).sum::<u64>();
     let (writes, crashes) = (store.writes.load(SeqCst), store.crashes.load(SeqCst));
-    println!(
-        "{strategy}: {READS} reads of {IDS} ids by {READERS} readers in 2 processes, {writes} writes by \
-         {WRITERS} writers, {crashes} crashed, {} hits, {} loads, {} fills, {} fills refused, {} older",
-        sum(|c| c.hits),
-        sum(|c| c.store_loads),
-        sum(|c| c.fills),
-        sum(|c| c.fills_refused),
-        run.older.load(SeqCst),
+    let older = run.older.load(SeqCst);
+    tell(
+        &format!("E9 {strategy}"),
+        format_args!(
+            "{reads_wanted} reads of {IDS} ids over {on:?} by {READERS} readers in 2 processes, {writes} writes \
+             by {WRITERS} writers, {crashes} crashed, {} hits, {} loads, {} fills, {} fills refused, {older} \
+             older",
+            sum(|c| c.hits),
+            sum(|c| c.store_loads),
+            sum(|c| c.fills),
+            sum(|c| c.fills_refused),
+        ),
     );
     // While a dead writer's token lives, reads of its id load and fill nothing.
     let idle = sum(|c| c.store_loads) == sum(|c| c.fills);
     assert!(crashes >= 4 && !idle, "the faults did not happen");
-    assert!(sum(|c| c.hits) > READS as u64 / 10, "the cache was not used");
-    assert_eq!(run.older.load(SeqCst), 0);
+    assert!(sum(|c| c.hits) > reads_wanted as u64 / 10, "the cache was not used");
+    assert_eq!(older, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cache_aside() {
-    no_read_is_older(Strategy::CacheAside).await;
+    no_read_is_older(Strategy::CacheAside, On::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn read_through() {
-    no_read_is_older(Strategy::ReadThrough).await;
+    no_read_is_older(Strategy::ReadThrough, On::Postgres).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn write_through() {
-    no_read_is_older(Strategy::WriteThrough).await;
+    no_read_is_older(Strategy::WriteThrough, On::MySql).await;
 }

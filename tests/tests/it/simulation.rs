@@ -4,15 +4,21 @@
 
 use std::env;
 
-mod history;
+use crate::{histories::Histories, stage::Todo};
 
 mod run;
-
 use run::{Course, simulate};
 
 /// How many seeds, by default and in the long form.
 const SEEDS: u64 = 400;
 const SEEDS_LONG: u64 = 20_000;
+
+/// What an entity is: its name, or nothing.
+type Value = Option<u32>;
+
+fn value(found: Option<Todo>) -> Value {
+    found.map(|todo| todo.name.parse().unwrap())
+}
 
 /// Runs half of the seeds: there are two courses.
 fn seeds(course: Course) {

@@ -79,6 +79,11 @@ async fn the_last_ticket_counts(suite: &Suite<'_>) {
     let before = desk.picture(&[]).await;
     assert_eq!(repair("mine").await, Repaired::Overtaken);
     assert_eq!(desk.picture(&[]).await, before);
+    desk.plant(Meta::Ticket("other", "gone")).await;
+    let before = desk.picture(&[]).await;
+    assert_eq!(repair("other").await, Repaired::Overtaken, "that of another server");
+    assert_eq!(desk.picture(&[]).await, before);
+    desk.backend.ticket(&desk.keys, 0, "other").await.unwrap();
     assert_eq!(repair("other").await, Repaired::Replaced { discarded: 0 });
     assert_eq!(repair("other").await, Repaired::Overtaken, "a ticket is used up");
 }
@@ -190,6 +195,8 @@ async fn what_was_acknowledged_is_not_dirty(suite: &Suite<'_>) {
     desk.plant(Meta::Home("gone")).await;
     let repair = Repair { epoch: 2, settled: 1, last_id: v[1], ..REPAIR };
     assert_eq!(desk.recover(repair).await, Repaired::Kept { left: 1 });
+    // Whether or not the repair looks at what was acknowledged: it is found here.
+    desk.plant_entry("a", State::Dirty, v[0]).await;
     let mut after = Some(0);
     while let Some(at) = after {
         after = desk.backend.sweep(&desk.keys, 0, at, v[1]).await.unwrap();
@@ -290,7 +297,7 @@ async fn a_sealed_journal_takes_nothing(suite: &Suite<'_>) {
 }
 
 impl Desk<'_> {
-    async fn generation(&self) -> u64 {
+    pub(super) async fn generation(&self) -> u64 {
         let slots = [self.slot("any")];
         self.backend.read(&self.keys, self.format, &slots).await.unwrap()[0].generation
     }

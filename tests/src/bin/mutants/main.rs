@@ -159,3 +159,10 @@ fn every_mutant_can_be_made_and_has_a_name_of_its_own() {
     names.dedup();
     assert_eq!(names.len(), mutants.len());
 }
+
+#[test]
+fn each_number_of_the_protocol_has_a_mutant() {
+    let numbers = TABLE.iter().copied().flatten().filter_map(Mutant::number);
+    let numbers: std::collections::BTreeSet<u32> = numbers.collect();
+    assert_eq!(numbers.into_iter().collect::<Vec<_>>(), (1..=18).collect::<Vec<_>>());
+}

@@ -22,6 +22,11 @@ pub(crate) struct Edit {
 }
 
 impl Mutant {
+    /// The number that PROTOCOL 5.4 gives it, if it has one: `m7` in its name, with others of the same.
+    pub(crate) fn number(&self) -> Option<u32> {
+        self.name.split('-').find_map(|word| word.strip_prefix('m')?.parse().ok())
+    }
+
     /// Whether it can be made of the sources below this directory.
     pub(crate) fn check(&self, root: &Path) -> Result<(), String> {
         for Edit { file, from, .. } in self.edits {

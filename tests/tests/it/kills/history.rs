@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use tests::actor::Line;
+use tests::actor::{Burden, Line};
+
+/// Connections of pools, to Redis and to the database.
+const FILES_MORE_MAX: u64 = 12;
+const TASKS_MORE_MAX: u64 = 12;
 
 /// The writes of all processes.
 #[derive(Default)]
@@ -23,6 +27,8 @@ pub(super) struct History {
     /// How many processes drained something.
     pub(super) drainers: usize,
     events: BTreeMap<String, u64>,
+    /// What writers cost when they were warm, and when they were done.
+    burdens: Vec<(Burden, Burden)>,
 }
 
 /// The writes of one id.
@@ -41,9 +47,13 @@ impl History {
     pub(super) fn new(logs: Vec<Vec<Line>>) -> Self {
         let mut history = Self::default();
         for log in logs {
-            let mut last = (0, 0, 0, 0);
+            let (mut last, mut warm) = ((0, 0, 0, 0), None);
             for line in log {
                 match line {
+                    Line::Burden(burden) => match warm {
+                        None => warm = Some(burden),
+                        Some(warm) => history.burdens.push((warm, burden)),
+                    },
                     Line::Counts { drained, coalesced, conflicts, failures } => {
                         last = (drained, coalesced, conflicts, failures);
                     }
@@ -79,7 +89,11 @@ impl History {
                 }
             }
             Line::Event { name, .. } => *self.events.entry(name).or_default() += 1,
-            Line::Ready | Line::Counts { .. } => {}
+            Line::Ready
+            | Line::Counts { .. }
+            | Line::Began { .. }
+            | Line::Ended { .. }
+            | Line::Burden(_) => {}
         }
     }
 
@@ -91,6 +105,17 @@ impl History {
     /// How often an event happened, in all processes.
     pub(super) fn events(&self, name: &str) -> u64 {
         self.events.get(name).copied().unwrap_or(0)
+    }
+
+    /// What is wrong with what writers cost in the end: as much as when they were warm, but for some
+    /// connections that come and go, and for what an allocator keeps.
+    pub(super) fn judge_burdens(&self) -> Vec<String> {
+        let grows = |(warm, end): &&(Burden, Burden)| {
+            end.files > warm.files + FILES_MORE_MAX
+                || end.tasks > warm.tasks + TASKS_MORE_MAX
+                || end.memory_kib > warm.memory_kib * 3 / 2
+        };
+        self.burdens.iter().filter(grows).map(|(warm, end)| format!("{warm:?}, {end:?}")).collect()
     }
 
     /// How many acknowledged writes may be lost.

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use tests::actor::{COLD, HOT, Item};
 use tokio::time::timeout;
 
-use super::{HANG, History, Scene, history::Audited, scene::sum};
+use super::{HANG, History, Scene, database::Position, scene::sum};
 
 /// What the database has counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +29,13 @@ impl Scene {
         let ids = history.ids();
         assert!(ids.len() as i64 <= HOT + COLD, "ids are written again and again");
         none("rows", history.judge_rows(&rows, may_be_lost));
+        none("burdens of writers", history.judge_burdens());
         self.reads_are(&reader, &ids, &rows, "flushed").await;
         let evicting = stream::iter(ids.clone()).map(|id| reader.evict(id)).buffer_unordered(16);
         let evicted: Vec<bool> = evicting.try_collect().await.unwrap();
         assert!(evicted.iter().all(|evicted| *evicted), "an entry of a drained journal stayed");
         self.reads_are(&reader, &ids, &rows, "evicted").await;
-        let trail: Vec<Audited> = sqlx::query_as("SELECT id, puts, name FROM audit ORDER BY seq")
-            .fetch_all(&self.pool)
-            .await
-            .unwrap();
+        let trail = self.database.trail().await;
         none("changes of rows", history.judge_trail(&trail));
         let counted = self.counted().await;
         assert!(trail.len() as u64 <= counted.applied, "rows were written behind the position");
@@ -114,18 +112,17 @@ impl Scene {
     }
 
     pub(super) async fn rows(&self) -> HashMap<i64, String> {
-        let rows = sqlx::query_as("SELECT id, name FROM items").fetch_all(&self.pool);
-        let rows: Vec<(i64, String)> = rows.await.unwrap();
-        rows.into_iter().collect()
+        self.database.rows().await
     }
 
     pub(super) async fn counted(&self) -> Counted {
-        let sql = "SELECT COALESCE(SUM(applied), 0)::BIGINT, COALESCE(SUM(coalesced), 0)::BIGINT, \
-                   COALESCE(SUM(dead_lettered), 0)::BIGINT FROM cached_repo_offsets";
-        let (applied, coalesced, dead): (i64, i64, i64) =
-            sqlx::query_as(sql).fetch_one(&self.pool).await.unwrap();
-        let number = |n: i64| u64::try_from(n).unwrap();
-        Counted { applied: number(applied), coalesced: number(coalesced), dead: number(dead) }
+        let positions = self.database.positions().await;
+        let sum = |of: fn(&Position) -> u64| positions.iter().map(of).sum();
+        Counted {
+            applied: sum(|p| p.applied),
+            coalesced: sum(|p| p.coalesced),
+            dead: sum(|p| p.dead),
+        }
     }
 }
 

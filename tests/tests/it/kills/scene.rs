@@ -1,4 +1,4 @@
-//! The servers of one kill test, its table with an audit trigger, and its processes.
+//! The servers of one kill test and its processes.
 
 use std::{
     collections::HashMap,
@@ -8,15 +8,15 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use cached_repo::{Cache, CachedEntity, Repository, Schema, failpoint::Point, store};
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use cached_repo::{Cache, CachedEntity, Repository, failpoint::Point};
 use tests::{
-    Process,
-    actor::{Item, KILL_AT, Line, Log, NAMESPACE, Orders, PARTITIONS, Role, connect},
-    servers::{PrivatePostgres, PrivateRedis},
+    PrivateDatabase, Process,
+    actor::{Item, KILL_AT, Line, Log, NAMESPACE, Orders, PARTITIONS, Release, Role, connect},
+    private::Kind,
+    servers::PrivateRedis,
 };
 
-use super::until;
+use super::{Database, until};
 
 /// How many writes all processes have to acknowledge before something counts as "under load".
 const PROGRESS: usize = 200;
@@ -26,8 +26,7 @@ const LINE_LEN: u64 = 70;
 /// Everything one test needs.
 pub(super) struct Scene {
     pub(super) redis: PrivateRedis,
-    pub(super) postgres: PrivatePostgres,
-    pub(super) pool: PgPool,
+    pub(super) database: Database,
     /// What the processes are told in place of Redis' own address.
     address: String,
     /// How many replicas a write waits for.
@@ -35,6 +34,15 @@ pub(super) struct Scene {
     writers: Vec<Actor>,
     started: AtomicUsize,
     directory: tempfile::TempDir,
+}
+
+/// What a process writes: see [`Role::Writer`].
+#[derive(Clone, Copy)]
+pub(super) struct Writing {
+    pub(super) embedded: bool,
+    pub(super) tasks: usize,
+    pub(super) writes: usize,
+    pub(super) pace_us: u64,
 }
 
 /// A process of the test.
@@ -51,44 +59,68 @@ impl Actor {
 }
 
 impl Scene {
-    pub(super) async fn new(redis: &[&str], postgres: PrivatePostgres) -> Self {
+    /// Over PostgreSQL, and Redis with these arguments.
+    pub(super) async fn new(redis: &[&str]) -> Self {
+        Self::over(Kind::Postgres, redis).await
+    }
+
+    pub(super) async fn over(kind: Kind, redis: &[&str]) -> Self {
         let redis = PrivateRedis::start(redis).await;
-        let address = redis.url();
-        Self::at(address, redis, postgres).await
+        Self::at(redis.url(), redis, PrivateDatabase::start(kind).await).await
     }
 
     /// With another address, that leads to this Redis for now.
     pub(super) async fn at(
         address: String,
         redis: PrivateRedis,
-        postgres: PrivatePostgres,
+        database: PrivateDatabase,
     ) -> Self {
-        let pool = PgPoolOptions::new().max_connections(2).connect(&postgres.url()).await.unwrap();
-        let schema: &Schema = &Item::SCHEMA;
-        store::postgres(pool.clone()).ledger(store::Ledger::Install { schema }).await.unwrap();
-        sqlx::raw_sql(AUDIT).execute(&pool).await.unwrap();
+        let database = Database::new(database).await;
         let (writers, started) = (Vec::new(), AtomicUsize::new(0));
         let directory = tempfile::tempdir().unwrap();
-        Self { redis, postgres, pool, address, replicas: 0, writers, started, directory }
+        Self { redis, database, address, replicas: 0, writers, started, directory }
     }
 
     /// Starts two processes that write with two tasks each: at least so many writes each task.
     pub(super) fn write(&mut self, embedded: [bool; 2], writes: usize, pace_us: u64) {
         for embedded in embedded {
-            let seed = 1 + self.writers.len() as u64;
-            let role = Role::Writer { embedded, seed, tasks: 2, writes, pace_us };
-            let writer = self.start("writer", role, None);
-            self.writers.push(writer);
+            self.writer(Release::Old, Writing { embedded, tasks: 2, writes, pace_us });
         }
     }
 
+    pub(super) fn writer(&mut self, release: Release, writing: Writing) {
+        let Writing { embedded, tasks, writes, pace_us } = writing;
+        let (number, seed) = (self.writers.len() as u64, fastrand::u64(..));
+        let role = Role::Writer { number, embedded, seed, tasks, writes, pace_us };
+        let orders = Orders { release, ..self.orders("writer", role) };
+        self.writers.push(self.start(&orders, None));
+    }
+
+    /// Starts a process with so many clients, that all append to one log.
+    pub(super) fn clients(&mut self, tasks: u64, operations: usize, ids: i64) {
+        let (number, seed) = (self.writers.len() as u64, fastrand::u64(..));
+        let role = Role::Client { number, seed, tasks, operations, ids };
+        let orders = Orders { log: self.clients_log(), ..self.orders("", role) };
+        self.writers.push(self.start(&orders, None));
+    }
+
+    pub(super) fn clients_log(&self) -> PathBuf {
+        self.directory.path().join("clients.log")
+    }
+
     pub(super) fn worker(&self) -> Actor {
-        self.start("worker", Role::Worker, None)
+        self.start(&self.orders("worker", Role::Worker), None)
+    }
+
+    /// A worker of this release.
+    pub(super) fn worker_of(&self, release: Release) -> Actor {
+        let orders = Orders { release, ..self.orders("worker", Role::Worker) };
+        self.start(&orders, None)
     }
 
     /// A worker that dies when it comes by this point.
     pub(super) fn doomed_worker(&self, point: Point) -> Actor {
-        self.start("doomed", Role::Worker, Some(point))
+        self.start(&self.orders("doomed", Role::Worker), Some(point))
     }
 
     fn orders(&self, name: &str, role: Role) -> Orders {
@@ -96,20 +128,20 @@ impl Scene {
         Orders {
             role,
             redis: self.address.clone(),
-            postgres: self.postgres.url(),
+            database: self.database.server.url(),
+            release: Release::Old,
             replicas: self.replicas,
             log: self.directory.path().join(format!("{name}-{number}.log")),
             stop: self.directory.path().join("stop"),
         }
     }
 
-    fn start(&self, name: &str, role: Role, kill_at: Option<Point>) -> Actor {
-        let orders = self.orders(name, role);
+    fn start(&self, orders: &Orders, kill_at: Option<Point>) -> Actor {
         let mut command = Command::new(env!("CARGO_BIN_EXE_actor"));
-        command.arg(serde_json::to_string(&orders).unwrap());
+        command.arg(serde_json::to_string(orders).unwrap());
         command.envs(kill_at.map(|point| (KILL_AT, format!("{point:?}"))));
         let process = Process::start(command, &self.directory.path().join("output"));
-        Actor { process, log: orders.log }
+        Actor { process, log: orders.log.clone() }
     }
 
     /// A process that only reads.
@@ -213,16 +245,3 @@ pub(super) fn sum(metas: &[HashMap<String, String>], field: &str) -> u64 {
 fn log_len(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |file| file.len())
 }
-
-const AUDIT: &str = "
-CREATE TABLE audit (seq BIGSERIAL PRIMARY KEY, id BIGINT, puts BOOLEAN, name TEXT);
-CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    IF TG_OP = 'DELETE' THEN
-        INSERT INTO audit (id, puts, name) VALUES (OLD.id, false, OLD.name);
-    ELSE
-        INSERT INTO audit (id, puts, name) VALUES (NEW.id, true, NEW.name);
-    END IF;
-    RETURN NULL;
-END $$;
-CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON items
-    FOR EACH ROW EXECUTE FUNCTION audit();";

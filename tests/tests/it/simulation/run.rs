@@ -13,8 +13,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::history::{Histories, Value};
-use crate::stage::{Todo, todo};
+use super::{Histories, Todo, Value, value};
+use crate::stage::todo;
 
 const PARTITIONS: u32 = 2;
 const IDS: usize = 3;
@@ -40,7 +40,9 @@ pub(super) enum Course {
 /// What the tasks of one run share. They all run on one thread.
 struct World {
     random: RefCell<fastrand::Rng>,
-    histories: RefCell<Histories>,
+    histories: RefCell<Histories<usize, Value>>,
+    /// Everything that happened.
+    trace: RefCell<Vec<String>>,
     gate: std::sync::Arc<Gated>,
     host: Cache,
     processes: RefCell<Vec<Process>>,
@@ -62,7 +64,7 @@ pub(super) fn simulate(seed: u64, course: Course) -> Vec<String> {
         let run = async {
             let world = Rc::new(World::new(seed).await);
             world.run(course).await;
-            let trace = std::mem::take(&mut world.histories.borrow_mut().trace);
+            let trace = world.trace.take();
             (world.histories.borrow().offences(), trace)
         };
         match timeout(HANG, run).await {
@@ -79,11 +81,11 @@ pub(super) fn simulate(seed: u64, course: Course) -> Vec<String> {
 impl World {
     async fn new(seed: u64) -> Self {
         let random = RefCell::new(fastrand::Rng::with_seed(seed));
-        let histories = RefCell::default();
+        let (histories, trace) = (RefCell::default(), RefCell::default());
         let host = Cache::builder().seeded(seed).no_worker().in_memory();
         let gate = Gated::new(memory());
         let processes = RefCell::default();
-        let world = Self { random, histories, gate, host, processes };
+        let world = Self { random, histories, trace, gate, host, processes };
         // One drains whatever happens to the others.
         for strategy in [Strategy::WriteBehind, Strategy::WriteBehind] {
             world.start(strategy).await;
@@ -137,7 +139,7 @@ impl World {
     }
 
     fn tell(&self, what: String) {
-        self.histories.borrow_mut().trace.push(what);
+        self.trace.borrow_mut().push(what);
     }
 
     async fn run(self: &Rc<Self>, course: Course) {
@@ -320,8 +322,4 @@ impl World {
             self.histories.borrow_mut().end(begun, Some(row));
         }
     }
-}
-
-fn value(found: Option<Todo>) -> Value {
-    found.map(|todo| todo.name.parse().unwrap())
 }

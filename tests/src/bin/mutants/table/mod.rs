@@ -1,6 +1,6 @@
 //! The mutants.
 //!
-//! A name begins with the number that PROTOCOL 5.4 gives it, if it has one.
+//! A name has the number that PROTOCOL 5.4 gives it, if it has one: `m1` to `m18`.
 
 use crate::mutant::Mutant;
 
@@ -22,9 +22,14 @@ mod types;
 
 mod snapshots;
 
+mod testing;
+
 mod writing;
 
 mod moves;
+
+mod retiring;
+mod fuzz;
 
 pub(crate) const TABLE: &[&[Mutant]] = &[
     drain::MUTANTS,
@@ -36,8 +41,11 @@ pub(crate) const TABLE: &[&[Mutant]] = &[
     in_process::MUTANTS,
     formats::MUTANTS,
     moves::MUTANTS,
+    retiring::MUTANTS,
     simulation::MUTANTS,
     snapshots::MUTANTS,
+    fuzz::MUTANTS,
+    testing::MUTANTS,
 ];
 
 /// What every backend passes.

@@ -4,6 +4,15 @@ use super::{MEMORY, SQLITE};
 use crate::mutant::{Mutant, mutant};
 
 pub(super) const MUTANTS: &[Mutant] = &[
+    mutant!("m15-ids-collide": "the parts of two ids make one key, and an entity is answered for another",
+        "cached-repo/src/key/id.rs",
+        "matches!(byte, b'_' | b'.' | b'~' | b'-')" => "matches!(byte, b'_' | b'.' | b'~' | b'-' | b',')",
+        "ids::composite_ids"),
+    mutant!("m16-undecodable-dirty-is-a-miss": "the row from before a journaled write is read in its place",
+        "cached-repo/src/cache/entries.rs",
+        "Err(error) if pinned => return Entry::Unusable(error)," =>
+        "Err(error) if pinned && false => return Entry::Unusable(error),",
+        "write_behind::shapes::a_column_of_another_type"),
     mutant!("other-spellings-written": "equal values are not equal texts",
         "cached-repo/src/store/check.rs",
         "if kind.is_spelled() && !kind.is_canonical(v) =>" => "if kind.is_spelled() && v.is_empty() =>",
@@ -44,4 +53,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "cached-repo/src/spelling/time.rs",
         "- sign * zone.nanoseconds()" => "- 0 * sign * zone.nanoseconds()",
         "types::declared::a_table_may_have"),
+    mutant!("computed-columns-written": "no row with a computed column can be saved",
+        "cached-repo/src/store/sql/table.rs",
+        "all.filter(|(_, c)| !c.is_generated())" => "all.filter(|(_, c)| !c.is_generated() || !c.is_id())",
+        "generated::t4_what_the_database_computes"),
+    mutant!("computed-columns-behind": "reads show what was saved in place of what the database computes",
+        "cached-repo/src/builder/checks.rs",
+        "(Some(column), Strategy::WriteBehind | Strategy::RedisOnly) =>" => "(Some(column), Strategy::RedisOnly) =>",
+        "generated::what_only_the_database_knows"),
+    mutant!("computed-columns-waited-for": "a journaled write of an older version is never drained",
+        "cached-repo/src/worker/plan.rs",
+        "        _ if column.is_generated() => false,\n" => "",
+        "generated::what_a_version_without_the_field"),
 ];
