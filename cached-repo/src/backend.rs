@@ -249,7 +249,7 @@ pub(crate) enum Meta {
 }
 
 /// What happens to a server.
-#[cfg(feature = "conformance")]
+#[cfg(any(feature = "conformance", feature = "testing"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Incident {
     /// All keys are gone: `FLUSHALL`. A server that others share loses the entity's keys only.

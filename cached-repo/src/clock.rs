@@ -39,7 +39,7 @@ impl Random {
     }
 
     /// The same numbers in every run.
-    #[cfg(any(test, feature = "conformance"))]
+    #[cfg(any(test, feature = "conformance", feature = "testing"))]
     pub(crate) fn seeded(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))))
     }

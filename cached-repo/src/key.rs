@@ -55,6 +55,17 @@ pub(crate) struct Slot {
     pub(crate) entry: String,
 }
 
+/// A partition that a backlog on one server lists.
+#[cfg(feature = "testing")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// What the store's ledger calls the entity.
+    pub(crate) entity: String,
+    pub(crate) partition: u32,
+    /// The key of the partition's meta hash.
+    pub(crate) meta: String,
+}
+
 /// What an entry's key says of its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyedId<'k> {
@@ -233,12 +244,22 @@ impl Keyspace {
         Some((prefix, partition.parse().ok()?))
     }
 
+    /// What a member of a namespace's backlog is about.
+    #[cfg(feature = "testing")]
+    pub(crate) fn listed(backlog: &str, member: &str) -> Option<Listed> {
+        let namespace = backlog.strip_suffix("@backlog")?;
+        let (prefix, partition) = Self::parse_member(member)?;
+        let entity = format!("{namespace}{prefix}");
+        let meta = format!("{entity}:@meta:{partition}");
+        Some(Listed { entity, partition, meta })
+    }
+
     /// The namespace with its colon; empty if there is none.
     fn namespace(&self) -> &str {
         &self.head[..self.head.len() - 1 - self.prefix().len()]
     }
 
-    fn prefix(&self) -> &str {
+    pub(crate) fn prefix(&self) -> &str {
         let name = self.ledger_name();
         name.rsplit_once(':').map_or(name, |(_, prefix)| prefix)
     }

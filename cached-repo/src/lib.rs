@@ -164,8 +164,9 @@
 //!
 //! `derive` and `redis` are on by default. `sqlite`, `postgres`, `mysql` and `mongodb` add stores, `tls` adds
 //! TLS to Redis, PostgreSQL and MySQL, `uuid`, `chrono`, `time` and `rust_decimal` add columns of the types
-//! of these crates, `zstd` the compression of entries, `conformance` the suites that stores of other crates are tested with. A feature adds API and changes no
-//! behaviour.
+//! of these crates, `zstd` the compression of entries, `conformance` the suites that stores of other crates are
+//! tested with, `testing` a kit for tests of what uses this crate (the module `testing`). A feature adds API and
+//! changes no behaviour.
 
 mod repository;
 pub use repository::{BATCH_MAX, Repository};
@@ -190,11 +191,14 @@ pub use cache::Counts;
 
 pub mod store;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 mod backend;
-#[cfg(feature = "conformance")]
+#[cfg(any(feature = "conformance", feature = "testing"))]
 #[doc(hidden)]
 pub use backend::Incident;
 

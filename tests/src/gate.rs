@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    future::pending,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -13,9 +12,9 @@ use std::{
 use cached_repo::{
     Change, Record, Schema,
     store::{Applied, Batch, Description, Entry, Ledger, Query, SharedStore, Store, StoreError},
+    testing::gates::{self, Gates},
 };
 use futures_util::future::BoxFuture;
-use tokio::sync::{oneshot, watch};
 
 /// Where a call can be caught.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +37,7 @@ pub enum Point {
 /// A store behind gates. Without any it does what the store inside does.
 pub struct Gated {
     inner: Mutex<SharedStore>,
-    traps: Mutex<Vec<Trap>>,
+    gates: Gates<Visit, Failure>,
     seen: Mutex<Seen>,
     is_down: AtomicBool,
     rows_max: AtomicUsize,
@@ -46,23 +45,17 @@ pub struct Gated {
     delay: Mutex<Duration>,
 }
 
-struct Trap {
+/// A call at a point, and the ids that it concerns.
+struct Visit {
     point: Point,
-    id: Option<String>,
-    action: Action,
+    ids: Vec<String>,
 }
 
-enum Action {
-    Fail(StoreError),
-    Panic,
-    Hold { arrived: watch::Sender<bool>, verdict: oneshot::Receiver<Verdict> },
-}
-
+/// How a call fails.
 #[derive(Debug)]
-enum Verdict {
-    Release,
-    Abandon,
-    Fail(StoreError),
+enum Failure {
+    Error(StoreError),
+    Panic,
 }
 
 #[derive(Default)]
@@ -77,7 +70,7 @@ impl Gated {
     pub fn new(inner: SharedStore) -> Arc<Self> {
         Arc::new(Self {
             inner: Mutex::new(inner),
-            traps: Mutex::default(),
+            gates: Gates::default(),
             seen: Mutex::default(),
             is_down: AtomicBool::new(false),
             rows_max: AtomicUsize::new(usize::MAX),
@@ -88,21 +81,18 @@ impl Gated {
     /// Holds the next call that comes by this point; with an id, the next one that concerns it.
     /// Each gate catches one call, earlier gates first.
     pub fn hold<'a>(&self, point: Point, id: impl Into<Option<&'a str>>) -> Held {
-        let (arrived, has_arrived) = watch::channel(false);
-        let (verdict, receiver) = oneshot::channel();
-        self.trap(point, id.into(), Action::Hold { arrived, verdict: receiver });
-        Held { arrived: has_arrived, verdict }
+        Held(self.gates.hold(catches(point, id.into())))
     }
 
     /// Fails the next call that comes by this point: an error at [`Point::AfterApply`] is one after
     /// the effect.
     pub fn fail<'a>(&self, point: Point, id: impl Into<Option<&'a str>>, error: StoreError) {
-        self.trap(point, id.into(), Action::Fail(error));
+        self.gates.fail(catches(point, id.into()), Failure::Error(error));
     }
 
     /// Panics in the next call that comes by this point.
     pub fn panic<'a>(&self, point: Point, id: impl Into<Option<&'a str>>) {
-        self.trap(point, id.into(), Action::Panic);
+        self.gates.fail(catches(point, id.into()), Failure::Panic);
     }
 
     /// Puts another store behind the gates, such as an older copy of the one that was there.
@@ -112,7 +102,7 @@ impl Gated {
 
     /// Everything that was to happen, and has not, does not.
     pub fn calm(&self) {
-        lock(&self.traps).clear();
+        self.gates.clear();
         self.slow(Duration::ZERO);
         self.up();
     }
@@ -171,10 +161,6 @@ impl Gated {
         Arc::clone(&lock(&self.inner))
     }
 
-    fn trap(&self, point: Point, id: Option<&str>, action: Action) {
-        lock(&self.traps).push(Trap { point, id: id.map(str::to_owned), action });
-    }
-
     fn reach(&self) -> Result<(), StoreError> {
         match self.is_down.load(Ordering::SeqCst) {
             true => Err(StoreError::transient("the test took the store down")),
@@ -187,61 +173,48 @@ impl Gated {
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        let Some(action) = self.take(point, ids) else { return Ok(()) };
-        let (arrived, verdict) = match action {
-            Action::Fail(error) => return Err(error),
-            Action::Panic => panic!("the test lets the store panic"),
-            Action::Hold { arrived, verdict } => (arrived, verdict),
-        };
-        arrived.send_replace(true);
-        match verdict.await {
-            // A gate that was dropped holds nobody: a test that failed is to end.
-            Ok(Verdict::Release) | Err(_) => Ok(()),
-            Ok(Verdict::Abandon) => pending().await,
-            Ok(Verdict::Fail(error)) => Err(error),
+        match self.gates.pass(&Visit { point, ids: ids.to_vec() }).await {
+            Ok(()) => Ok(()),
+            Err(Failure::Error(error)) => Err(error),
+            Err(Failure::Panic) => panic!("the test lets the store panic"),
         }
     }
+}
 
-    fn take(&self, point: Point, ids: &[String]) -> Option<Action> {
-        let mut traps = lock(&self.traps);
-        let catches =
-            |t: &Trap| t.point == point && t.id.as_ref().is_none_or(|id| ids.contains(id));
-        let index = traps.iter().position(catches)?;
-        Some(traps.remove(index).action)
-    }
+/// The calls that come by a point; with an id, those that concern it.
+fn catches(point: Point, id: Option<&str>) -> impl Fn(&Visit) -> bool + Send + use<> {
+    let id = id.map(str::to_owned);
+    move |visit| visit.point == point && id.as_ref().is_none_or(|id| visit.ids.contains(id))
 }
 
 /// A gate, and the call that it holds. Dropping it releases the call.
 #[derive(Debug)]
-pub struct Held {
-    arrived: watch::Receiver<bool>,
-    verdict: oneshot::Sender<Verdict>,
-}
+pub struct Held(gates::Held<Failure>);
 
 impl Held {
     /// Waits until a call is held.
     pub async fn arrived(&self) {
-        let _ = self.arrived.clone().wait_for(|arrived| *arrived).await;
+        self.0.arrived().await;
     }
 
     /// Whether a call is, or was, held.
     pub fn has_arrived(&self) -> bool {
-        *self.arrived.borrow()
+        self.0.has_arrived()
     }
 
     /// Lets the call go on. Before it arrives: it will not be held.
     pub fn release(self) {
-        let _ = self.verdict.send(Verdict::Release);
+        self.0.release();
     }
 
     /// Never lets the call go on, as if its process had crashed here.
     pub fn abandon(self) {
-        let _ = self.verdict.send(Verdict::Abandon);
+        self.0.abandon();
     }
 
     /// Lets the call fail here.
     pub fn fail(self, error: StoreError) {
-        let _ = self.verdict.send(Verdict::Fail(error));
+        self.0.fail(Failure::Error(error));
     }
 }
 

@@ -109,15 +109,16 @@ async fn a_dropped_gate_holds_nobody() {
     assert_eq!(apply(gate).await, Ok(0));
 }
 
-#[test]
-fn a_gate_for_an_id_lets_other_ids_pass() {
+#[tokio::test]
+async fn a_gate_for_an_id_lets_other_ids_pass() {
     let (gate, _) = gated();
-    let _held = gate.hold(Point::AfterLoad, "42");
-    let ids = |id: &str| [id.to_owned(), "7".to_owned()];
-    assert!(gate.take(Point::AfterLoad, &ids("41")).is_none());
-    assert!(gate.take(Point::BeforeLoad, &ids("42")).is_none());
-    assert!(gate.take(Point::AfterLoad, &ids("42")).is_some());
-    assert!(gate.take(Point::AfterLoad, &ids("42")).is_none(), "a gate catches one call");
+    gate.fail(Point::AfterLoad, "42", StoreError::transient("caught"));
+    let is_caught =
+        async |point, id: &str| gate.pass(point, &[id.to_owned(), "7".to_owned()]).await.is_err();
+    assert!(!is_caught(Point::AfterLoad, "41").await);
+    assert!(!is_caught(Point::BeforeLoad, "42").await);
+    assert!(is_caught(Point::AfterLoad, "42").await);
+    assert!(!is_caught(Point::AfterLoad, "42").await, "a gate catches one call");
 }
 
 #[tokio::test(start_paused = true)]

@@ -231,6 +231,8 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             Arc::new(Journal::new(Arc::clone(&entries), Arc::clone(store), settings, roster))
         });
         duties.own(entries.schema.prefix(), std::any::type_name::<E>())?;
+        #[cfg(feature = "testing")]
+        duties.remember(&entries);
         let (journal, copying) = snapshot::copying(strategy, journal, interval);
         let parts = Parts {
             entries: Arc::clone(&entries),

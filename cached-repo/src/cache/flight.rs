@@ -8,10 +8,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::{change::EntityId, error::Error, record::Record};
 
@@ -23,8 +23,35 @@ pub(crate) struct Flights {
 
 #[derive(Debug)]
 struct Open {
-    landed: watch::Receiver<Option<Landing>>,
+    landed: Arc<Landed>,
     phase: Phase,
+}
+
+/// How a load ended, once it has. Whoever waits goes on in the order in which they came, so that a run with
+/// virtual time can be the same again.
+#[derive(Debug, Default)]
+struct Landed {
+    /// `None`: the task that was to load is gone.
+    landing: OnceLock<Option<Landing>>,
+    told: Notify,
+}
+
+impl Landed {
+    /// Tells everybody. The first one to tell counts.
+    fn tell(&self, landing: Option<Landing>) {
+        if self.landing.set(landing).is_ok() {
+            self.told.notify_waiters();
+        }
+    }
+
+    async fn wait(&self) -> Option<Landing> {
+        // Whoever asks for it before looking is told.
+        let told = self.told.notified();
+        if self.landing.get().is_none() {
+            told.await;
+        }
+        self.landing.get()?.clone()
+    }
 }
 
 /// How far a load is.
@@ -53,13 +80,13 @@ pub(crate) struct Lead {
     /// The entry that is there cannot be used and may be replaced.
     pub(crate) replace: bool,
     flights: Arc<Flights>,
-    landed: watch::Sender<Option<Landing>>,
+    landed: Arc<Landed>,
 }
 
 /// A caller's place in a flight.
 #[derive(Debug)]
 pub(crate) struct Seat {
-    landed: watch::Receiver<Option<Landing>>,
+    landed: Arc<Landed>,
     /// When the caller joined.
     since: Phase,
 }
@@ -69,11 +96,12 @@ impl Flights {
     pub(crate) fn board(self: &Arc<Self>, id: &EntityId, replace: bool) -> (Seat, Option<Lead>) {
         let mut open = self.lock();
         if let Some(Open { landed, phase }) = open.get(id) {
-            return (Seat { landed: landed.clone(), since: *phase }, None);
+            return (Seat { landed: Arc::clone(landed), since: *phase }, None);
         }
-        let (sender, landed) = watch::channel(None);
-        open.insert(id.clone(), Open { landed: landed.clone(), phase: Phase::Boarding });
-        let lead = Lead { id: id.clone(), replace, flights: Arc::clone(self), landed: sender };
+        let landed = Arc::new(Landed::default());
+        open.insert(id.clone(), Open { landed: Arc::clone(&landed), phase: Phase::Boarding });
+        let (flights, held) = (Arc::clone(self), Arc::clone(&landed));
+        let lead = Lead { id: id.clone(), replace, flights, landed: held };
         (Seat { landed, since: Phase::Boarding }, Some(lead))
     }
 
@@ -96,17 +124,18 @@ impl Lead {
     pub(crate) fn land(self, landing: Landing) {
         // Nobody may board a flight that has landed.
         self.flights.lock().remove(&self.id);
-        self.landed.send_replace(Some(landing));
+        self.landed.tell(Some(landing));
     }
 }
 
 impl Drop for Lead {
     fn drop(&mut self) {
         let mut open = self.flights.lock();
-        let mine = |flight: &Open| flight.landed.same_channel(&self.landed.subscribe());
-        if open.get(&self.id).is_some_and(mine) {
+        if open.get(&self.id).is_some_and(|flight| Arc::ptr_eq(&flight.landed, &self.landed)) {
             open.remove(&self.id);
         }
+        drop(open);
+        self.landed.tell(None);
     }
 }
 
@@ -116,8 +145,8 @@ impl Seat {
     ///
     /// `trusts_cache` is false for a caller that knows of a write that the cache does not know of:
     /// that nobody wrote meanwhile, as the cache says, is then no proof.
-    pub(crate) async fn wait(mut self, trusts_cache: bool) -> Option<Landing> {
-        let landing = self.landed.wait_for(Option::is_some).await.ok()?.clone()?;
+    pub(crate) async fn wait(self, trusts_cache: bool) -> Option<Landing> {
+        let landing = self.landed.wait().await?;
         let fresh = match self.since {
             Phase::Boarding => true,
             Phase::Loading => trusts_cache && landing.confirmed,

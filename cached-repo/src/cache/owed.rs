@@ -1,7 +1,7 @@
 //! Invalidations that Redis could not take yet: bounded, retried until they are done.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -20,7 +20,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// The keys whose entries may be older than the store, with the token of the write that knows.
 #[derive(Debug, Default)]
 pub(crate) struct Owed {
-    keys: Mutex<HashMap<String, (Slot, String)>>,
+    keys: Mutex<BTreeMap<String, (Slot, String)>>,
     /// How many there are, so that the usual read (none) takes no lock.
     len: AtomicUsize,
     /// Whether a task is at work.
@@ -39,7 +39,7 @@ impl Drop for Working {
 }
 
 impl Owed {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Slot, String)>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, (Slot, String)>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -82,6 +82,12 @@ impl Owed {
 }
 
 impl Entries {
+    /// How many invalidations are left for later.
+    #[cfg(feature = "testing")]
+    pub(crate) fn owes(&self) -> usize {
+        self.owed.len.load(Ordering::Acquire)
+    }
+
     /// Those of the ids whose entries must not be believed.
     pub(crate) fn owed(&self, ids: &[EntityId]) -> HashSet<EntityId> {
         if self.owed.len.load(Ordering::Acquire) == 0 {

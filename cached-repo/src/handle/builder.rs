@@ -203,6 +203,20 @@ impl CacheBuilder {
         self.cache(Arc::clone(&other.backend), other.clock, random)
     }
 
+    /// Builds a process of a test kit: `connect` makes its connection, with this cache's timeout. It is told
+    /// of no event any more once it is over.
+    #[cfg(feature = "testing")]
+    pub(crate) fn of_kit(
+        mut self,
+        connect: impl FnOnce(Duration) -> Arc<dyn Backend>,
+        (clock, random): (Clock, Random),
+        is_over: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Cache {
+        self.listener = std::mem::take(&mut self.listener).until(is_over);
+        let backend = connect(self.timeout);
+        self.cache(backend, clock, random)
+    }
+
     fn cache(self, backend: Arc<dyn Backend>, clock: Clock, random: Random) -> Cache {
         let outage_loads = Arc::new(Semaphore::new(self.outage_loads_max));
         let duties = Arc::new(Duties::new(self.listener, !self.no_worker));

@@ -36,6 +36,8 @@ pub(crate) struct Duties {
     probe_started: AtomicBool,
     /// The struct of each prefix.
     owners: Mutex<HashMap<String, &'static str>>,
+    #[cfg(feature = "testing")]
+    pub(super) entries: super::kit::AllEntries,
 }
 
 impl Duties {
@@ -46,6 +48,8 @@ impl Duties {
             worker_started: AtomicBool::new(false),
             probe_started: AtomicBool::new(false),
             owners: Mutex::default(),
+            #[cfg(feature = "testing")]
+            entries: super::kit::AllEntries::default(),
         }
     }
 

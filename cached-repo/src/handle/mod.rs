@@ -13,6 +13,8 @@ use crate::{
 
 mod builder;
 mod drain;
+#[cfg(feature = "testing")]
+mod kit;
 
 pub use builder::CacheBuilder;
 pub(crate) use drain::Duties;
@@ -50,7 +52,8 @@ impl Cache {
     /// The same protocol inside this process, for a first try and for tests. It is not durable and
     /// other processes do not see it: with `redis_only`, what is saved is gone with the process.
     ///
-    /// Time is tokio's, so a test with paused time can let entries expire.
+    /// Time is tokio's, so a test with paused time can let entries expire. Tests that need faults, crashes and
+    /// several processes find them in the module `testing` (feature `testing`).
     pub fn in_memory() -> Self {
         Self::builder().in_memory()
     }

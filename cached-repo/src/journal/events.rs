@@ -125,6 +125,17 @@ impl Listener {
         Self(Some(Arc::new(callback)))
     }
 
+    /// The same one, who is told nothing any more once it is over.
+    #[cfg(feature = "testing")]
+    pub(crate) fn until(self, is_over: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        let Some(callback) = self.0 else { return self };
+        Self::new(move |event| {
+            if !is_over() {
+                callback(event);
+            }
+        })
+    }
+
     /// Logs an event and tells the callback.
     pub(crate) fn tell(&self, event: &Event) {
         match event {

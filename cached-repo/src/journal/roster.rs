@@ -2,7 +2,7 @@
 //! each other.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 
@@ -26,7 +26,7 @@ pub(crate) struct Roster {
     copyings: Mutex<Vec<Arc<Copying>>>,
     copyings_grew: Notify,
     /// Partitions that were written to, or are waited for.
-    nudged: Mutex<HashSet<Target>>,
+    nudged: Mutex<BTreeSet<Target>>,
     nudges: Notify,
     stopped: watch::Sender<bool>,
     /// Whether a worker runs in this process.
@@ -109,7 +109,7 @@ impl Roster {
     }
 
     /// Waits for nudges.
-    pub(crate) async fn nudged(&self) -> HashSet<Target> {
+    pub(crate) async fn nudged(&self) -> BTreeSet<Target> {
         loop {
             let nudged = std::mem::take(&mut *lock(&self.nudged));
             if !nudged.is_empty() {
@@ -163,6 +163,12 @@ impl Roster {
             Some(reason) => troubles.insert(target.clone(), reason.clone()) != Some(reason),
             None => troubles.remove(target).is_some(),
         }
+    }
+
+    /// What is wrong with a partition, if anything is.
+    #[cfg(feature = "testing")]
+    pub(crate) fn trouble_of(&self, target: &Target) -> Option<String> {
+        lock(&self.troubles).get(target).cloned()
     }
 
     pub(crate) fn troubles(&self) -> Vec<String> {

@@ -1,11 +1,13 @@
-//! What tests let happen to the in-process backend.
+//! What tests let happen to the in-process backend, and what they look for in it.
 
 use super::state::State;
-use crate::{
-    backend::{Incident, Meta},
-    codec::Raw,
-    key::Keyspace,
-};
+use crate::backend::Incident;
+#[cfg(any(feature = "conformance", feature = "testing"))]
+use crate::key::Keyspace;
+#[cfg(feature = "testing")]
+use crate::key::Listed;
+#[cfg(feature = "conformance")]
+use crate::{backend::Meta, codec::Raw};
 
 /// What outlives an incident.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +17,33 @@ pub(super) struct Incidents {
     replica: Option<Box<State>>,
 }
 
+/// A partition with records that are not drained.
+#[cfg(feature = "testing")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Undrained {
+    /// What the store's ledger calls the entity.
+    pub(crate) entity: String,
+    pub(crate) partition: u32,
+    pub(crate) records: u64,
+}
+
+#[cfg(feature = "testing")]
+impl State {
+    pub(super) fn undrained(&self) -> Vec<Undrained> {
+        let members = self.backlogs.iter().flat_map(|(backlog, members)| {
+            members.keys().filter_map(|member| Keyspace::listed(backlog, member))
+        });
+        let found = members.map(|Listed { entity, partition, meta }| {
+            let records = self.partitions.get(&meta).map_or(0, |found| found.meta.backlog());
+            Undrained { entity, partition, records }
+        });
+        let mut found: Vec<_> = found.collect();
+        found.sort_unstable();
+        found
+    }
+}
+
+#[cfg(feature = "conformance")]
 impl State {
     pub(super) fn plant(&mut self, key: &str, raw: Raw) {
         self.entries.plant(key, raw);
@@ -34,7 +63,9 @@ impl State {
             }
         }
     }
+}
 
+impl State {
     pub(super) fn suffer(&mut self, incident: Incident) {
         match incident {
             Incident::Wipe => self.become_server(self.server.clone(), Self::default()),
@@ -68,7 +99,7 @@ impl State {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "conformance"))]
 mod tests {
     use super::*;
     use crate::key::Topology;

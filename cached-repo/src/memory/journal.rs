@@ -172,7 +172,7 @@ impl State {
             Durability::Memory => Confirmed::Here { fsynced: false, replicas: 0 },
             Durability::Fsync => Confirmed::Here { fsynced: true, replicas: 0 },
             Durability::Replicated(replicas) => {
-                #[cfg(feature = "conformance")]
+                #[cfg(any(feature = "conformance", feature = "testing"))]
                 self.suffer(crate::backend::Incident::Replicate);
                 Confirmed::Here { fsynced: false, replicas }
             }

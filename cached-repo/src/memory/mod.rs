@@ -21,7 +21,7 @@ use crate::{
 mod append;
 mod claims;
 mod entries;
-#[cfg(feature = "conformance")]
+#[cfg(any(feature = "conformance", feature = "testing"))]
 mod incidents;
 mod intents;
 mod journal;
@@ -29,6 +29,8 @@ mod partition;
 mod snapshot;
 mod state;
 
+#[cfg(feature = "testing")]
+pub(crate) use incidents::Undrained;
 use state::State;
 
 /// The server's name and version, until a test restarts it.
@@ -45,6 +47,18 @@ pub(crate) struct MemoryBackend {
 impl MemoryBackend {
     pub(crate) fn new(clock: Clock) -> Self {
         Self { clock, topology: Topology::Standalone, state: Mutex::new(State::of(RUN_ID)) }
+    }
+
+    /// Lets something happen to the server.
+    #[cfg(any(feature = "conformance", feature = "testing"))]
+    pub(crate) fn suffer(&self, incident: crate::backend::Incident) {
+        self.enter().0.suffer(incident);
+    }
+
+    /// The partitions with records that are not drained.
+    #[cfg(feature = "testing")]
+    pub(crate) fn undrained(&self) -> Vec<Undrained> {
+        self.enter().0.undrained()
     }
 
     /// Locks the state and tells the time.
@@ -198,8 +212,7 @@ impl Backend for MemoryBackend {
         _: &'a Keyspace,
         incident: crate::backend::Incident,
     ) -> Reply<'a, ()> {
-        let (mut state, _) = self.enter();
-        state.suffer(incident);
+        self.suffer(incident);
         done(())
     }
 }

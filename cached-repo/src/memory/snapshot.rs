@@ -1,6 +1,6 @@
 //! What copies of `redis_only` entities to a store ask of the in-process backend.
 
-use std::{collections::HashMap, mem, time::Duration};
+use std::{collections::BTreeMap, mem, time::Duration};
 
 use super::{MemoryBackend, done, micros, state::State};
 use crate::{
@@ -18,10 +18,10 @@ use crate::{
 pub(super) struct Marks {
     pub(super) standing: Standing,
     /// Version by id.
-    changed: HashMap<String, u64>,
+    changed: BTreeMap<String, u64>,
     /// When (µs) by id.
-    expiring: HashMap<String, u64>,
-    refused: HashMap<String, u64>,
+    expiring: BTreeMap<String, u64>,
+    refused: BTreeMap<String, u64>,
 }
 
 /// How far the survey of an entity is.

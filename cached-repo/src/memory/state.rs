@@ -30,7 +30,7 @@ pub(super) struct State {
     registries: HashMap<String, HashMap<&'static str, String>>,
     /// Calls until what has expired is thrown away.
     sweep_in: usize,
-    #[cfg(feature = "conformance")]
+    #[cfg(any(feature = "conformance", feature = "testing"))]
     pub(super) incidents: super::incidents::Incidents,
 }
 

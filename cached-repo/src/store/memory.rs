@@ -21,6 +21,8 @@ use crate::{
     schema::Schema,
 };
 
+#[cfg(feature = "testing")]
+mod kit;
 mod tables;
 use tables::{Row, Tables};
 
@@ -29,15 +31,33 @@ use tables::{Row, Tables};
 ///
 /// It has no timers and no tasks, so it behaves the same under tokio's paused time.
 pub fn memory() -> SharedStore {
-    Arc::new(MemoryStore { identity: Random::new().token(), tables: Mutex::default() })
+    Arc::new(MemoryStore::new(&Random::new()))
 }
 
-struct MemoryStore {
+pub(crate) struct MemoryStore {
     identity: String,
     tables: Mutex<Tables>,
+    #[cfg(feature = "testing")]
+    refusals: kit::Refusals,
 }
 
 impl MemoryStore {
+    pub(crate) fn new(random: &Random) -> Self {
+        Self {
+            identity: random.token(),
+            tables: Mutex::default(),
+            #[cfg(feature = "testing")]
+            refusals: kit::Refusals::default(),
+        }
+    }
+
+    /// Whether a row may be written.
+    fn judge(&self, schema: &Schema, change: &Change) -> Result<(), StoreError> {
+        #[cfg(feature = "testing")]
+        self.refusals.judge(schema, change)?;
+        check_kinds(schema, change)
+    }
+
     fn load_now(&self, schema: &Schema, ids: &[EntityId]) -> Vec<Record<'static>> {
         let tables = self.lock();
         let Some(rows) = tables.rows.get(schema.table()) else { return Vec::new() };
@@ -56,9 +76,10 @@ impl MemoryStore {
     }
 
     fn apply_now(&self, schema: &Schema, batch: Batch<'_>) -> Result<Vec<Applied>, StoreError> {
+        // It depends on the batch alone.
+        let refused = self.refused(schema, &batch)?;
         // Held to the end: all checks come before the first change, and are one step with it.
         let mut tables = self.lock();
-        let refused = refused(schema, &batch)?;
         tables.check(&batch)?;
         batch.in_time()?;
         let mut applied = batch.applied();
@@ -70,6 +91,24 @@ impl MemoryStore {
         }
         tables.remember(&batch, &refused);
         Ok(applied)
+    }
+
+    /// The changes that become dead letters, and why.
+    fn refused(
+        &self,
+        schema: &Schema,
+        batch: &Batch<'_>,
+    ) -> Result<BTreeMap<usize, String>, StoreError> {
+        let mut refused = BTreeMap::new();
+        for (index, change) in batch.changes.iter().enumerate() {
+            match (self.judge(schema, change), batch.buried_max()) {
+                (Ok(()), _) => {}
+                (Err(error), None) => return Err(error),
+                (Err(error), Some(_)) => drop(refused.insert(index, error.to_string())),
+            }
+        }
+        batch.not_too_many(&refused)?;
+        Ok(refused)
     }
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
@@ -124,20 +163,6 @@ impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Store(memory)")
     }
-}
-
-/// The changes that become dead letters, and why.
-fn refused(schema: &Schema, batch: &Batch<'_>) -> Result<BTreeMap<usize, String>, StoreError> {
-    let mut refused = BTreeMap::new();
-    for (index, change) in batch.changes.iter().enumerate() {
-        match (check_kinds(schema, change), batch.buried_max()) {
-            (Ok(()), _) => {}
-            (Err(error), None) => return Err(error),
-            (Err(error), Some(_)) => drop(refused.insert(index, error.to_string())),
-        }
-    }
-    batch.not_too_many(&refused)?;
-    Ok(refused)
 }
 
 fn record(schema: &Schema, row: &Row) -> Record<'static> {

@@ -42,6 +42,8 @@ pub use error::{Class, StoreError};
 pub use journaled::{Journaled, LetterKey, Position, Refused, Source, Unreadable};
 pub use json::{from_json, to_json};
 pub use ledger::{DeadLetter, Entry, Ledger, LetterState, Offset};
+#[cfg(feature = "testing")]
+pub(crate) use memory::MemoryStore;
 pub use memory::memory;
 #[cfg(feature = "mongodb")]
 pub use mongo::connect::{mongodb, mongodb_standalone};

@@ -4,7 +4,7 @@
 //! time, and asks the store for nothing while there is nothing to do.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -80,8 +80,8 @@ async fn run(roster: Arc<Roster>, clock: Clock, random: Random) {
         seals: HashMap::new(),
         due: VecDeque::new(),
         pauses: Pauses::default(),
-        visited: HashMap::new(),
-        sealing: HashMap::new(),
+        visited: BTreeMap::new(),
+        sealing: BTreeMap::new(),
         known: 0,
     };
     let mut poll = clock.now();
@@ -127,9 +127,9 @@ struct Worker<'a> {
     due: VecDeque<Target>,
     pauses: Pauses,
     /// What retains records: since when nothing else is known, and when it was last looked at.
-    visited: HashMap<Target, (Instant, Instant)>,
+    visited: BTreeMap<Target, (Instant, Instant)>,
     /// What is to be sealed when nobody writes to it until then.
-    sealing: HashMap<Target, Instant>,
+    sealing: BTreeMap<Target, Instant>,
     /// How many journals were there when it was last looked.
     known: usize,
 }
@@ -214,7 +214,7 @@ impl Worker<'_> {
     /// for a while, whatever those of others say.
     fn seal(&mut self, journals: &[Arc<Journal>]) {
         let now = self.clock.now();
-        let due: Vec<_> = self.sealing.extract_if(|_, until| *until <= now).collect();
+        let due: Vec<_> = self.sealing.extract_if(.., |_, until| *until <= now).collect();
         for (target, _) in due {
             let journal = journals.iter().find(|journal| journal.prefix() == target.prefix);
             if let Some(journal) = journal.filter(|journal| !journal.settings.written) {

@@ -1,6 +1,6 @@
 //! What failed: when it is tried again, and in batches of which size.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
 
@@ -15,10 +15,10 @@ const LASTING_MAX: Duration = Duration::from_secs(15);
 /// The partitions that failed, or failed a moment ago.
 #[derive(Debug, Default)]
 pub(super) struct Pauses {
-    waiting: HashMap<Target, Wait>,
+    waiting: BTreeMap<Target, Wait>,
     /// Records of a batch, where they are fewer than the settings say: what the store does not manage in
     /// its time it may manage in parts.
-    batches: HashMap<Target, usize>,
+    batches: BTreeMap<Target, usize>,
 }
 
 #[derive(Debug)]

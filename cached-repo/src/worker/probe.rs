@@ -40,6 +40,7 @@ pub(crate) async fn probe(backend: &dyn Backend, roster: &Roster) -> Result<Serv
 pub(crate) async fn watch(backend: Arc<dyn Backend>, roster: Arc<Roster>) {
     loop {
         tokio::select! {
+            biased;
             () = roster.stopped() => return,
             () = sleep(INTERVAL) => {}
         }

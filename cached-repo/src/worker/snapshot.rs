@@ -145,6 +145,7 @@ pub(super) async fn keep(roster: Arc<Roster>, random: Random) {
             });
         }
         tokio::select! {
+            biased;
             () = roster.stopped() => break,
             () = roster.copyings_grew() => {}
         }

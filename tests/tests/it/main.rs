@@ -33,6 +33,7 @@ mod snapshots;
 mod state_machine;
 mod stores;
 mod swaps;
+mod testing;
 mod tidy;
 mod tls;
 mod types;

@@ -154,6 +154,12 @@ impl Tables {
         Entry::Letters(mine.filter(|l| waits(l)).take(limit as usize).cloned().collect())
     }
 
+    /// The letters that wait, of all entities.
+    #[cfg(feature = "testing")]
+    pub(super) fn all_waiting(&self) -> impl Iterator<Item = &DeadLetter> {
+        self.letters.values().filter(|letter| waits(letter))
+    }
+
     /// Changes a letter that waits.
     fn decide(&mut self, letter: &LetterKey<'_>, change: impl FnOnce(&mut DeadLetter)) -> Entry {
         let letter = self.letters.get_mut(&key(letter)).filter(|letter| waits(letter));

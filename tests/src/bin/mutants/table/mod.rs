@@ -22,6 +22,8 @@ mod types;
 
 mod snapshots;
 
+mod testing;
+
 mod writing;
 
 mod moves;
@@ -43,6 +45,7 @@ pub(crate) const TABLE: &[&[Mutant]] = &[
     simulation::MUTANTS,
     snapshots::MUTANTS,
     fuzz::MUTANTS,
+    testing::MUTANTS,
 ];
 
 /// What every backend passes.
