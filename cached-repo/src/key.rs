@@ -98,6 +98,11 @@ impl Keyspace {
         self.layout
     }
 
+    /// The keyspace of another entity of the namespace, as if it had one partition.
+    pub(crate) fn sibling(&self, prefix: &str) -> Result<Self> {
+        Self::new(self.namespace().trim_end_matches(':'), prefix, self.topology, 1)
+    }
+
     /// What the store's records of this entity's journal are called: another namespace is another
     /// journal.
     pub(crate) fn ledger_name(&self) -> &str {
@@ -233,7 +238,7 @@ impl Keyspace {
         &self.head[..self.head.len() - 1 - self.prefix().len()]
     }
 
-    fn prefix(&self) -> &str {
+    pub(crate) fn prefix(&self) -> &str {
         let name = self.ledger_name();
         name.rsplit_once(':').map_or(name, |(_, prefix)| prefix)
     }

@@ -23,6 +23,7 @@ use crate::{
     cache::Entries,
     entity::OnFull,
     error::{Error, ErrorKind, Result},
+    key::Keyspace,
     store::{Entry, Ledger, Offset, SharedStore, StoreError},
 };
 
@@ -31,6 +32,7 @@ mod confirm;
 mod copying;
 mod events;
 mod moved;
+mod parents;
 mod receipt;
 mod recover;
 mod roster;
@@ -41,6 +43,7 @@ pub(crate) use copying::{CopyPosition, Copying, exported};
 pub use events::Event;
 pub(crate) use events::Listener;
 pub(crate) use moved::{moving, recorded, unreadable};
+pub(crate) use parents::{AFTER, KNOWN, Tail};
 pub(crate) use receipt::Receipt;
 pub(crate) use roster::{Roster, Target};
 
@@ -71,6 +74,8 @@ pub(crate) struct Journal {
     pub(crate) settings: JournalSettings,
     pub(crate) roster: Arc<Roster>,
     partitions: Vec<Partition>,
+    /// The entities whose writes the store has before those of this one.
+    pub(crate) parents: Vec<Keyspace>,
 }
 
 /// What this process knows of a partition.
@@ -100,7 +105,12 @@ impl Journal {
     ) -> Self {
         let layout = entries.keys.layout();
         let partitions = layout.range().map(|_| Partition::default()).collect();
-        Self { entries, store, settings, roster, partitions }
+        Self { entries, store, settings, roster, partitions, parents: Vec::new() }
+    }
+
+    /// The same journal, drained behind those of these entities.
+    pub(crate) fn after(self, parents: &[Keyspace]) -> Self {
+        Self { parents: parents.to_vec(), ..self }
     }
 
     pub(crate) fn prefix(&self) -> &str {

@@ -165,6 +165,11 @@ impl Roster {
         }
     }
 
+    /// What is wrong with a partition, as far as this process knows.
+    pub(crate) fn trouble_of(&self, target: &Target) -> Option<String> {
+        lock(&self.troubles).get(target).cloned()
+    }
+
     pub(crate) fn troubles(&self) -> Vec<String> {
         let tell = |(target, reason): (&Target, &String)| {
             format!("draining partition {} of {}: {reason}", target.partition, target.prefix)

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::{
+    after::Horizon,
     ending::{Ending, Trouble},
     plan::Plan,
     position::Reading,
@@ -48,6 +49,10 @@ pub(super) struct Session<'a> {
     pub(super) token: String,
     /// Records of a batch.
     pub(super) batch: usize,
+    /// Up to where it drains.
+    pub(super) until: u64,
+    /// What an earlier session waited for.
+    pub(super) horizon: Option<Horizon>,
     /// How batches are made and what is done with what the store refuses.
     mode: Mode,
 }
@@ -74,14 +79,20 @@ enum Step {
 
 /// Drains a partition to which nobody appends any more.
 pub(super) async fn drained(journal: &Journal, partition: u32, token: &str) -> Result<()> {
+    let mut horizon = None;
     loop {
         let meta = journal.meta(partition).await.map_err(CacheError::into_error)?;
         if !meta.exists() || meta.backlog() == 0 {
             return Ok(());
         }
         let (batch, token) = (journal.settings.batch, token.to_owned());
-        match Session::new(journal, partition, token, batch).run().await {
+        let session = Session::new(journal, partition, token, batch).waited(horizon.take());
+        match session.run().await {
             Ending::Taken => sleep(TAKEN_WAIT).await,
+            Ending::Waiting(until) => {
+                horizon = Some(until);
+                sleep(TAKEN_WAIT).await;
+            }
             Ending::Failed(trouble) => {
                 let reason = trouble.reason();
                 let message = format!("journaled writes cannot be drained to the store: {reason}");
@@ -94,7 +105,13 @@ pub(super) async fn drained(journal: &Journal, partition: u32, token: &str) -> R
 
 impl<'a> Session<'a> {
     pub(super) fn new(journal: &'a Journal, partition: u32, token: String, batch: usize) -> Self {
-        Self { journal, partition, token, batch, mode: Mode::Plain }
+        let (until, horizon, mode) = (u64::MAX, None, Mode::Plain);
+        Self { journal, partition, token, batch, until, horizon, mode }
+    }
+
+    /// The same session, which goes on waiting where an earlier one was.
+    pub(super) fn waited(self, horizon: Option<Horizon>) -> Self {
+        Self { horizon, ..self }
     }
 
     /// Drains until nothing is left, or for as long as a session may.
@@ -124,6 +141,9 @@ impl<'a> Session<'a> {
             if meta.sealed && meta.backlog() == 0 && self.has(&meta).await? {
                 return self.rest(meta.epoch, meta.acked, meta.trimmed_to).await;
             }
+            if let Some(ending) = self.behind_parents(&meta).await? {
+                return Ok(ending);
+            }
             let Some(mut reading) = self.position(&meta).await? else { continue };
             self.reach(Point::PositionRead).await?;
             if let Some(ending) = self.follow(&mut reading).await? {
@@ -135,7 +155,7 @@ impl<'a> Session<'a> {
         Ok(Ending::Failed(Trouble::Passing(busy.to_owned())))
     }
 
-    async fn reach(&self, point: Point) -> Result<(), Trouble> {
+    pub(super) async fn reach(&self, point: Point) -> Result<(), Trouble> {
         failpoint::reach(point, self.journal.name()).await.map_err(Trouble::Passing)
     }
 
@@ -162,12 +182,17 @@ impl<'a> Session<'a> {
         let mut tries = 1;
         let mut batches = 0;
         while batches < BATCHES_MAX {
-            let records = match ahead.take() {
+            let mut records = match ahead.take() {
                 Some(records) => records,
                 None => self.read(reading.at).await?,
             };
             if std::mem::take(&mut reading.is_fresh) {
                 self.check_all_are_there(reading, &records).await?;
+            }
+            let found = records.len();
+            records.retain(|record| record.version <= self.until);
+            if records.is_empty() && found > 0 {
+                return Ok(Some(Ending::More));
             }
             if records.is_empty() && batches > 0 {
                 return Ok(Some(Ending::Drained));

@@ -22,6 +22,7 @@ use crate::{
 };
 
 mod acknowledge;
+mod after;
 mod copy;
 mod copy_items;
 mod dead_letters;
@@ -39,6 +40,7 @@ mod snapshot;
 mod supervise;
 mod survey;
 
+use after::Horizon;
 pub use dead_letters::DeadLetters;
 use drain::Session;
 use ending::{Ending, Trouble};
@@ -76,6 +78,7 @@ async fn run(roster: Arc<Roster>, clock: Clock, random: Random) {
         seals: HashMap::new(),
         due: VecDeque::new(),
         pauses: Pauses::default(),
+        horizons: HashMap::new(),
         visited: HashMap::new(),
         sealing: HashMap::new(),
         known: 0,
@@ -122,6 +125,8 @@ struct Worker<'a> {
     /// What is to be drained next, each once.
     due: VecDeque<Target>,
     pauses: Pauses,
+    /// What waits for its parents.
+    horizons: HashMap<Target, Horizon>,
     /// What retains records: since when nothing else is known, and when it was last looked at.
     visited: HashMap<Target, (Instant, Instant)>,
     /// What is to be sealed when nobody writes to it until then.
@@ -234,8 +239,9 @@ impl Worker<'_> {
                 continue;
             }
             let batch = self.pauses.batch(&target, journal.settings.batch);
-            let session =
-                session(Arc::clone(&journal), target.partition, self.token.clone(), batch);
+            let horizon = self.horizons.get(&target).cloned();
+            let (token, partition) = (self.token.clone(), target.partition);
+            let session = session(Arc::clone(&journal), partition, token, batch, horizon);
             let started = self.sessions.spawn(session);
             self.running.insert(started.id(), Running { target, journal });
         }
@@ -255,6 +261,7 @@ impl Worker<'_> {
             ended.map_or_else(|error| self.panicked(&journal, &target, &error), |(_, e)| e);
         match ending {
             Ending::Failed(trouble) => self.wait(&journal, target, trouble),
+            Ending::Waiting(horizon) => self.wait_for_parents(&journal, target, horizon),
             Ending::Taken => {}
             Ending::Idle => self.recovered(&journal, &target),
             Ending::Retaining => {
@@ -297,6 +304,8 @@ impl Worker<'_> {
 
     /// A partition that failed before works.
     fn recovered(&mut self, journal: &Journal, target: &Target) {
+        self.horizons.remove(target);
+        self.wake(target);
         self.roster.trouble(target, None);
         if self.pauses.succeeded(target, journal.settings.batch) {
             let (entity, partition) = (journal.name().to_owned(), target.partition);
@@ -305,6 +314,12 @@ impl Worker<'_> {
     }
 }
 
-async fn session(journal: Arc<Journal>, partition: u32, token: String, batch: usize) -> Ending {
-    Session::new(&journal, partition, token, batch).run().await
+async fn session(
+    journal: Arc<Journal>,
+    partition: u32,
+    token: String,
+    batch: usize,
+    horizon: Option<Horizon>,
+) -> Ending {
+    Session::new(&journal, partition, token, batch).waited(horizon).run().await
 }
