@@ -55,6 +55,8 @@ mod repartition_letters;
 mod reports;
 mod retention;
 
+mod after;
+
 mod holes;
 
 #[tokio::test]
