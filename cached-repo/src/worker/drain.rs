@@ -4,7 +4,13 @@
 //! where the store's own compare-and-set has moved it. So any number of workers may drain a partition
 //! at a time: the claim in Redis only keeps them from doing the same work twice.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::time::sleep;
 
@@ -19,7 +25,7 @@ use crate::{
         CacheError,
         journal::{JournalRecord, Meta},
     },
-    error::{Error, ErrorKind, Result},
+    error::Result,
     failpoint::{self, Point},
     journal::Journal,
     retry::Backoff,
@@ -53,6 +59,8 @@ pub(super) struct Session<'a> {
     pub(super) until: u64,
     /// What an earlier session waited for.
     pub(super) horizon: Option<Horizon>,
+    /// Whether it waits, and lets others have its place.
+    pauses: Arc<AtomicBool>,
     /// How batches are made and what is done with what the store refuses.
     mode: Mode,
 }
@@ -77,41 +85,20 @@ enum Step {
     Bury,
 }
 
-/// Drains a partition to which nobody appends any more.
-pub(super) async fn drained(journal: &Journal, partition: u32, token: &str) -> Result<()> {
-    let mut horizon = None;
-    loop {
-        let meta = journal.meta(partition).await.map_err(CacheError::into_error)?;
-        if !meta.exists() || meta.backlog() == 0 {
-            return Ok(());
-        }
-        let (batch, token) = (journal.settings.batch, token.to_owned());
-        let session = Session::new(journal, partition, token, batch).waited(horizon.take());
-        match session.run().await {
-            Ending::Taken => sleep(TAKEN_WAIT).await,
-            Ending::Waiting(until) => {
-                horizon = Some(until);
-                sleep(TAKEN_WAIT).await;
-            }
-            Ending::Failed(trouble) => {
-                let reason = trouble.reason();
-                let message = format!("journaled writes cannot be drained to the store: {reason}");
-                return Err(Error::new(ErrorKind::Dirty, message).retryable());
-            }
-            _ => {}
-        }
-    }
-}
-
 impl<'a> Session<'a> {
     pub(super) fn new(journal: &'a Journal, partition: u32, token: String, batch: usize) -> Self {
-        let (until, horizon, mode) = (u64::MAX, None, Mode::Plain);
-        Self { journal, partition, token, batch, until, horizon, mode }
+        let (until, horizon, pauses, mode) = (u64::MAX, None, Arc::default(), Mode::Plain);
+        Self { journal, partition, token, batch, until, horizon, pauses, mode }
     }
 
     /// The same session, which goes on waiting where an earlier one was.
     pub(super) fn waited(self, horizon: Option<Horizon>) -> Self {
         Self { horizon, ..self }
+    }
+
+    /// The same session, which says here when it pauses.
+    pub(super) fn observed(self, pauses: Arc<AtomicBool>) -> Self {
+        Self { pauses, ..self }
     }
 
     /// Drains until nothing is left, or for as long as a session may.
@@ -212,7 +199,7 @@ impl<'a> Session<'a> {
             match self.judge(applied, tries)? {
                 Step::Again => return Ok(None),
                 Step::Wait => {
-                    sleep(references.wait(&self.journal.entries.random)).await;
+                    self.pause(references.wait(&self.journal.entries.random)).await;
                     let full = self.journal.settings.batch;
                     if self.batch < full {
                         // What it refers to may be one of the next records.
@@ -298,6 +285,14 @@ impl<'a> Session<'a> {
         self.journal.store.apply(&entries.schema, batch).await
     }
 
+    /// Lets others have the place of this session meanwhile: what it waits for may be among them.
+    async fn pause(&self, wait: Duration) {
+        self.pauses.store(true, Ordering::Relaxed);
+        self.journal.nudge(self.partition);
+        sleep(wait).await;
+        self.pauses.store(false, Ordering::Relaxed);
+    }
+
     /// What follows from the store's answer.
     fn judge(
         &self,
@@ -318,7 +313,5 @@ impl<'a> Session<'a> {
     }
 }
 
-/// How long another worker is waited for that is at it.
-const TAKEN_WAIT: Duration = Duration::from_millis(50);
 const REFERENCE_WAIT: Duration = Duration::from_millis(50);
 const REFERENCE_WAIT_MAX: Duration = Duration::from_millis(800);

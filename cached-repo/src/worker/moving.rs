@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use super::{
     Snapshot,
     copy::Copier,
-    drain::drained,
+    drained::drained,
     snapshot::{Ask, copy_all},
     survey::{TAKEN_WAIT, importing, slots_of},
 };

@@ -13,7 +13,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::{sleep, timeout};
 
 use super::{
-    drain::Session,
+    drained::patient,
     ending::{Ending, Trouble},
     opening::{self, Floor},
 };
@@ -203,7 +203,7 @@ impl Mover<'_> {
         if offset.is_some_and(|offset| offset.home == CLOSED) {
             return Ok(());
         }
-        match self.session(partition).await {
+        match patient(journal, partition, &journal.entries.random.token()).await {
             Ending::Failed(Trouble::Lasting(reason)) => Err(Error::new(
                 ErrorKind::Dirty,
                 format!(
@@ -216,20 +216,6 @@ impl Mover<'_> {
                 Ok(())
             }
             _ => Ok(()),
-        }
-    }
-
-    /// A session at an old partition, which waits for parents for as long as it takes.
-    async fn session(&self, partition: u32) -> Ending {
-        let (journal, mut horizon) = (self.old, None);
-        loop {
-            let (token, batch) = (journal.entries.random.token(), journal.settings.batch);
-            let session = Session::new(journal, partition, token, batch).waited(horizon.take());
-            match session.run().await {
-                Ending::Waiting(until) => horizon = Some(until),
-                ending => return ending,
-            }
-            sleep(BACKOFF_MAX).await;
         }
     }
 

@@ -57,6 +57,8 @@ mod retention;
 
 mod after;
 
+mod fairness;
+
 mod holes;
 
 #[tokio::test]

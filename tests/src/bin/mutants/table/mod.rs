@@ -6,6 +6,8 @@ use crate::mutant::Mutant;
 
 mod drain;
 
+mod order;
+
 mod durability;
 
 mod scripts;
@@ -28,6 +30,7 @@ mod moves;
 
 pub(crate) const TABLE: &[&[Mutant]] = &[
     drain::MUTANTS,
+    order::MUTANTS,
     writing::MUTANTS,
     durability::MUTANTS,
     stores::MUTANTS,

@@ -166,7 +166,6 @@ over_both_families!(deletes_of_children_come_before_that_of_their_parent, |famil
     }
     member.orders.delete(order(1).id).await.unwrap();
     member.customers.delete(1).await.unwrap();
-    member.has_waited().await;
     family.scene.gate.up();
     member.customers.flush().await.unwrap();
     let (parent, child) = (family.places(1), family.places(1 + ORDERS));
