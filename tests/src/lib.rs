@@ -18,6 +18,8 @@ pub use process::Process;
 
 pub mod actor;
 
+pub mod hoard;
+
 pub mod proxy;
 pub use proxy::{Mode, Proxy};
 

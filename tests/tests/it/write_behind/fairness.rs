@@ -3,8 +3,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use cached_repo::{CachedEntity, Repository, store::StoreError};
-use tests::Point;
-use tokio::time::{sleep, timeout};
+use tests::{Point, hoard::Told, servers::PrivateRedis};
+use tokio::{
+    process::Command,
+    time::{sleep, timeout},
+};
 
 use super::scene::{Process, Scene, patient};
 use crate::stage::{On, Over, save, todo};
@@ -120,4 +123,18 @@ async fn a_process_that_writes_all_the_time_drains_what_others_journaled() {
         timeout(LOOKED_AT_BY_THEN, writing).await.unwrap();
         waiting.await.unwrap().unwrap();
     }
+}
+
+/// Redis holds what waits, and no process does: neither those that write nor those that cannot drain it.
+#[tokio::test]
+async fn memory_stays_flat_while_a_store_takes_nothing_and_the_drain_catches_up_in_full_batches() {
+    let redis = PrivateRedis::start(&[]).await;
+    let mut hoarder = Command::new(env!("CARGO_BIN_EXE_hoarder"));
+    let hoarder = hoarder.arg(redis.url()).output().await.unwrap();
+    let error = String::from_utf8_lossy(&hoarder.stderr);
+    assert!(hoarder.status.success(), "{error}");
+    let told: Told = serde_json::from_slice(&hoarder.stdout).unwrap();
+    let grown = told.late.saturating_sub(told.early);
+    assert!(grown < told.bytes / 4, "{grown} bytes more while {} were written", told.bytes);
+    assert!(told.full > told.rows / 2, "{} of {} rows in full batches", told.full, told.rows);
 }

@@ -49,7 +49,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "write_behind::fairness::partitions_that_wait"),
     mutant!("looks-when-nothing-else-is-to-do": "a process that writes all the time does not drain what others journaled",
         "cached-repo/src/worker/mod.rs",
-        "            () = sleep_until(poll) => {\n                worker.poll().await;\n                poll = clock.now() + POLL_INTERVAL;\n            }\n            Some(ended) = worker.sessions.join_next_with_id() => worker.end(ended),\n            nudged = roster.nudged() => nudged.into_iter().for_each(|target| worker.add(target)),\n" =>
-        "            Some(ended) = worker.sessions.join_next_with_id() => worker.end(ended),\n            nudged = roster.nudged() => nudged.into_iter().for_each(|target| worker.add(target)),\n            () = sleep_until(poll) => {\n                worker.poll().await;\n                poll = clock.now() + POLL_INTERVAL;\n            }\n",
+        "nudged = roster.nudged() => nudged.into_iter().for_each(|target| worker.add(target)),\n" =>
+        "nudged = roster.nudged() => {\n                nudged.into_iter().for_each(|target| worker.add(target));\n                poll = clock.now() + POLL_INTERVAL;\n            }\n",
         "write_behind::fairness::a_process_that_writes"),
+    mutant!("what-waits-is-kept": "a process holds what it has journaled, and grows while the store is down",
+        "cached-repo/src/strategy/write_behind.rs",
+        "let receipts = journal.append(&changes).await?;" =>
+        "let receipts = journal.append(&changes).await?;\n        std::mem::forget(changes.clone());",
+        "write_behind::fairness::memory_stays_flat"),
 ];

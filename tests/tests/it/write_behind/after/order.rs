@@ -123,6 +123,8 @@ async fn a_child_that_is_journaled_while_parents_are_looked_at_waits_for_its_own
     for id in 10..20 {
         writer.save(id).await;
     }
+    // Until those are drained that were there before.
+    sleep(2 * look).await;
     worker.has_waited().await;
     family.parents.up();
     timeout(HANG, worker.orders.flush()).await.unwrap().unwrap();
