@@ -90,6 +90,9 @@ pub(super) async fn agree(entries: &Entries, parents: &[Keyspace]) -> Result<()>
 
 /// Goes from parents to their parents, each once.
 async fn check(entries: &Entries, parents: &[Keyspace]) -> Result<()> {
+    if parents.is_empty() {
+        return Ok(());
+    }
     let own = entries.keys.prefix();
     let [store] = facts(entries, &entries.keys, [STORE]).await?;
     let mut seen = vec![own.to_owned()];

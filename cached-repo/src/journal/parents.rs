@@ -1,8 +1,6 @@
 //! The order between entities: what was journaled of the parents of an entity, and is to be in the store
 //! before what was journaled of the entity itself.
 
-use std::collections::BTreeSet;
-
 use futures_util::future::try_join_all;
 
 use super::Journal;
@@ -112,15 +110,10 @@ impl Journal {
         Ok(answer.into_iter().next().unwrap_or_default())
     }
 
-    /// Tells the workers of this process what is waited for; the names of the parents.
-    pub(crate) fn nudge_parents(&self, tails: &[Tail]) -> BTreeSet<&str> {
-        tails
-            .iter()
-            .map(|tail| {
-                let prefix = self.parent_of(tail);
-                self.roster.nudge(prefix, tail.partition);
-                prefix
-            })
-            .collect()
+    /// Tells the worker of this process what is waited for.
+    pub(crate) fn nudge_parents(&self, tails: &[Tail]) {
+        for tail in tails {
+            self.roster.nudge(self.parent_of(tail), tail.partition);
+        }
     }
 }

@@ -6,7 +6,7 @@
 //! holds nothing: neither its claim nor a place among the sessions, which the parents may need. The
 //! horizon is kept, so that writes of the parents that come later are not waited for.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::Instant;
 
@@ -83,9 +83,7 @@ impl Session<'_> {
         self.journal.nudge_parents(&horizon.tails);
         Ok(Some(Ending::Waiting(horizon)))
     }
-}
 
-impl Session<'_> {
     /// Up to where nothing but deletes is to be drained, if that is what comes next. What is deleted needs
     /// no parent, and a parent's delete may wait for it.
     async fn leading_deletes(&self, meta: &Meta) -> Result<Option<u64>, Trouble> {
@@ -114,7 +112,8 @@ impl Worker<'_> {
     }
 
     fn reason(&self, journal: &Journal, horizon: &Horizon) -> String {
-        let parents: Vec<_> = journal.nudge_parents(&horizon.tails).into_iter().collect();
+        let parents: BTreeSet<_> = horizon.tails.iter().map(|t| journal.parent_of(t)).collect();
+        let parents: Vec<_> = parents.into_iter().collect();
         let mut reason = format!(
             "it waits, as its `after` says, until the store has what was journaled before of {}",
             parents.join(", ")

@@ -28,6 +28,11 @@ pub(crate) fn cases() -> Vec<Case<Order>> {
             Violated,
         ),
         Case::new(
+            "ORDER MUTANT a horizon of another epoch than the transaction",
+            Order { bound: false, ..FAILOVER },
+            Violated,
+        ),
+        Case::new(
             "ORDER MUTANT a horizon of an epoch before",
             Order { in_its_epoch: false, writes: [2, 3], ..FAILOVER },
             Violated,

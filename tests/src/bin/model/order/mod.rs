@@ -21,6 +21,8 @@ pub(crate) struct Order {
     renewed: bool,
     /// A horizon counts only in the epoch in which it was set.
     in_its_epoch: bool,
+    /// What is drained within a horizon is committed in the epoch of the session that has it.
+    bound: bool,
     /// Writes of parents, and of children.
     writes: [u8; 2],
     crashes: u8,
@@ -34,6 +36,7 @@ const RULES: Order = Order {
     within: true,
     renewed: true,
     in_its_epoch: true,
+    bound: true,
     writes: [2, 2],
     crashes: 1,
     failovers: 0,
@@ -100,8 +103,8 @@ impl Model for Order {
             actions.push(match &state.workers[who] {
                 Child::Idle(_) => Action::Claim { who },
                 Child::Claimed { .. } => Action::Look { who },
-                Child::Waiting(_) => Action::Check { who },
-                Child::Free(_) => Action::ReadChildren { who },
+                Child::Waiting(..) => Action::Check { who },
+                Child::Free(..) => Action::ReadChildren { who },
                 Child::Read(..) => Action::CommitChildren { who },
             });
             if state.crashes < self.crashes && state.workers[who] != Child::Idle(None) {
@@ -119,7 +122,7 @@ impl Model for Order {
             Action::Write { of } => state.write(of)?,
             Action::Recover { of } => state.recover(of)?,
             Action::ReadParents => {
-                let read = state.read(PARENT, u8::MAX)?;
+                let read = state.read(PARENT, state.redis[PARENT].epoch, u8::MAX)?;
                 state.parents_read = Some(read);
             }
             Action::Commit { .. } => {
@@ -131,9 +134,14 @@ impl Model for Order {
             Action::Look { who } => self.look(&mut state, who)?,
             Action::Check { who } => self.check(&mut state, who)?,
             Action::ReadChildren { who } => {
-                let Child::Free(horizon) = state.workers[who].clone() else { return None };
+                let Child::Free(horizon, mut epoch) = state.workers[who].clone() else {
+                    return None;
+                };
+                if !self.bound {
+                    epoch = state.redis[CHILD].epoch;
+                }
                 let until = if self.within { horizon.version } else { u8::MAX };
-                let read = state.read(CHILD, until);
+                let read = state.read(CHILD, epoch, until);
                 state.workers[who] = read.map_or(Child::Idle(None), Child::Read);
             }
             Action::CommitChildren { who } => {
@@ -168,7 +176,7 @@ impl Order {
         });
         let tail = if self.tails_first { state.redis[PARENT].tail() } else { None };
         state.workers[who] = match kept {
-            Some(horizon) => Child::Waiting(horizon),
+            Some(horizon) => Child::Waiting(horizon, child.epoch),
             None => Child::Claimed { version: child.clock, epoch: child.epoch, tail },
         };
     }
@@ -184,15 +192,15 @@ impl Order {
         };
         let horizon = Horizon { version, epoch, tail };
         state.workers[who] = match self.waits {
-            true => Child::Waiting(horizon),
-            false => Child::Free(horizon),
+            true => Child::Waiting(horizon, epoch),
+            false => Child::Free(horizon, epoch),
         };
         Some(())
     }
 
     /// Looks whether the tail is reached; else the session ends, and keeps its horizon.
     fn check(&self, state: &mut State, who: usize) -> Option<()> {
-        let Child::Waiting(mut horizon) = state.workers[who].clone() else { return None };
+        let Child::Waiting(mut horizon, session) = state.workers[who].clone() else { return None };
         let parent = &state.redis[PARENT];
         horizon.tail = match horizon.tail {
             _ if parent.acked == parent.clock => None,
@@ -204,7 +212,7 @@ impl Order {
         };
         state.workers[who] = match horizon.tail {
             Some(_) => Child::Idle(Some(horizon)),
-            None => Child::Free(horizon),
+            None => Child::Free(horizon, session),
         };
         Some(())
     }

@@ -42,9 +42,14 @@ pub(super) struct Horizon {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Child {
     Idle(Option<Horizon>),
-    Claimed { version: u8, epoch: u8, tail: Option<(u8, u8)> },
-    Waiting(Horizon),
-    Free(Horizon),
+    Claimed {
+        version: u8,
+        epoch: u8,
+        tail: Option<(u8, u8)>,
+    },
+    /// With the epoch in which the session is.
+    Waiting(Horizon, u8),
+    Free(Horizon, u8),
     Read(Read),
 }
 
@@ -119,13 +124,12 @@ impl State {
         Some(())
     }
 
-    /// Reads behind the store's position; nothing where the journal is to be recovered.
-    pub(super) fn read(&self, of: usize, until: u8) -> Option<Read> {
+    /// Reads behind the store's position, for a transaction in this epoch.
+    pub(super) fn read(&self, of: usize, epoch: u8, until: u8) -> Option<Read> {
         let (partition, from) = (&self.redis[of], self.positions[of]);
         let is_next = |r: &&Record| r.version > from && r.version <= until;
         let records: Vec<_> = partition.records.iter().filter(is_next).copied().collect();
-        let is_sound = partition.epoch == self.failovers && !records.is_empty();
-        is_sound.then_some(Read { epoch: partition.epoch, from, records })
+        (!records.is_empty()).then_some(Read { epoch, from, records })
     }
 
     /// One transaction, if the store is where the records were read from.
