@@ -12,7 +12,12 @@ const FAILOVER: Order = Order { failovers: 1, crashes: 0, ..RULES };
 pub(crate) fn cases() -> Vec<Case<Order>> {
     vec![
         Case::new("ORDER RULES a worker crashes once", RULES, Holds),
-        Case::new("ORDER RULES one failover", FAILOVER, Holds),
+        Case::new(
+            "ORDER RULES one failover, a write of the parent",
+            Order { writes: [1, 2], ..FAILOVER },
+            Holds,
+        ),
+        Case::new("ORDER RULES one failover, two writes of each", FAILOVER, Holds).big(),
         Case::new("ORDER RULES three writes of each", Order { writes: [3, 3], ..RULES }, Holds)
             .big(),
         Case::new("ORDER MUTANT nobody waits", Order { waits: false, ..RULES }, Violated),
