@@ -31,6 +31,8 @@ mod dead_letters;
 mod drain;
 mod drained;
 mod ending;
+mod export;
+mod import;
 mod moving;
 mod pauses;
 mod plan;
@@ -39,6 +41,7 @@ mod position;
 mod probe;
 mod repartition;
 mod rounds;
+mod retire;
 mod seal;
 mod snapshot;
 mod supervise;
@@ -48,7 +51,8 @@ use after::Horizon;
 pub use dead_letters::DeadLetters;
 use drain::Session;
 use ending::{Ending, Trouble};
-pub(crate) use moving::{export, import};
+pub(crate) use export::export;
+pub(crate) use import::import;
 use pauses::Pauses;
 pub(crate) use probe::{Evictions, probe, watch};
 pub(crate) use repartition::repartition;
@@ -168,9 +172,6 @@ impl Worker<'_> {
         let mut later = VecDeque::new();
         while let Some(target) = self.due.pop_front() {
             let Some(journal) = self.roster.journal(&target.prefix) else { continue };
-            if !journal.partitions().contains(&target.partition) {
-                continue;
-            }
             let running = || self.running.values();
             let is_running = running().any(|running| running.target == target);
             let at_store = || running().filter(|r| Arc::ptr_eq(&r.journal.store, &journal.store));
@@ -180,6 +181,8 @@ impl Worker<'_> {
                 later.push_back(target);
                 continue;
             }
+            // None of a later change of their number, which this process does not know.
+            let Some(journal) = journal.of(target.partition) else { continue };
             let batch = self.pauses.batch(&target, journal.settings.batch);
             let horizon = self.horizons.get(&target).cloned();
             let (token, pauses) = (self.token.clone(), Arc::default());

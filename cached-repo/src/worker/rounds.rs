@@ -61,6 +61,8 @@ impl Worker<'_> {
                 self.sealing.insert(target.clone(), until);
                 self.add(target);
             }
+            let earlier = 0..journal.partitions().start;
+            earlier.for_each(|partition| self.add(journal.target(partition)));
         }
         self.known = journals.len();
     }

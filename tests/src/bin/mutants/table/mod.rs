@@ -28,6 +28,9 @@ mod writing;
 
 mod moves;
 
+mod retiring;
+mod fuzz;
+
 pub(crate) const TABLE: &[&[Mutant]] = &[
     drain::MUTANTS,
     order::MUTANTS,
@@ -39,8 +42,10 @@ pub(crate) const TABLE: &[&[Mutant]] = &[
     in_process::MUTANTS,
     formats::MUTANTS,
     moves::MUTANTS,
+    retiring::MUTANTS,
     simulation::MUTANTS,
     snapshots::MUTANTS,
+    fuzz::MUTANTS,
 ];
 
 /// What every backend passes.
