@@ -51,6 +51,7 @@ const OF_STRUCT: &[(&str, Form)] = &[
     ("max_delay", LATER),
     ("max_backlog", Number("100000")),
     ("on_full", Text("block(1s)")),
+    ("after", Texts("customers")),
     ("snapshot", Text("5m")),
     ("partitions", Number("16")),
     ("namespace", Refused("is no attribute of an entity: set it on the cache")),

@@ -108,6 +108,31 @@ pub(crate) fn prefix(prefix: &Name, errors: &mut Errors) -> bool {
     sound
 }
 
+/// The entities before this one: `customers`, or several with commas between them.
+pub(crate) fn after<'a>(
+    own: &str,
+    literals: impl Iterator<Item = &'a LitStr>,
+    errors: &mut Errors,
+) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for literal in literals {
+        for text in literal.value().split(',').map(str::trim) {
+            let name = Name { text: text.to_owned(), span: literal.span() };
+            if !prefix(&name, errors) {
+                continue;
+            }
+            if name.text == own {
+                errors.push(name.span, "an entity is not drained after itself: leave it out");
+            } else if names.contains(&name.text) {
+                errors.push(name.span, format!("`{text}` is named twice"));
+            } else {
+                names.push(name.text);
+            }
+        }
+    }
+    names
+}
+
 /// A table's name may have the database schema before a dot.
 pub(crate) fn table(table: &Name, errors: &mut Errors) {
     let parts = table.text.split('.').collect::<Vec<_>>();

@@ -44,6 +44,7 @@ mod errors;
 /// | `batch = 500` | `500` | how many journaled writes are drained in one transaction |
 /// | `max_backlog = 100000` | `100000` | how many journaled writes may wait for the drain |
 /// | `on_full = "block(1s)"` | `block(1s)` | what a write does when they are that many: wait so long, or `reject` |
+/// | `after = "customers"` | none | the entities (their prefixes, several with commas) whose journaled writes the store has before those of this one |
 /// | `schema = 2` | `1` | raise it for a change that field names and types do not show |
 /// | `crate = "my::reexport"` | `::cached_repo` | where this library is |
 ///

@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) on_full: Option<OnFull>,
     pub(crate) snapshot: Option<Duration>,
     pub(crate) durability: Option<Durability>,
+    /// The prefixes of the entities before this one.
+    pub(crate) after: Vec<String>,
 }
 
 /// When a write that goes to Redis is acknowledged.
@@ -115,7 +117,7 @@ pub(crate) fn read<'a>(input: &'a DeriveInput, errors: &mut Errors) -> Entity<'a
     let entity = Entity {
         input,
         krate: krate.unwrap_or_else(|| parse_quote!(::cached_repo)),
-        prefix,
+        prefix: prefix.clone(),
         table,
         version: number(&said, "schema", 0..=u32::MAX, errors).unwrap_or(1),
         settings: Settings {
@@ -132,6 +134,7 @@ pub(crate) fn read<'a>(input: &'a DeriveInput, errors: &mut Errors) -> Entity<'a
             on_full: parsed(&said, "on_full", check::on_full, errors),
             snapshot: parsed(&said, "snapshot", check::interval, errors),
             durability: parsed(&said, "durability", check::durability, errors),
+            after: check::after(&prefix, said.texts("after"), errors),
         },
         removed: said.texts("removed").map(Name::from).collect(),
         fields: fields(input, errors),

@@ -58,9 +58,13 @@ pub(crate) fn of(entity: &Entity<'_>) -> TokenStream {
         let interval = duration(interval);
         quote!(.snapshot::<#path>(#interval))
     });
+    let after = (!settings.after.is_empty()).then(|| {
+        let names = &settings.after;
+        quote!(.after(&[#(#names),*]))
+    });
     quote! {
         #krate::Settings::new()
             #strategy #format #compress #ttl #jitter #negative_ttl
-            #partitions #coalesce #batch #max_backlog #on_full #durability #snapshot
+            #partitions #coalesce #batch #max_backlog #on_full #durability #after #snapshot
     }
 }

@@ -81,7 +81,7 @@ pub(crate) trait Backend:
     fn evict<'a>(&'a self, keys: &'a Keyspace, slots: &'a [Slot]) -> Reply<'a, Vec<bool>>;
 
     /// Records facts that every process must agree on where they are not recorded yet, and answers
-    /// what is recorded.
+    /// what is recorded. `""` only asks, and is the answer where nothing is recorded.
     fn register<'a>(
         &'a self,
         keys: &'a Keyspace,

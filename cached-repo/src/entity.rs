@@ -72,6 +72,8 @@ pub struct Settings {
     pub snapshot: Option<Duration>,
     /// When Redis counts as having a write.
     pub durability: Option<Durability>,
+    /// The prefixes of the entities whose journaled writes are drained before those of this one.
+    pub after: Option<&'static [&'static str]>,
 }
 
 /// When a write that goes to Redis is acknowledged.
@@ -127,6 +129,7 @@ impl Settings {
             on_full: None,
             snapshot: None,
             durability: None,
+            after: None,
         }
     }
 
@@ -206,6 +209,12 @@ impl Settings {
     #[must_use]
     pub const fn durability(self, durability: Durability) -> Self {
         Self { durability: Some(durability), ..self }
+    }
+
+    /// Says which entities come before.
+    #[must_use]
+    pub const fn after(self, prefixes: &'static [&'static str]) -> Self {
+        Self { after: Some(prefixes), ..self }
     }
 }
 

@@ -10,6 +10,8 @@ pub enum Point {
     Claimed,
     /// P2
     PositionRead,
+    /// The parents of an entity were looked at.
+    ParentsSeen,
     /// P3
     RecordsRead,
     /// P4

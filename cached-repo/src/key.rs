@@ -109,6 +109,11 @@ impl Keyspace {
         self.layout
     }
 
+    /// The keyspace of another entity of the namespace, as if it had one partition.
+    pub(crate) fn sibling(&self, prefix: &str) -> Result<Self> {
+        Self::new(self.namespace().trim_end_matches(':'), prefix, self.topology, 1)
+    }
+
     /// What the store's records of this entity's journal are called: another namespace is another
     /// journal.
     pub(crate) fn ledger_name(&self) -> &str {

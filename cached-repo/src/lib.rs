@@ -75,6 +75,7 @@
 //! | `negative_ttl` | `30s` | how long "no such row" is remembered; `0` turns it off |
 //! | `partitions` | `16` | into how many parts the keys are divided; [`repartition`](RepositoryBuilder::repartition) changes it |
 //! | `coalesce`, `batch` | `true`, `500` | how the journal is drained: whether of several writes of one id only the last, and how many in one transaction |
+//! | `after` | none | the prefixes of the entities that this one refers to (several with commas): what is journaled of it is drained behind what was journaled of them before |
 //! | `max_backlog`, `on_full` | `100000`, `block(1s)` | how many journaled writes may wait for the drain, and what a write does when they are that many: wait so long, or `reject` |
 //! | `snapshot` | none | `5m`: how often what `redis_only` keeps is copied to the store, for reporting |
 //! | `schema` | `1` | raise it for a change that names and types do not show |

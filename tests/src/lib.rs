@@ -21,6 +21,8 @@ pub use process::Process;
 
 pub mod actor;
 
+pub mod hoard;
+
 pub mod proxy;
 pub use proxy::{Mode, Proxy};
 

@@ -276,6 +276,10 @@ impl Suite<'_> {
         assert!(amend("first", "a", "c").await && amend("first", "a", "c").await, "twice");
         assert!(amend("new", "", "d").await && !amend("new", "", "e").await, "one is recorded");
         assert_eq!(register("b").await, ["c", "same"]);
+        let asked = [("first", String::new()), ("none", String::new())];
+        for _ in 0..2 {
+            assert_eq!(self.backend.register(&self.keys, &asked).await.unwrap(), ["c", ""]);
+        }
     }
 
     async fn tokens_and_entries_expire(&self) {

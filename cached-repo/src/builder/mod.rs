@@ -17,6 +17,7 @@ use crate::{
     strategy::{self, Outage, Parts, Strategy},
 };
 
+mod after;
 mod agreement;
 mod checks;
 mod journal;
@@ -24,6 +25,7 @@ mod repartition;
 mod settled;
 mod snapshot;
 
+pub(crate) use after::stranger;
 use journal::WriteBehindSettings;
 
 const PARTITIONS: u32 = 16;
@@ -55,6 +57,8 @@ pub struct RepositoryBuilder<E> {
     /// What the builder was told, which may be that there are none.
     snapshot: Option<Option<Duration>>,
     behind: WriteBehindSettings,
+    /// What the builder was told of the entities before this one.
+    after: Option<Vec<String>>,
     entity: PhantomData<fn() -> E>,
 }
 
@@ -69,6 +73,8 @@ struct Ready {
     journals: bool,
     /// How often what `redis_only` keeps is copied.
     interval: Option<Duration>,
+    /// Whose journaled writes come before its own.
+    parents: Vec<Keyspace>,
 }
 
 impl<E: CachedEntity> RepositoryBuilder<E> {
@@ -89,6 +95,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             value_max_bytes: VALUE_MAX_BYTES,
             snapshot: None,
             behind: WriteBehindSettings::default(),
+            after: None,
             entity: PhantomData,
         }
     }
@@ -220,16 +227,19 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
     }
 
     async fn checked(self) -> Result<Repository<E>> {
-        let Ready { strategy, entries, store, settings, recorded, journals, interval } =
+        let Ready { strategy, entries, store, settings, recorded, journals, interval, parents } =
             self.ready().await?;
         let layout = agreement::layout(recorded, &entries.keys)?;
         let entries = Arc::new(entries.laid_out(layout));
         agreement::sides(&entries, strategy, store.is_some()).await?;
         let Cache { outage_loads, duties, .. } = self.cache.clone();
         let journal = store.as_ref().filter(|_| journals).map(|store| {
-            let roster = Arc::clone(&duties.roster);
-            Arc::new(Journal::new(Arc::clone(&entries), Arc::clone(store), settings, roster))
+            let (roster, entries) = (Arc::clone(&duties.roster), Arc::clone(&entries));
+            Arc::new(Journal::new(entries, Arc::clone(store), settings, roster).after(&parents))
         });
+        if journal.is_some() {
+            after::agree(&entries, &parents).await?;
+        }
         duties.own(entries.schema.prefix(), std::any::type_name::<E>())?;
         #[cfg(feature = "testing")]
         duties.remember(&entries);
@@ -269,6 +279,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         let topology = backend.topology();
         let keys = Keyspace::new(&namespace, schema.prefix(), topology, partitions)?;
         key::check_table(schema.table())?;
+        let parents = self.parents(&keys)?;
         let interval = self.snapshot.unwrap_or(self.settings.snapshot);
         checks::snapshot(strategy, interval, self.store.is_some())?;
         let store = self.store.clone();
@@ -295,6 +306,6 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         let journals = checked.as_ref().is_some_and(|checked| checked.journals);
         checks::copies(interval, journals)?;
         let recorded = agreement::registry(&entries, checked).await?;
-        Ok(Ready { strategy, entries, store, settings, recorded, journals, interval })
+        Ok(Ready { strategy, entries, store, settings, recorded, journals, interval, parents })
     }
 }

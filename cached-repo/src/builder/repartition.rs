@@ -41,7 +41,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
     }
 
     async fn repartition_within(self, deadline: Duration) -> Result<()> {
-        let Ready { strategy, entries, store, settings, recorded, journals, .. } =
+        let Ready { strategy, entries, store, settings, recorded, journals, parents, .. } =
             self.ready().await?;
         let (Recorded { now, next }, count) = (recorded, entries.keys.layout().count);
         if next.is_none() && now.count == count {
@@ -73,7 +73,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         let roster = &self.cache.duties.roster;
         let [old, new] = [now, new].map(|layout| {
             let (entries, roster) = (Arc::new(entries.laid_out(layout)), Arc::clone(roster));
-            Journal::new(entries, Arc::clone(&store), settings, roster)
+            Journal::new(entries, Arc::clone(&store), settings, roster).after(&parents)
         });
         worker::repartition(&old, &new, deadline).await
     }

@@ -68,6 +68,8 @@ counts! {
     drain_batches,
     /// Drains that were given up because another worker was ahead.
     drain_conflicts,
+    /// Drains that were put off because the store did not have yet what comes before, as `after` says.
+    drain_waits,
     /// Drains that failed and are tried again.
     drain_failures,
     /// Drains that ended in a panic and are tried again.

@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use super::Cache;
 use crate::{
     backend::CacheError,
+    builder::stranger,
     error::{Error, Result},
     journal::{Copying, Journal, Listener, Roster},
     store::{Batch, Journaled, Position, Refused, StoreError},
@@ -192,6 +193,10 @@ impl Cache {
         let mut reasons = roster.troubles();
         if is_written {
             reasons.extend(roster.warnings());
+        }
+        for journal in roster.journals() {
+            let strangers = journal.strangers().await.unwrap_or_default();
+            reasons.extend(strangers.iter().map(|parent| stranger(journal.prefix(), parent)));
         }
         if let Ok(left @ 1..) = left(&mut None, &roster.journals()).await
             && !roster.working.load(Ordering::Relaxed)

@@ -62,6 +62,8 @@ impl Cache {
     /// need, and nothing else. Add a password (`>…`) and run it as an administrator. Running it again
     /// changes nothing, and after an update of this crate it is worth a look.
     ///
+    /// A process that drains an entity with `after` needs the prefixes of those entities, too.
+    ///
     /// The commands for documents (`json_doc`) are in it where this server has them. Every process of an
     /// entity needs them as soon as one of them writes documents.
     ///

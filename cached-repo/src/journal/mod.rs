@@ -23,6 +23,7 @@ use crate::{
     cache::Entries,
     entity::OnFull,
     error::{Error, ErrorKind, Result},
+    key::Keyspace,
     layout::Layout,
     store::{Entry, Ledger, Offset, SharedStore, StoreError},
 };
@@ -32,6 +33,7 @@ mod confirm;
 mod copying;
 mod events;
 mod moved;
+mod parents;
 mod receipt;
 mod recover;
 mod roster;
@@ -42,6 +44,7 @@ pub(crate) use copying::{CopyPosition, Copying, exported};
 pub use events::Event;
 pub(crate) use events::Listener;
 pub(crate) use moved::{moving, recorded, unreadable};
+pub(crate) use parents::{AFTER, KNOWN, Tail};
 pub(crate) use receipt::Receipt;
 pub(crate) use roster::{Roster, Target};
 
@@ -72,6 +75,8 @@ pub(crate) struct Journal {
     pub(crate) settings: JournalSettings,
     pub(crate) roster: Arc<Roster>,
     partitions: Vec<Partition>,
+    /// The entities whose writes the store has before those of this one.
+    pub(crate) parents: Vec<Keyspace>,
     /// The server at which earlier partitions were last looked for.
     looked_at: std::sync::Mutex<String>,
 }
@@ -109,8 +114,14 @@ impl Journal {
             settings,
             roster,
             partitions,
+            parents: Vec::new(),
             looked_at: std::sync::Mutex::default(),
         }
+    }
+
+    /// The same journal, drained behind those of these entities.
+    pub(crate) fn after(self, parents: &[Keyspace]) -> Self {
+        Self { parents: parents.to_vec(), ..self }
     }
 
     pub(crate) fn prefix(&self) -> &str {
@@ -153,8 +164,8 @@ impl Journal {
         }
         let entries = Arc::new(self.entries.laid_out(Layout { first: partition, count: 1 }));
         let (store, roster) = (Arc::clone(&self.store), Arc::clone(&self.roster));
-        let earlier = || Arc::new(Self::new(entries, store, self.settings, roster));
-        (partition < partitions.start).then(earlier)
+        let earlier = || Self::new(entries, store, self.settings, roster).after(&self.parents);
+        (partition < partitions.start).then(earlier).map(Arc::new)
     }
 
     pub(crate) async fn meta(&self, partition: u32) -> Result<Meta, CacheError> {

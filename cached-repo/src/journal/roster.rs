@@ -165,8 +165,7 @@ impl Roster {
         }
     }
 
-    /// What is wrong with a partition, if anything is.
-    #[cfg(feature = "testing")]
+    /// What is wrong with a partition, as far as this process knows.
     pub(crate) fn trouble_of(&self, target: &Target) -> Option<String> {
         lock(&self.troubles).get(target).cloned()
     }

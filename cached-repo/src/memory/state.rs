@@ -254,8 +254,9 @@ impl State {
         facts: &[(&'static str, String)],
     ) -> Vec<String> {
         let known = self.registries.entry(keys.registry()).or_default();
-        let record = |(name, value): &(&'static str, String)| {
-            known.entry(name).or_insert_with(|| value.clone()).clone()
+        let record = |(name, value): &(&'static str, String)| match value.is_empty() {
+            true => known.get(name).cloned().unwrap_or_default(),
+            false => known.entry(name).or_insert_with(|| value.clone()).clone(),
         };
         facts.iter().map(record).collect()
     }

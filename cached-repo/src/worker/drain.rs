@@ -4,11 +4,18 @@
 //! where the store's own compare-and-set has moved it. So any number of workers may drain a partition
 //! at a time: the claim in Redis only keeps them from doing the same work twice.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::time::sleep;
 
 use super::{
+    after::Horizon,
     ending::{Ending, Trouble},
     plan::Plan,
     position::Reading,
@@ -18,7 +25,7 @@ use crate::{
         CacheError,
         journal::{JournalRecord, Meta},
     },
-    error::{Error, ErrorKind, Result},
+    error::Result,
     failpoint::{self, Point},
     journal::Journal,
     layout::CLOSED,
@@ -49,6 +56,12 @@ pub(super) struct Session<'a> {
     pub(super) token: String,
     /// Records of a batch.
     pub(super) batch: usize,
+    /// Up to where it drains.
+    pub(super) until: u64,
+    /// What an earlier session waited for.
+    pub(super) horizon: Option<Horizon>,
+    /// Whether it waits, and lets others have its place.
+    pauses: Arc<AtomicBool>,
     /// How batches are made and what is done with what the store refuses.
     mode: Mode,
 }
@@ -73,29 +86,20 @@ enum Step {
     Bury,
 }
 
-/// Drains a partition to which nobody appends any more.
-pub(super) async fn drained(journal: &Journal, partition: u32, token: &str) -> Result<()> {
-    loop {
-        let meta = journal.meta(partition).await.map_err(CacheError::into_error)?;
-        if !meta.exists() || meta.backlog() == 0 {
-            return Ok(());
-        }
-        let (batch, token) = (journal.settings.batch, token.to_owned());
-        match Session::new(journal, partition, token, batch).run().await {
-            Ending::Taken => sleep(TAKEN_WAIT).await,
-            Ending::Failed(trouble) => {
-                let reason = trouble.reason();
-                let message = format!("journaled writes cannot be drained to the store: {reason}");
-                return Err(Error::new(ErrorKind::Dirty, message).retryable());
-            }
-            _ => {}
-        }
-    }
-}
-
 impl<'a> Session<'a> {
     pub(super) fn new(journal: &'a Journal, partition: u32, token: String, batch: usize) -> Self {
-        Self { journal, partition, token, batch, mode: Mode::Plain }
+        let (until, horizon, pauses, mode) = (u64::MAX, None, Arc::default(), Mode::Plain);
+        Self { journal, partition, token, batch, until, horizon, pauses, mode }
+    }
+
+    /// The same session, which goes on waiting where an earlier one was.
+    pub(super) fn waited(self, horizon: Option<Horizon>) -> Self {
+        Self { horizon, ..self }
+    }
+
+    /// The same session, which says here when it pauses.
+    pub(super) fn observed(self, pauses: Arc<AtomicBool>) -> Self {
+        Self { pauses, ..self }
     }
 
     /// Drains until nothing is left, or for as long as a session may.
@@ -131,6 +135,9 @@ impl<'a> Session<'a> {
             if meta.sealed && meta.backlog() == 0 && is_there {
                 return self.rest(meta.epoch, meta.acked, meta.trimmed_to).await;
             }
+            if let Some(ending) = self.behind_parents(&meta).await? {
+                return Ok(ending);
+            }
             let Some(mut reading) = self.position(&meta, offset).await? else { continue };
             self.reach(Point::PositionRead).await?;
             if let Some(ending) = self.follow(&mut reading).await? {
@@ -142,7 +149,7 @@ impl<'a> Session<'a> {
         Ok(Ending::Failed(Trouble::Passing(busy.to_owned())))
     }
 
-    async fn reach(&self, point: Point) -> Result<(), Trouble> {
+    pub(super) async fn reach(&self, point: Point) -> Result<(), Trouble> {
         failpoint::reach(point, self.journal.name()).await.map_err(Trouble::Passing)
     }
 
@@ -158,12 +165,17 @@ impl<'a> Session<'a> {
         let mut tries = 1;
         let mut batches = 0;
         while batches < BATCHES_MAX {
-            let records = match ahead.take() {
+            let mut records = match ahead.take() {
                 Some(records) => records,
                 None => self.read(reading.at).await?,
             };
             if std::mem::take(&mut reading.is_fresh) {
                 self.check_all_are_there(reading, &records).await?;
+            }
+            let found = records.len();
+            records.retain(|record| record.version <= self.until);
+            if records.is_empty() && found > 0 {
+                return Ok(Some(Ending::More));
             }
             if records.is_empty() && batches > 0 {
                 return Ok(Some(Ending::Drained));
@@ -183,7 +195,7 @@ impl<'a> Session<'a> {
             match self.judge(applied, tries)? {
                 Step::Again => return Ok(None),
                 Step::Wait => {
-                    sleep(references.wait(&self.journal.entries.random)).await;
+                    self.pause(references.wait(&self.journal.entries.random)).await;
                     let full = self.journal.settings.batch;
                     if self.batch < full {
                         // What it refers to may be one of the next records.
@@ -269,6 +281,14 @@ impl<'a> Session<'a> {
         self.journal.store.apply(&entries.schema, batch).await
     }
 
+    /// Lets others have the place of this session meanwhile: what it waits for may be among them.
+    async fn pause(&self, wait: Duration) {
+        self.pauses.store(true, Ordering::Relaxed);
+        self.journal.nudge(self.partition);
+        sleep(wait).await;
+        self.pauses.store(false, Ordering::Relaxed);
+    }
+
     /// What follows from the store's answer.
     fn judge(
         &self,
@@ -289,7 +309,5 @@ impl<'a> Session<'a> {
     }
 }
 
-/// How long another worker is waited for that is at it.
-const TAKEN_WAIT: Duration = Duration::from_millis(50);
 const REFERENCE_WAIT: Duration = Duration::from_millis(50);
 const REFERENCE_WAIT_MAX: Duration = Duration::from_millis(800);

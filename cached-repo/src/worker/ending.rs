@@ -1,5 +1,6 @@
 //! How a worker's session at a partition ended, and what follows from it.
 
+use super::after::Horizon;
 use crate::{
     backend::CacheError,
     error::{Error, ErrorKind},
@@ -19,6 +20,8 @@ pub(super) enum Ending {
     Taken,
     /// There is more.
     More,
+    /// The store is to have others' writes before.
+    Waiting(Horizon),
     Failed(Trouble),
 }
 

@@ -1,7 +1,7 @@
 //! Importing an entity: every row becomes an entity that `redis_only` keeps.
 
 use super::{
-    drain::drained,
+    drained::drained,
     moving::{Halt, Mover, moved, standings},
 };
 use crate::{

@@ -5,7 +5,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,14 +21,15 @@ use tokio::{
 use crate::{
     clock::{Clock, Random},
     journal::{Event, Journal, Roster, Target},
-    key::Topology,
 };
 
 mod acknowledge;
+mod after;
 mod copy;
 mod copy_items;
 mod dead_letters;
 mod drain;
+mod drained;
 mod ending;
 mod export;
 mod import;
@@ -36,12 +40,14 @@ mod opening;
 mod position;
 mod probe;
 mod repartition;
+mod rounds;
 mod retire;
 mod seal;
 mod snapshot;
 mod supervise;
 mod survey;
 
+use after::Horizon;
 pub use dead_letters::DeadLetters;
 use drain::Session;
 use ending::{Ending, Trouble};
@@ -60,9 +66,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// So many partitions are drained into a store at a time: more than it writes at a time, fewer than it
 /// has connections. One that hangs keeps the partitions of other stores from nothing.
 const SESSIONS_MAX: usize = 4;
-/// A partition that was drained is looked at again so often, for as long as its records are retained:
-/// the store may have been restored to an older state.
-const REVISIT_INTERVAL: Duration = Duration::from_secs(10);
+/// With those that wait for rows of others there are no more than so many.
+const PAUSED_MAX: usize = 16;
 /// A journal that nobody has written to for so long, and that this process does not write to, is sealed.
 const SEAL_AFTER: Duration = Duration::from_secs(60);
 
@@ -80,6 +85,7 @@ async fn run(roster: Arc<Roster>, clock: Clock, random: Random) {
         seals: HashMap::new(),
         due: VecDeque::new(),
         pauses: Pauses::default(),
+        horizons: BTreeMap::new(),
         visited: BTreeMap::new(),
         sealing: BTreeMap::new(),
         known: 0,
@@ -90,12 +96,13 @@ async fn run(roster: Arc<Roster>, clock: Clock, random: Random) {
         tokio::select! {
             biased;
             () = roster.stopped() => break,
-            Some(ended) = worker.sessions.join_next_with_id() => worker.end(ended),
-            nudged = roster.nudged() => nudged.into_iter().for_each(|target| worker.add(target)),
+            // Now and then, so it comes first: a process that writes all the time nudges all the time.
             () = sleep_until(poll) => {
                 worker.poll().await;
                 poll = clock.now() + POLL_INTERVAL;
             }
+            Some(ended) = worker.sessions.join_next_with_id() => worker.end(ended),
+            nudged = roster.nudged() => nudged.into_iter().for_each(|target| worker.add(target)),
         }
     }
     // Sessions that are cut off roll back, or are found committed by whoever comes next.
@@ -126,6 +133,8 @@ struct Worker<'a> {
     /// What is to be drained next, each once.
     due: VecDeque<Target>,
     pauses: Pauses,
+    /// What waits for its parents.
+    horizons: BTreeMap<Target, Horizon>,
     /// What retains records: since when nothing else is known, and when it was last looked at.
     visited: BTreeMap<Target, (Instant, Instant)>,
     /// What is to be sealed when nobody writes to it until then.
@@ -137,12 +146,14 @@ struct Worker<'a> {
 struct Running {
     target: Target,
     journal: Arc<Journal>,
+    /// Whether it waits for rows that others may bring, and lets them have its place.
+    pauses: Arc<AtomicBool>,
 }
 
 impl Worker<'_> {
     /// Gives back what sessions had claimed that were cut off, so that nobody waits for them.
     async fn release(&self) {
-        let released = self.running.values().map(|Running { target, journal }| {
+        let released = self.running.values().map(|Running { target, journal, .. }| {
             let entries = &journal.entries;
             entries.backend.release(&entries.keys, target.partition, &self.token)
         });
@@ -156,74 +167,6 @@ impl Worker<'_> {
         }
     }
 
-    /// Looks what all processes have journaled, and what is to be looked at again.
-    async fn poll(&mut self) {
-        let journals = self.roster.journals();
-        // On one server one key says it for all entities of the namespace.
-        let asked = match journals.first().map(|journal| journal.entries.backend.topology()) {
-            Some(Topology::Standalone) => &journals[..1],
-            _ => &journals[..],
-        };
-        for journal in asked {
-            let entries = &journal.entries;
-            match entries.backend.backlog(&entries.keys).await {
-                Ok(backlog) => {
-                    for (prefix, partition, _) in backlog {
-                        self.add(Target { prefix, partition });
-                    }
-                }
-                Err(error) => tracing::debug!(%error, "the backlog cannot be read"),
-            }
-        }
-        self.greet(&journals);
-        self.pauses.targets().into_iter().for_each(|target| self.add(target));
-        self.revisit();
-        self.seal(&journals);
-    }
-
-    /// Looks again at what was drained: the store may have been restored to before that.
-    fn revisit(&mut self) {
-        let now = self.clock.now();
-        self.visited.retain(|_, (drained, _)| now - *drained < 2 * acknowledge::RETENTION);
-        let mut stale = Vec::new();
-        for (target, (_, seen)) in &mut self.visited {
-            if now - *seen >= REVISIT_INTERVAL {
-                *seen = now;
-                stale.push(target.clone());
-            }
-        }
-        stale.into_iter().for_each(|target| self.add(target));
-    }
-
-    /// Looks at every partition of a new journal once: the store may have been restored while nobody
-    /// was there.
-    fn greet(&mut self, journals: &[Arc<Journal>]) {
-        let until = self.clock.now() + SEAL_AFTER;
-        for journal in &journals[self.known.min(journals.len())..] {
-            for target in journal.partitions().map(|partition| journal.target(partition)) {
-                self.sealing.insert(target.clone(), until);
-                self.add(target);
-            }
-            let earlier = 0..journal.partitions().start;
-            earlier.for_each(|partition| self.add(journal.target(partition)));
-        }
-        self.known = journals.len();
-    }
-
-    /// Seals what is not written any more, according to the strategies of this process, and was not
-    /// for a while, whatever those of others say.
-    fn seal(&mut self, journals: &[Arc<Journal>]) {
-        let now = self.clock.now();
-        let due: Vec<_> = self.sealing.extract_if(.., |_, until| *until <= now).collect();
-        for (target, _) in due {
-            let journal = journals.iter().find(|journal| journal.prefix() == target.prefix);
-            if let Some(journal) = journal.filter(|journal| !journal.settings.written) {
-                let sealing = seal::seal(Arc::clone(journal), target.partition);
-                self.seals.insert(self.sessions.spawn(sealing).id(), target);
-            }
-        }
-    }
-
     /// Starts sessions for as many partitions as may run.
     fn start(&mut self) {
         let mut later = VecDeque::new();
@@ -231,18 +174,21 @@ impl Worker<'_> {
             let Some(journal) = self.roster.journal(&target.prefix) else { continue };
             let running = || self.running.values();
             let is_running = running().any(|running| running.target == target);
-            let at_store = running().filter(|r| Arc::ptr_eq(&r.journal.store, &journal.store));
-            if is_running || at_store.count() >= SESSIONS_MAX {
+            let at_store = || running().filter(|r| Arc::ptr_eq(&r.journal.store, &journal.store));
+            let at_work = at_store().filter(|running| !running.pauses.load(Ordering::Relaxed));
+            let is_full = at_work.count() >= SESSIONS_MAX || at_store().count() >= PAUSED_MAX;
+            if is_running || is_full {
                 later.push_back(target);
                 continue;
             }
             // None of a later change of their number, which this process does not know.
             let Some(journal) = journal.of(target.partition) else { continue };
             let batch = self.pauses.batch(&target, journal.settings.batch);
-            let session =
-                session(Arc::clone(&journal), target.partition, self.token.clone(), batch);
-            let started = self.sessions.spawn(session);
-            self.running.insert(started.id(), Running { target, journal });
+            let horizon = self.horizons.get(&target).cloned();
+            let (token, pauses) = (self.token.clone(), Arc::default());
+            let running = Running { target, journal, pauses };
+            let started = self.sessions.spawn(running.session(token, batch, horizon));
+            self.running.insert(started.id(), running);
         }
         self.due = later;
     }
@@ -255,11 +201,12 @@ impl Worker<'_> {
             }
             return;
         }
-        let Some(Running { target, journal }) = self.running.remove(&id) else { return };
+        let Some(Running { target, journal, .. }) = self.running.remove(&id) else { return };
         let ending =
             ended.map_or_else(|error| self.panicked(&journal, &target, &error), |(_, e)| e);
         match ending {
             Ending::Failed(trouble) => self.wait(&journal, target, trouble),
+            Ending::Waiting(horizon) => self.wait_for_parents(&journal, target, horizon),
             Ending::Taken => {}
             Ending::Idle => self.recovered(&journal, &target),
             Ending::Retaining => {
@@ -302,6 +249,8 @@ impl Worker<'_> {
 
     /// A partition that failed before works.
     fn recovered(&mut self, journal: &Journal, target: &Target) {
+        self.horizons.remove(target);
+        self.wake(target);
         self.roster.trouble(target, None);
         if self.pauses.succeeded(target, journal.settings.batch) {
             let (entity, partition) = (journal.name().to_owned(), target.partition);
@@ -310,6 +259,19 @@ impl Worker<'_> {
     }
 }
 
-async fn session(journal: Arc<Journal>, partition: u32, token: String, batch: usize) -> Ending {
-    Session::new(&journal, partition, token, batch).run().await
+impl Running {
+    fn session(
+        &self,
+        token: String,
+        batch: usize,
+        horizon: Option<Horizon>,
+    ) -> impl Future<Output = Ending> + use<> {
+        let Self { target, journal, pauses } = self;
+        let (partition, journal) = (target.partition, Arc::clone(journal));
+        let pauses = Arc::clone(pauses);
+        async move {
+            let session = Session::new(&journal, partition, token, batch);
+            session.waited(horizon).observed(pauses).run().await
+        }
+    }
 }

@@ -9,6 +9,8 @@ use crate::{clock::Random, journal::Target, retry::Backoff};
 
 pub(super) const PASSING_FIRST: Duration = Duration::from_millis(50);
 pub(super) const PASSING_MAX: Duration = Duration::from_secs(2);
+const WAITING_FIRST: Duration = Duration::from_millis(20);
+const WAITING_MAX: Duration = Duration::from_millis(500);
 const LASTING_FIRST: Duration = Duration::from_secs(1);
 const LASTING_MAX: Duration = Duration::from_secs(15);
 
@@ -63,6 +65,23 @@ impl Pauses {
         };
         let until = now + backoff.wait(random);
         self.waiting.insert(target, Wait { until, backoff, is_lasting });
+    }
+
+    /// What waits for others is looked at again after a while, which is longer every time.
+    pub(super) fn waits(&mut self, target: Target, now: Instant, random: &Random) {
+        let (mut backoff, is_lasting) = match self.waiting.get(&target) {
+            Some(wait) => (wait.backoff, wait.is_lasting),
+            None => (Backoff::new(WAITING_FIRST, WAITING_MAX), false),
+        };
+        let until = now + backoff.wait(random);
+        self.waiting.insert(target, Wait { until, backoff, is_lasting });
+    }
+
+    /// It waits no longer, whatever for.
+    pub(super) fn wake(&mut self, target: &Target, now: Instant) {
+        if let Some(wait) = self.waiting.get_mut(target) {
+            wait.until = now;
+        }
     }
 
     /// Doubles the batch up to what the settings allow. Tells whether a person had to mend something.

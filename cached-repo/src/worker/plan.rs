@@ -140,4 +140,4 @@ fn no_id(_: &Record<'_>) -> Misread {
 
 /// How the journal spells what a record does.
 const PUT: &str = "p";
-const DELETE: &str = "d";
+pub(super) const DELETE: &str = "d";

@@ -13,7 +13,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::{sleep, timeout};
 
 use super::{
-    drain::Session,
+    drained::patient,
     ending::{Ending, Trouble},
     opening::{self, Floor},
 };
@@ -206,8 +206,7 @@ impl Mover<'_> {
     /// person can mend what is in the way.
     async fn drain(&self, partition: u32) -> Result<()> {
         let journal = self.old;
-        let (token, batch) = (journal.entries.random.token(), journal.settings.batch);
-        match Session::new(journal, partition, token, batch).run().await {
+        match patient(journal, partition, &journal.entries.random.token()).await {
             Ending::Failed(Trouble::Lasting(reason)) => Err(Error::new(
                 ErrorKind::Dirty,
                 format!(

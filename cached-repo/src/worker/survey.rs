@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{copy::COPY_HOLD, drain::drained};
+use super::{copy::COPY_HOLD, drained::drained};
 use crate::{
     backend::{
         CacheError, Side,

@@ -26,7 +26,9 @@ fn seven() -> i32 {
     batch = 7,
     max_backlog = 1000,
     on_full = "block(250ms)",
-    durability = "replicated(2)"
+    durability = "replicated(2)",
+    after = "customers, products",
+    after = "carts"
 )]
 struct Todo {
     #[cache(id)]
@@ -122,7 +124,8 @@ fn the_settings_hold_what_the_attributes_say_and_nothing_else() {
         .batch(7)
         .max_backlog(1000)
         .on_full(OnFull::Block(Duration::from_millis(250)))
-        .durability(Durability::Replicated(2));
+        .durability(Durability::Replicated(2))
+        .after(&["customers", "products", "carts"]);
     assert_eq!(Todo::SETTINGS, said);
 
     #[derive(CachedEntity)]

@@ -57,6 +57,10 @@ mod repartition_letters;
 mod reports;
 mod retention;
 
+mod after;
+
+mod fairness;
+
 mod holes;
 
 #[tokio::test]

@@ -21,6 +21,8 @@ mod mixed;
 
 mod repartition;
 
+mod order;
+
 fn main() -> ExitCode {
     let (argument, begin) = (env::args().nth(1).unwrap_or_default(), Instant::now());
     let mut run = Run::new(&argument);
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     run.check_all("store-first alone", store_first::cases());
     run.check_all("mixed: the strategy is swapped on live data", mixed::cases());
     run.check_all("moved: the number of partitions is changed on live data", repartition::cases());
+    run.check_all("order: parents before children", order::cases());
     println!("\n{run}, {:.0?}", begin.elapsed());
     if run.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -90,7 +90,8 @@ impl Scene {
                 let mut url = self.url.clone();
                 // One of a test's own forgets its users when it is killed.
                 if url == self.over.url() {
-                    let prefixes = ["todos", "bounded", "others", "shapes"];
+                    let prefixes =
+                        ["todos", "bounded", "others", "shapes", "customers", "orders", "notes"];
                     url = users::redis(&url, &self.namespace, &prefixes, PLANT).await;
                 }
                 cache.namespace(&*self.namespace).connect(&url).await.unwrap()

@@ -6,6 +6,8 @@ use crate::mutant::Mutant;
 
 mod drain;
 
+mod order;
+
 mod durability;
 
 mod scripts;
@@ -33,6 +35,7 @@ mod fuzz;
 
 pub(crate) const TABLE: &[&[Mutant]] = &[
     drain::MUTANTS,
+    order::MUTANTS,
     writing::MUTANTS,
     durability::MUTANTS,
     stores::MUTANTS,
