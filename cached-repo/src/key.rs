@@ -18,7 +18,7 @@ mod id;
 pub(crate) use id::{entity_id, parse_id};
 
 /// An encoded id longer than this (bytes) is replaced in keys by its hash.
-const ID_LEN_MAX: usize = 200;
+pub(crate) const ID_LEN_MAX: usize = 200;
 /// Starts a hashed id. Encoded ids never contain it.
 const HASHED: char = '#';
 const NAME_LEN_MAX: usize = 64;

@@ -35,6 +35,13 @@ pub(super) async fn store(store: &SharedStore, entries: &Entries) -> Result<Chec
             description.missing.join(" ")
         )));
     }
+    let mut columns = entries.schema.columns().iter();
+    if let Some(column) = columns.find(|c| c.is_generated()).filter(|_| !description.computes) {
+        return Err(Error::configuration(format!(
+            "the field `{}` is `generated`, and this store computes no columns: take the attribute out",
+            column.name()
+        )));
+    }
     let journals = description.journals;
     let recorded = match journals {
         true => recorded(store, entries.keys.ledger_name()).await?.map(|(recorded, _)| recorded),

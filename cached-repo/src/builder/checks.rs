@@ -10,6 +10,7 @@ use crate::{
     error::{Error, Result},
     journal::{DurabilitySettings, Roster},
     layout::PARTITIONS_MAX,
+    schema::Schema,
     strategy::Strategy,
     worker::{self, Evictions},
 };
@@ -64,6 +65,22 @@ pub(super) fn durability(durability: DurabilitySettings) -> Result<()> {
         return Err(Error::configuration("`durability_timeout` must be from 1 ms to 1 min"));
     }
     Ok(())
+}
+
+/// Refuses strategies under which a read would show what was saved in place of what the database computes.
+pub(super) fn generated(schema: &Schema, strategy: Strategy) -> Result<()> {
+    let column = schema.columns().iter().find(|column| column.is_generated());
+    match (column, strategy) {
+        (Some(column), Strategy::WriteBehind | Strategy::RedisOnly) => {
+            Err(Error::configuration(format!(
+                "the field `{}` is `generated`: only the database knows its value, and under {strategy} \
+                 reads show what was saved; use cache_aside, read_through or write_through, or leave the \
+                 field out",
+                column.name()
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a server that does not tell, or would not confirm, that a write is on its disk.

@@ -262,6 +262,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         let partitions = self.settings.partitions.unwrap_or(PARTITIONS);
         checks::numbers(partitions, self.store_timeout, self.intent_grace)?;
         checks::value_max(self.value_max_bytes)?;
+        checks::generated(&self.schema, strategy)?;
         let settings = self.journal_settings(strategy, partitions)?;
         let schema = Arc::new(self.schema.clone());
         let Cache { backend, namespace, clock, random, duties, .. } = self.cache.clone();

@@ -1,13 +1,8 @@
-//! How an append is spelled for its script, and what that answers.
-
-use std::time::Duration;
+//! How an append is spelled for its script.
 
 use super::call::Call;
 use crate::{
-    backend::{
-        CacheError,
-        journal::{Append, Appended},
-    },
+    backend::{CacheError, journal::Append},
     codec::Body,
     key::Keyspace,
 };
@@ -32,21 +27,4 @@ pub(super) fn append_call(keys: &Keyspace, append: &Append<'_>) -> Result<Call, 
         call.content(Some(&write.content));
     }
     Ok(call)
-}
-
-pub(super) fn appended(answer: &[String]) -> Option<Appended> {
-    let number = |i: usize| answer.get(i)?.parse::<u64>().ok();
-    Some(match answer.first()?.as_str() {
-        "written" => Appended::Written {
-            epoch: number(1)?,
-            journal: answer.get(2)?.clone(),
-            versions: answer[3..].iter().map(|text| text.parse().ok()).collect::<Option<_>>()?,
-        },
-        "fenced" => Appended::Fenced,
-        "intended" => Appended::Intended { wait: Duration::from_millis(number(1)?) },
-        "kept" => Appended::Kept(number(1)? as usize),
-        "full" => Appended::Full,
-        "overtaken" => Appended::Overtaken,
-        _ => return None,
-    })
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 
 use super::{
-    RedisBackend,
-    append::{append_call, appended},
+    RedisBackend, answers,
+    append::append_call,
     call::Call,
     record::{StreamEntry, meta, record},
     scripts::Step,
@@ -42,7 +42,8 @@ impl JournalBackend for RedisBackend {
                 }
                 answer => answer?,
             };
-            appended(&answer).ok_or_else(|| unexpected(Step::Append))
+            let appended = answers::appended(&answer, append.writes.len());
+            appended.ok_or_else(|| unexpected(Step::Append))
         })
     }
 
@@ -142,11 +143,7 @@ impl JournalBackend for RedisBackend {
         Box::pin(async move {
             let call = acknowledge_call(keys, &acknowledgement);
             let answer: String = self.run(Step::Acknowledge, &call).await?;
-            match (answer.as_str(), answer.parse()) {
-                ("elsewhere", _) => Ok(Acknowledged::Elsewhere),
-                (_, Ok(left)) => Ok(Acknowledged::Done { left }),
-                _ => Err(unexpected(Step::Acknowledge)),
-            }
+            answers::acknowledged(&answer).ok_or_else(|| unexpected(Step::Acknowledge))
         })
     }
 
@@ -174,13 +171,7 @@ impl JournalBackend for RedisBackend {
             call.argument(journal).argument(last_id).argument(keys.member(partition));
             call.argument(u8::from(repair.expects_kept)).argument(u8::from(repair.expects_empty));
             let answer: Vec<String> = self.run(Step::Repair, &call).await?;
-            let number = answer.get(1).and_then(|text| text.parse().ok());
-            match (answer.first().map(String::as_str), number) {
-                (Some("overtaken"), None) => Ok(Repaired::Overtaken),
-                (Some("kept"), Some(left)) => Ok(Repaired::Kept { left }),
-                (Some("replaced"), Some(discarded)) => Ok(Repaired::Replaced { discarded }),
-                _ => Err(unexpected(Step::Repair)),
-            }
+            answers::repaired(&answer).ok_or_else(|| unexpected(Step::Repair))
         })
     }
 
@@ -246,7 +237,8 @@ impl RedisBackend {
     /// Runs a step that answers a version, or nothing.
     async fn version(&self, step: Step, call: &Call) -> Result<Option<u64>, CacheError> {
         let answer: Option<String> = self.run(step, call).await?;
-        answer.map(|text| text.parse().map_err(|_| unexpected(step))).transpose()
+        let version = |text: String| answers::version(&text).ok_or_else(|| unexpected(step));
+        answer.map(version).transpose()
     }
 
     async fn page(

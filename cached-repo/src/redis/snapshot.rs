@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use super::{RedisBackend, call::Call, entries, scripts::Step, unexpected};
+use super::{RedisBackend, answers, call::Call, scripts::Step, unexpected};
 use crate::{
     backend::{
         CacheError, Put, PutReply, Reply, SnapshotBackend,
-        snapshot::{AskChanged, Changed, Mark, Report, Side, Standing, Survey, Turn, Turned},
+        snapshot::{AskChanged, Changed, Mark, Report, Survey, Turn, Turned},
     },
     key::Keyspace,
 };
@@ -24,7 +24,7 @@ impl SnapshotBackend for RedisBackend {
                 call.argument(side.letter());
             }
             let answer: Vec<String> = self.run(Step::Turn, &call).await?;
-            turned(&answer).ok_or_else(|| unexpected(Step::Turn))
+            answers::turned(&answer).ok_or_else(|| unexpected(Step::Turn))
         })
     }
 
@@ -65,7 +65,7 @@ impl SnapshotBackend for RedisBackend {
             call.argument(ask.count).argument(u8::from(ask.retry));
             let answer: Option<Vec<String>> = self.run(Step::Changed, &call).await?;
             let Some(answer) = answer else { return Ok(None) };
-            changed(&answer).map(Some).ok_or_else(|| unexpected(Step::Changed))
+            answers::changed(&answer).map(Some).ok_or_else(|| unexpected(Step::Changed))
         })
     }
 
@@ -122,7 +122,7 @@ impl SnapshotBackend for RedisBackend {
                 call.argument(id).content(content.as_ref());
             }
             let answer: Vec<String> = self.run(Step::Keep, &call).await?;
-            entries::put_reply(&answer).ok_or_else(|| unexpected(Step::Keep))
+            answers::put(&answer, puts.len()).ok_or_else(|| unexpected(Step::Keep))
         })
     }
 
@@ -179,47 +179,12 @@ impl SnapshotBackend for RedisBackend {
             match progress {
                 None => call.argument(""),
                 Some(Survey::At(cursor)) => call.argument(cursor),
-                Some(Survey::Done) => call.argument(DONE),
+                Some(Survey::Done) => call.argument(answers::DONE),
             };
             let answer: Option<String> = self.run(Step::Survey, &call).await?;
-            match answer.as_deref() {
-                None => Ok(None),
-                Some(DONE) => Ok(Some(Survey::Done)),
-                Some(cursor) => match cursor.parse() {
-                    Ok(cursor) => Ok(Some(Survey::At(cursor))),
-                    Err(_) => Err(unexpected(Step::Survey)),
-                },
-            }
+            let survey =
+                |text: String| answers::survey(&text).ok_or_else(|| unexpected(Step::Survey));
+            answer.map(survey).transpose()
         })
     }
 }
-
-/// What `turn.lua` answers.
-fn turned(answer: &[String]) -> Option<Turned> {
-    let [what, side, turned_by] = answer else { return None };
-    let standing = Standing { side: Side::parse(side)?, turned_by: turned_by.clone() };
-    match &**what {
-        "turned" => Some(Turned::From(standing)),
-        "is" => Some(Turned::Is(standing)),
-        _ => None,
-    }
-}
-
-/// What `changed.lua` answers.
-fn changed(answer: &[String]) -> Option<Changed> {
-    let [side, turned_by, until, left, more, rest @ ..] = answer else { return None };
-    let ids = rest.chunks(2).map(|pair| match pair {
-        [id, version] => Some((id.clone(), version.parse().ok()?)),
-        _ => None,
-    });
-    Some(Changed {
-        standing: Standing { side: Side::parse(side)?, turned_by: turned_by.clone() },
-        until: until.parse().ok()?,
-        left: left.parse().ok()?,
-        more: more == "1",
-        ids: ids.collect::<Option<_>>()?,
-    })
-}
-
-/// How the survey says that it is complete.
-const DONE: &str = "done";

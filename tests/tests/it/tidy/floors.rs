@@ -16,7 +16,7 @@ const FLOORS: [&[&str]; 9] = [
     &["cache", "batching"],
     &["journal"],
     &["strategy", "worker"],
-    &["repository", "builder", "handle"],
+    &["repository", "builder", "handle", "decoders"],
     &["testing"],
     &["lib"],
 ];

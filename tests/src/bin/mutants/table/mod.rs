@@ -29,6 +29,7 @@ mod writing;
 mod moves;
 
 mod retiring;
+mod fuzz;
 
 pub(crate) const TABLE: &[&[Mutant]] = &[
     drain::MUTANTS,
@@ -44,6 +45,7 @@ pub(crate) const TABLE: &[&[Mutant]] = &[
     simulation::MUTANTS,
     snapshots::MUTANTS,
     testing::MUTANTS,
+    fuzz::MUTANTS,
 ];
 
 /// What every backend passes.
