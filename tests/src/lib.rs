@@ -19,7 +19,7 @@ pub use process::Process;
 pub mod actor;
 
 pub mod proxy;
-pub use proxy::{Mode, Proxy};
+pub use proxy::{Direction, Mode, Proxy};
 
 pub mod gate;
 pub use gate::{Gated, Held, Point};
