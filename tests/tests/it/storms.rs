@@ -16,6 +16,8 @@ use table::Audited;
 
 mod network;
 
+mod dropped;
+
 /// A test hangs if what it waits for takes longer.
 const HANG: Duration = Duration::from_secs(120);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
@@ -28,6 +30,11 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
         assert!(begin.elapsed() < HANG, "waited too long until {what}");
         sleep(LOOK_INTERVAL).await;
     }
+}
+
+/// How many tasks there are.
+fn alive() -> usize {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
 }
 
 /// Panics with the first of what is wrong.

@@ -169,7 +169,7 @@ impl History {
             };
             if write.fate == Fate::Failed {
                 offences.push(format!("{name} of row {id} was said to have failed"));
-            } else if !seen.insert(name) {
+            } else if !seen.insert((*id, name)) {
                 offences.push(format!("{name} of row {id} was written twice"));
             } else if is_late(write) {
                 offences.push(format!("row {id} went back to {name}"));

@@ -26,6 +26,8 @@ mod writing;
 
 mod moves;
 
+mod storms;
+
 pub(crate) const TABLE: &[&[Mutant]] = &[
     drain::MUTANTS,
     writing::MUTANTS,
@@ -38,6 +40,7 @@ pub(crate) const TABLE: &[&[Mutant]] = &[
     moves::MUTANTS,
     simulation::MUTANTS,
     snapshots::MUTANTS,
+    storms::MUTANTS,
 ];
 
 /// What every backend passes.
