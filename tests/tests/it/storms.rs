@@ -18,6 +18,8 @@ mod network;
 
 mod dropped;
 
+mod drops;
+
 /// A test hangs if what it waits for takes longer.
 const HANG: Duration = Duration::from_secs(120);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);

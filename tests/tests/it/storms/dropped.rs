@@ -4,6 +4,7 @@ use std::{collections::HashMap, future::poll_fn, pin::Pin, task::Poll};
 
 use cached_repo::{Cache, CachedEntity, Change, Repository, Strategy, Value};
 use futures_util::future::BoxFuture;
+use redis::AsyncCommands;
 use tokio::time::timeout;
 
 use super::{Audited, Fate, HANG, History, alive, history::Ticket, none, sized, tell, turn, until};
@@ -177,6 +178,7 @@ impl Scene {
     /// Drops a call behind its first poll, its second one, and so on. Answers how many it has.
     async fn drop_each(&self, call: Call) -> usize {
         for polls in 1.. {
+            let level = alive();
             let asked = Asked { ids: [1, 2, 3], name: format!("{call:?}-{polls}") };
             if self.stage.strategy != Strategy::RedisOnly {
                 self.other.evict("1").await.unwrap();
@@ -195,8 +197,14 @@ impl Scene {
                 panic!("{call:?} {polls}")
             };
             self.judge(began, found.unwrap());
-            if call == Call::SaveMany && self.stage.is_store_first() {
-                self.all_or_none(&asked).await;
+            if self.stage.is_store_first() {
+                until("the call has come to its end", async || alive() <= level).await;
+                assert_eq!(
+                    held(&self.stage).await,
+                    Vec::<String>::new(),
+                    "behind {call:?} {polls}"
+                );
+                self.check_all_or_none(&asked).await;
             }
             if is_whole {
                 return polls;
@@ -211,15 +219,15 @@ impl Scene {
         none(&format!("reads under {}", self.stage.strategy), offence.into_iter().collect());
     }
 
-    async fn all_or_none(&self, asked: &Asked) {
-        let level = alive();
-        until("the write has come to its end", async || {
-            let ids = asked.ids.map(|id| id.to_string());
-            let found = self.other.get_many(ids).await.unwrap();
-            let written = found.into_iter().filter(|f| name(f.clone()) == asked.name).count();
-            alive() <= level && (written == 0 || written == 3)
-        })
-        .await;
+    async fn check_all_or_none(&self, asked: &Asked) {
+        let found = self.other.get_many(asked.ids.map(|id| id.to_string())).await.unwrap();
+        let written = found.into_iter().filter(|found| name(found.clone()) == asked.name).count();
+        let is_of_all = asked.name.starts_with("SaveMany");
+        assert!(
+            written == 0 || written == if is_of_all { 3 } else { 1 },
+            "{written} of {}",
+            asked.name
+        );
     }
 
     async fn check(&self) {
@@ -248,9 +256,7 @@ pub(super) async fn check(history: &History, stage: &Stage, repos: &[Repository<
         .await;
     }
     none(&format!("reads under {strategy}"), history.judge_rows(&read(&repos[0], history).await));
-    if stage.over == Over::Redis {
-        until("no lease and no intent is left", async || held(stage).await.is_empty()).await;
-    }
+    until("no lease and no intent is left", async || held(stage).await.is_empty()).await;
 }
 
 async fn read(repo: &Repository<Todo>, history: &History) -> HashMap<i64, String> {
@@ -282,13 +288,22 @@ fn trail(stage: &Stage) -> Vec<Audited> {
 
 /// The leases and intents that Redis has.
 async fn held(stage: &Stage) -> Vec<String> {
-    let head = stage.repo.key("1").unwrap();
-    let head = head.strip_suffix(":1").unwrap();
     let mut found = Vec::new();
-    for what in ["lease", "intents"] {
-        let pattern = format!("{head}:@{what}:*");
-        let keys = redis::cmd("KEYS").arg(pattern).clone();
-        found.extend(keys.query_async::<Vec<String>>(&mut stage.raw().await).await.unwrap());
+    if stage.over == Over::Redis {
+        let mut raw = stage.raw().await;
+        for what in ["lease", "intents"] {
+            let pattern = format!("{}:@{what}:*", entity(stage));
+            let mut keys = raw.scan_match::<_, String>(pattern).await.unwrap();
+            while let Some(key) = keys.next_item().await {
+                found.push(key.unwrap());
+            }
+        }
     }
     found
+}
+
+/// What the store calls the stage's entity.
+pub(super) fn entity(stage: &Stage) -> String {
+    let key = stage.repo.key("1").unwrap();
+    key.strip_suffix(":1").unwrap().to_owned()
 }
