@@ -210,7 +210,7 @@ impl Scene {
             if self.stage.is_store_first() {
                 until("the call has come to its end", async || alive() <= self.level.get()).await;
                 assert_eq!(
-                    held(&self.stage).await,
+                    held(&self.stage, &asked.ids).await,
                     Vec::<String>::new(),
                     "behind {call:?} {polls}"
                 );
@@ -266,7 +266,8 @@ pub(super) async fn check(history: &History, stage: &Stage, repos: &[Repository<
         .await;
     }
     none(&format!("reads under {strategy}"), history.judge_rows(&read(&repos[0], history).await));
-    until("no lease and no intent is left", async || held(stage).await.is_empty()).await;
+    until("no lease and no intent is left", async || held(stage, &history.ids()).await.is_empty())
+        .await;
 }
 
 async fn read(repo: &Repository<Todo>, history: &History) -> HashMap<i64, String> {
@@ -296,16 +297,17 @@ fn trail(stage: &Stage) -> Vec<Audited> {
     stage.gate.written().into_iter().flatten().map(audited).collect()
 }
 
-/// The leases and intents that Redis has.
-async fn held(stage: &Stage) -> Vec<String> {
+/// The leases and intents of these ids that Redis has.
+async fn held(stage: &Stage, ids: &[i64]) -> Vec<String> {
     let mut found = Vec::new();
     if stage.over == Over::Redis {
         let mut raw = stage.raw().await;
-        for what in ["lease", "intents"] {
-            let pattern = format!("{}:@{what}:*", entity(stage));
-            let mut keys = raw.scan_match::<_, String>(pattern).await.unwrap();
-            while let Some(key) = keys.next_item().await {
-                found.push(key.unwrap());
+        for (what, id) in
+            ["lease", "intents"].iter().flat_map(|w| ids.iter().map(move |id| (w, id)))
+        {
+            let key = format!("{}:@{what}:{id}", entity(stage));
+            if raw.exists(&key).await.unwrap() {
+                found.push(key);
             }
         }
     }
