@@ -9,7 +9,8 @@ use std::{
 };
 
 use cached_repo::{
-    Cache, CachedEntity, Counts, Durability, Event, Outcome, Repository, Result, Strategy,
+    Cache, CachedEntity, Counts, Durability, Event, OnFull, Outcome, Repository, Result, Saved,
+    Strategy,
     failpoint::{self, Failure, Point},
     store,
 };
@@ -30,8 +31,19 @@ const REDIS_TIMEOUT: Duration = Duration::from_secs(1);
 /// A write that a replica does not get is given up soon, so that the next one is made.
 const CONFIRMED_MAX: Duration = Duration::from_millis(100);
 
+/// The environment variable that bounds the backlog of a process' writes.
+pub const MAX_BACKLOG: &str = "CACHED_REPO_TEST_MAX_BACKLOG";
+/// The one that says what its writes do then, as in the attribute `on_full`. They wait otherwise.
+pub const ON_FULL: &str = "CACHED_REPO_TEST_ON_FULL";
+/// The one that says how many milliseconds a process may take to end that is told to (SIGTERM).
+pub const END_MS: &str = "CACHED_REPO_TEST_END_MS";
+
 /// The environment variable that names the point at which a process kills itself.
 pub const KILL_AT: &str = "CACHED_REPO_TEST_KILL_AT";
+/// What stands in the log in place of an error, where a write went to the database.
+pub const STORED: &str = "it was written through";
+/// The event that a process which is told to end logs last.
+pub const ENDED: &str = "Ended";
 /// Every point, in the order in which a drain and then a recovery come by.
 pub const POINTS: [Point; 11] = [
     Point::Claimed,
@@ -143,15 +155,22 @@ pub enum Line {
 }
 
 impl Line {
-    /// What became of a write.
-    pub fn written(id: i64, name: Option<String>, outcome: Result<u64>) -> Self {
-        match outcome {
-            Ok(version) => Self::Acknowledged { id, name, version },
+    /// What became of a write. One that was written through has no version to order it by: it counts as
+    /// one of which nobody knows.
+    pub fn written(id: i64, name: Option<String>, outcome: Result<Saved>) -> Self {
+        match outcome.map(|saved| saved.version()) {
+            Ok(Some(version)) => Self::Acknowledged { id, name, version },
+            Ok(None) => Self::Failed { id, name, unknown: true, error: STORED.to_owned() },
             Err(error) => {
                 let unknown = error.outcome() != Outcome::NotApplied;
                 Self::Failed { id, name, unknown, error: error.to_string() }
             }
         }
+    }
+
+    /// How a process ended that was told to: with so many writes that it did not drain.
+    pub fn ended(left: u64) -> Self {
+        Self::Event { name: ENDED.to_owned(), text: left.to_string() }
     }
 
     /// What a repository did.
@@ -225,7 +244,16 @@ pub async fn connect(orders: &Orders, log: &Log) -> Result<(Cache, Repository<It
         0 => Durability::Memory,
         replicas => Durability::Replicated(replicas),
     };
-    let repository = Repository::builder(&cache)
+    let mut builder = Repository::builder(&cache);
+    if let Ok(writes) = env::var(MAX_BACKLOG) {
+        builder = builder.max_backlog(writes.parse().unwrap());
+    }
+    match env::var(ON_FULL).as_deref() {
+        Ok("reject") => builder = builder.on_full(OnFull::Reject),
+        Ok("write_through") => builder = builder.on_full(OnFull::WriteThrough),
+        _ => {}
+    }
+    let repository = builder
         .strategy(Strategy::WriteBehind)
         .partitions(PARTITIONS)
         .durability(durability)

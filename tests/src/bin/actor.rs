@@ -3,11 +3,22 @@
 // It has nobody to tell but the one who reads its output.
 #![allow(clippy::unwrap_used)]
 
-use std::{env, time::Duration};
+use std::{
+    env,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
-use cached_repo::{Cache, Repository};
-use tests::actor::{COLD, HOT, Item, Line, Log, Orders, Role, arm, connect};
-use tokio::{task::JoinSet, time::sleep};
+use cached_repo::{Cache, Repository, Shutdown};
+use tests::actor::{COLD, END_MS, HOT, Item, Line, Log, Orders, Role, arm, connect};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::{JoinHandle, JoinSet},
+    time::{sleep, timeout},
+};
 
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 const REPORT_INTERVAL: Duration = Duration::from_millis(20);
@@ -19,11 +30,44 @@ const COLD_EVERY: u8 = 4;
 
 #[tokio::main(worker_threads = 2)]
 async fn main() {
+    let mut termination = signal(SignalKind::terminate()).unwrap();
     let orders: Orders = serde_json::from_str(&env::args().nth(1).unwrap()).unwrap();
     let log = Log::new(&orders.log);
     arm();
     let (cache, repository) = connected(&orders, &log).await;
     log.write(&Line::Ready);
+    let is_told = Arc::new(AtomicBool::new(false));
+    let mut working =
+        tokio::spawn(work(orders, cache.clone(), repository, log.clone(), is_told.clone()));
+    tokio::select! {
+        ended = &mut working => ended.unwrap(),
+        _ = termination.recv() => {
+            is_told.store(true, SeqCst);
+            end(&cache, working, &log).await;
+        }
+    }
+}
+
+/// Drains, or says what is left. Writers make an end of what they have begun before that.
+async fn end(cache: &Cache, mut working: JoinHandle<()>, log: &Log) {
+    let deadline =
+        env::var(END_MS).map_or(SHUTDOWN_MAX, |ms| Duration::from_millis(ms.parse().unwrap()));
+    // One that only drains does so until the shutdown.
+    drop(timeout(deadline, &mut working).await);
+    let left = match cache.shutdown(deadline).await.unwrap() {
+        Shutdown::Drained => 0,
+        Shutdown::Left(left) => left,
+    };
+    log.write(&Line::ended(left));
+}
+
+async fn work(
+    orders: Orders,
+    cache: Cache,
+    repository: Repository<Item>,
+    log: Log,
+    is_told: Arc<AtomicBool>,
+) {
     let report = report(repository.clone(), log.clone());
     match orders.role {
         Role::Worker | Role::Reader => {
@@ -31,8 +75,8 @@ async fn main() {
         }
         Role::Writer { embedded, .. } => {
             let reporting = tokio::spawn(report);
-            write_all(&orders, &repository, &log).await;
-            if embedded {
+            write_all(&orders, &repository, &log, &is_told).await;
+            if embedded && !is_told.load(SeqCst) {
                 // What is left is for others to drain.
                 drop(cache.shutdown(SHUTDOWN_MAX).await);
             }
@@ -68,22 +112,39 @@ async fn report(repository: Repository<Item>, log: Log) {
     }
 }
 
-async fn write_all(orders: &Orders, repository: &Repository<Item>, log: &Log) {
+async fn write_all(
+    orders: &Orders,
+    repository: &Repository<Item>,
+    log: &Log,
+    is_told: &Arc<AtomicBool>,
+) {
     let Role::Writer { tasks, .. } = orders.role else { return };
     let mut writing = JoinSet::new();
     for task in 0..tasks as u64 {
-        writing.spawn(write(orders.clone(), repository.clone(), log.clone(), task));
+        writing.spawn(write(
+            orders.clone(),
+            repository.clone(),
+            log.clone(),
+            is_told.clone(),
+            task,
+        ));
     }
     while let Some(ended) = writing.join_next().await {
         ended.unwrap();
     }
 }
 
-async fn write(orders: Orders, repository: Repository<Item>, log: Log, task: u64) {
+async fn write(
+    orders: Orders,
+    repository: Repository<Item>,
+    log: Log,
+    is_told: Arc<AtomicBool>,
+    task: u64,
+) {
     let Role::Writer { seed, writes, pace_us, .. } = orders.role else { return };
     let mut random = fastrand::Rng::with_seed(seed.wrapping_mul(1000) + task);
     for turn in 0.. {
-        if turn >= writes && orders.stop.exists() {
+        if is_told.load(SeqCst) || turn >= writes && orders.stop.exists() {
             return;
         }
         let id = match random.u8(..COLD_EVERY) {
@@ -95,8 +156,7 @@ async fn write(orders: Orders, repository: Repository<Item>, log: Log, task: u64
             Some(name) => repository.save(&Item { id, name: name.clone() }).await,
             None => repository.delete(id).await,
         };
-        let outcome = written.map(|saved| saved.version().unwrap());
-        log.write(&Line::written(id, name, outcome));
+        log.write(&Line::written(id, name, written));
         sleep(Duration::from_micros(random.u64(..=2 * pace_us))).await;
     }
 }

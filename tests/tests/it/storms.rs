@@ -20,6 +20,12 @@ mod dropped;
 
 mod drops;
 
+mod processes;
+
+mod signals;
+
+mod outage;
+
 /// A test hangs if what it waits for takes longer.
 const HANG: Duration = Duration::from_secs(120);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
