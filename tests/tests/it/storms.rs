@@ -26,6 +26,10 @@ mod signals;
 
 mod outage;
 
+mod poison;
+
+mod memory;
+
 /// A test hangs if what it waits for takes longer.
 const HANG: Duration = Duration::from_secs(120);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);

@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, collections::HashMap, future::poll_fn, pin::Pin, task::Poll};
 
-use cached_repo::{Cache, CachedEntity, Change, Repository, Strategy, Value};
+use cached_repo::{Cache, Repository, Strategy};
 use futures_util::future::BoxFuture;
 use redis::AsyncCommands;
 use tokio::time::timeout;
@@ -253,7 +253,10 @@ pub(super) async fn check(history: &History, stage: &Stage, repos: &[Repository<
     let strategy = stage.strategy;
     if strategy != Strategy::RedisOnly {
         none(&format!("rows under {strategy}"), history.judge_rows(&rows(stage, history).await));
-        none(&format!("changes of rows under {strategy}"), history.judge_trail(&trail(stage)));
+        none(
+            &format!("changes of rows under {strategy}"),
+            history.judge_trail(&Audited::written(&stage.gate)),
+        );
         until("every process reads what the store has", async || {
             let rows = rows(stage, history).await;
             for repo in repos {
@@ -282,19 +285,6 @@ async fn rows(stage: &Stage, history: &History) -> HashMap<i64, String> {
     let cache = Cache::builder().no_worker().in_memory();
     let rows = stage.builder(&cache).strategy(Strategy::CacheAside).build().await.unwrap();
     read(&rows, history).await
-}
-
-/// What was written to the store, in order.
-fn trail(stage: &Stage) -> Vec<Audited> {
-    let column = Todo::SCHEMA.columns().iter().position(|c| c.column() == "name").unwrap();
-    let audited = |change: Change| {
-        let id = change.id().text().parse().unwrap();
-        match change.record().and_then(|record| record.get(column).cloned()) {
-            Some(Value::Text(name)) => Audited { id, puts: true, name: name.into_owned() },
-            _ => Audited { id, puts: false, name: String::new() },
-        }
-    };
-    stage.gate.written().into_iter().flatten().map(audited).collect()
 }
 
 /// The leases and intents of these ids that Redis has.

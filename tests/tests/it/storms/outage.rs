@@ -19,7 +19,7 @@ const GROWTH_MAX: f64 = 1.5;
 async fn an_outage_of_the_database_fills_the_journal_and_no_memory() {
     let _turn = turn().await;
     seed();
-    let cap = sized(1000, 5000);
+    let cap = sized(1024, 5120);
     let outage = Duration::from_secs(sized(3, 45));
     let mut scene = Scene::new().await;
     let cap_text = cap.to_string();

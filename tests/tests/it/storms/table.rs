@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 
-use cached_repo::{CachedEntity, store::Ledger};
+use cached_repo::{CachedEntity, Change, Value, store::Ledger};
 use sqlx::AssertSqlSafe;
-use tests::{actor::Item, isolate, servers};
+use tests::{Gated, actor::Item, isolate, servers};
 
-use crate::databases::{On, run};
+use crate::{
+    databases::{On, run},
+    stage::Todo,
+};
 
 /// One change of a row: its value, or that before the delete.
 #[derive(Debug)]
@@ -14,6 +17,21 @@ pub(super) struct Audited {
     pub(super) id: i64,
     pub(super) puts: bool,
     pub(super) name: String,
+}
+
+impl Audited {
+    /// The changes of todos that a store was given, in order.
+    pub(super) fn written(gate: &Gated) -> Vec<Self> {
+        let column = Todo::SCHEMA.columns().iter().position(|c| c.column() == "name").unwrap();
+        let audited = |change: Change| {
+            let id = change.id().text().parse().unwrap();
+            match change.record().and_then(|record| record.get(column).cloned()) {
+                Some(Value::Text(name)) => Self { id, puts: true, name: name.into_owned() },
+                _ => Self { id, puts: false, name: String::new() },
+            }
+        };
+        gate.written().into_iter().flatten().map(audited).collect()
+    }
 }
 
 /// A table on one of the servers that all tests share.

@@ -11,4 +11,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "cached-repo/src/strategy/loader.rs",
         "match closely || !owed.is_empty() {" => "match closely {",
         "faults::a8_a_journaled_write_is_read_by_a_process_that_owes"),
+    mutant!("writes-end-with-their-callers": "a caller that goes away leaves half a write and its token",
+        "cached-repo/src/strategy/mod.rs",
+        "    match tokio::spawn(work).await {\n" =>
+        "    match Ok::<_, tokio::task::JoinError>(work.await) {\n",
+        "storms::dropped::a_call_that_is_dropped"),
+    mutant!("loads-end-with-their-callers": "a reader that goes away leaves a lease",
+        "cached-repo/src/strategy/loader.rs",
+        "            tokio::spawn(async move { loader.fetch(leads).await });\n" =>
+        "            loader.fetch(leads).await;\n",
+        "storms::dropped::a_call_that_is_dropped"),
+    mutant!("places-are-not-given-back": "reads without Redis come to an end for ever",
+        "cached-repo/src/strategy/fetch.rs",
+        "            Ok(_permit) => {\n" => "            Ok(permit) => {\n                permit.forget();\n",
+        "storms::drops::a_dropped_read_gives_its_place"),
 ];
