@@ -64,6 +64,7 @@ const OF_FIELD: &[(&str, Form)] = &[
     ("skip", Word),
     ("default", WordOrText("path::to::function")),
     ("json", Word),
+    ("generated", Word),
     ("unique", LATER),
     ("index", LATER),
     ("version", LATER),

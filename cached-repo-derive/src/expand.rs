@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{GenericParam, Ident, spanned::Spanned};
+use syn::{ExprPath, GenericParam, Ident, spanned::Spanned};
 
 use crate::{
     model::{Default, Entity, Field, Storage},
@@ -143,7 +143,7 @@ fn schema(entity: &Entity<'_>, columns: &[&Field<'_>]) -> TokenStream {
             Default::Trait => {
                 Some(quote_spanned!(span=> <#ty as ::core::default::Default>::default))
             }
-            Default::Function(path) => Some(at(path.span(), path)),
+            Default::Function(path) => Some(made(entity, field, path)),
         };
         let absent = match (field.storage, default) {
             (Storage::Json, None) => Some(quote_spanned! {span=>
@@ -159,9 +159,10 @@ fn schema(entity: &Entity<'_>, columns: &[&Field<'_>]) -> TokenStream {
                 .when_absent(|| #krate::derived::absent::<#ty>(#make))
             }),
         };
+        let generated = field.generated.then(|| quote_spanned!(span=> .generated()));
         // At the field, because it refuses what cannot be an id.
         quote_spanned! {span=>
-            #krate::ColumnSpec::new(#name, #column, &[#(#aliases),*], #kind, #id) #absent
+            #krate::ColumnSpec::new(#name, #column, &[#(#aliases),*], #kind, #id) #absent #generated
         }
     });
     // The block makes the array a constant of its own, which can be borrowed for ever.
@@ -195,7 +196,10 @@ fn read(entity: &Entity<'_>, index: usize, field: &Field<'_>) -> TokenStream {
         Default::Trait => quote_spanned! {span=>
             ::core::option::Option::Some(<#ty as ::core::default::Default>::default)
         },
-        Default::Function(path) => at(path.span(), quote!(::core::option::Option::Some(#path))),
+        Default::Function(path) => {
+            let make = made(entity, field, path);
+            quote_spanned!(span=> ::core::option::Option::Some(#make))
+        }
     };
     match field.storage {
         Storage::Json => quote_spanned! {span=>
@@ -212,6 +216,13 @@ fn read(entity: &Entity<'_>, index: usize, field: &Field<'_>) -> TokenStream {
             )?
         },
     }
+}
+
+/// The function that makes a default, in the same words wherever it is needed: rustc tells a mistake once.
+fn made(entity: &Entity<'_>, field: &Field<'_>, path: &ExprPath) -> TokenStream {
+    let (span, ty) = (span(field), field.ty);
+    let (krate, path) = (at(span, &entity.krate), at(path.span(), path));
+    quote_spanned!(span=> #krate::derived::made::<#ty>(#path))
 }
 
 /// The value of a field that is stored nowhere.

@@ -58,19 +58,26 @@ mod errors;
 /// | `json` | any serde type, in one column |
 /// | `default`, `default = "path"` | what it is when an entry or row does not have it |
 /// | `skip` | is stored nowhere, and is its default when read |
+/// | `generated` | a column that the database computes: read, and never written |
 ///
 /// Every other field's type must be a `Column`.
 #[proc_macro_derive(CachedEntity, attributes(cache))]
 pub fn cached_entity(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
+    implemented(&input).into()
+}
+
+fn implemented(input: &DeriveInput) -> proc_macro2::TokenStream {
     let mut errors = errors::Errors::default();
-    let entity = model::read(&input, &mut errors);
-    let tokens = match errors.into_tokens() {
+    let entity = model::read(input, &mut errors);
+    match errors.into_tokens() {
         None => expand::implementation(&entity),
         Some(errors) => {
             let fallback = expand::fallback(&entity);
             quote!(#errors #fallback)
         }
-    };
-    tokens.into()
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,6 +71,8 @@ pub(crate) struct Field<'a> {
     pub(crate) column: Option<Name>,
     pub(crate) aliases: Vec<Name>,
     pub(crate) id: bool,
+    /// The database computes it.
+    pub(crate) generated: bool,
     pub(crate) storage: Storage,
     pub(crate) default: Default,
 }
@@ -242,6 +244,7 @@ fn field<'a>(field: &'a syn::Field, errors: &mut Errors) -> Option<Field<'a>> {
         column: said.text("column").map(Name::from),
         aliases: said.texts("alias").map(Name::from).collect(),
         id: said.has("id") && !refused,
+        generated: said.has("generated") && !refused,
         storage: match (said.has("skip"), said.has("json")) {
             (true, _) => Storage::Skipped,
             (false, true) => Storage::Json,
@@ -286,8 +289,12 @@ fn at(literal: &LitStr, message: &str) -> syn::Error {
 
 /// What cannot stand on one field, and why.
 const CONFLICTS: &[(&str, &[&str], &str)] = &[
-    ("id", &["skip", "json", "default"], "an id is a plain column of every entity"),
-    ("skip", &["rename", "column", "alias", "json"], "a skipped field is stored nowhere"),
+    ("id", &["skip", "json", "default", "generated"], "an id is a plain column of every entity"),
+    (
+        "skip",
+        &["rename", "column", "alias", "json", "generated"],
+        "a skipped field is stored nowhere",
+    ),
 ];
 
 /// The bounds that the builder has.

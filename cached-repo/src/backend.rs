@@ -16,10 +16,12 @@ use crate::{
 #[cfg(feature = "conformance")]
 pub(crate) mod conformance;
 pub(crate) mod journal;
+mod only;
 pub(crate) mod snapshot;
 
 pub(crate) use journal::JournalBackend;
-pub(crate) use snapshot::{Side, SnapshotBackend};
+pub(crate) use only::{Put, PutReply};
+pub(crate) use snapshot::{Side, SnapshotBackend, Standing};
 
 pub(crate) type Reply<'a, T> = BoxFuture<'a, Result<T, CacheError>>;
 
@@ -67,8 +69,13 @@ pub(crate) trait Backend:
     /// the entry where it is not. Tells for each whether it was put.
     fn end<'a>(&'a self, keys: &'a Keyspace, ends: &'a [End<'a>]) -> Reply<'a, Vec<bool>>;
 
-    /// Writes entries that are the only copy, in order.
-    fn put<'a>(&'a self, keys: &'a Keyspace, puts: &'a [Put<'a>]) -> Reply<'a, PutReply>;
+    /// Writes entries that are the only copy, in order. Says which server did it, if that is asked.
+    fn put<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        puts: &'a [Put<'a>],
+        asks_server: bool,
+    ) -> Reply<'a, PutReply>;
 
     /// Removes copies; tells for each whether it was one. Entries that are the only copy stay.
     fn evict<'a>(&'a self, keys: &'a Keyspace, slots: &'a [Slot]) -> Reply<'a, Vec<bool>>;
@@ -186,26 +193,6 @@ pub(crate) struct End<'a> {
     pub(crate) content: Option<Content<'a>>,
 }
 
-/// A write of the only copy; no content deletes it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Put<'a> {
-    pub(crate) slot: &'a Slot,
-    /// The id's text, by which a change is marked.
-    pub(crate) id: &'a str,
-    pub(crate) content: Option<Content<'a>>,
-}
-
-/// The answer to writes of the only copy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum PutReply {
-    /// The versions, one per write.
-    Written(Vec<u64>),
-    /// This slot (by index) holds a journaled write. Nothing was changed.
-    Dirty(usize),
-    /// The partition is on a side on which `redis_only` may not write. Nothing was changed.
-    Elsewhere(Side),
-}
-
 /// Facts about a server that decide whether a repository may be built on it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Server {
@@ -257,6 +244,8 @@ pub(crate) enum Meta {
     Home(&'static str),
     Epoch(u64),
     Generation(u64),
+    /// And the server at which it was placed.
+    Ticket(&'static str, &'static str),
 }
 
 /// What happens to a server.

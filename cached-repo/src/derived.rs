@@ -34,6 +34,12 @@ pub fn read<T>(
     field.map_err(|error| error.in_column(name))
 }
 
+/// The function that makes a default. Derived code says it in these words wherever it needs it, so that rustc
+/// has one thing to say of a wrong one, and says it once.
+pub fn made<T>(make: fn() -> T) -> fn() -> T {
+    make
+}
+
 /// What stands for a column in a record of a struct that did not have the field.
 pub fn absent<T: Column>(make: fn() -> T) -> Option<Value<'static>> {
     Some(make().to_value().into_owned())

@@ -35,9 +35,9 @@ pub enum ErrorKind {
     Intended,
     /// The journal holds as many writes that are not drained as it may.
     BacklogFull,
-    /// Redis has journaled the write, and did not make it as durable as
-    /// [`durability`](crate::RepositoryBuilder::durability) says in time. It is drained all the same;
-    /// [`tokens`](Error::tokens) name it.
+    /// Redis has the write, and did not make it as durable as
+    /// [`durability`](crate::RepositoryBuilder::durability) says in time. What is journaled is drained all
+    /// the same; [`tokens`](Error::tokens) name it.
     DurabilityNotMet,
     /// The store refused the write when the journal was drained; it is a dead letter.
     DeadLettered,

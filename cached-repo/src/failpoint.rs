@@ -37,6 +37,17 @@ pub enum Point {
     PositionSet,
     PartitionOpened,
     LayoutChanged,
+    /// The steps of moving an entity between `redis_only` and the strategies with a store.
+    SidesSeen,
+    SidesTurned,
+    JournalFenced,
+    EpochSeen,
+    RowsRead,
+    EntriesFound,
+    RestCopied,
+    SidesLeaving,
+    MoveDone,
+    MoveEnded,
 }
 
 #[cfg(not(feature = "conformance"))]
@@ -47,7 +58,7 @@ pub(crate) async fn reach(_: Point, _: &str) -> Result<(), String> {
 #[cfg(feature = "conformance")]
 pub(crate) use armed::reach;
 #[cfg(feature = "conformance")]
-pub use armed::{Failure, arm, left};
+pub use armed::{Failure, Held, arm, hold, left};
 
 #[cfg(feature = "conformance")]
 mod armed {
@@ -56,6 +67,8 @@ mod armed {
         sync::{Mutex, PoisonError},
         time::Duration,
     };
+
+    use tokio::sync::{oneshot, watch};
 
     use super::Point;
 
@@ -71,9 +84,45 @@ mod armed {
     }
 
     type Armed = HashMap<(Point, String), (Failure, usize)>;
+    type Gates = HashMap<(Point, String), (watch::Sender<bool>, oneshot::Receiver<()>)>;
 
     /// By point and the entity's name in the store's ledger, so that tests stay apart.
     static ARMED: Mutex<Option<Armed>> = Mutex::new(None);
+    static GATES: Mutex<Option<Gates>> = Mutex::new(None);
+
+    /// A gate at which the next one that comes by is held.
+    #[derive(Debug)]
+    pub struct Held {
+        arrived: watch::Receiver<bool>,
+        release: oneshot::Sender<()>,
+    }
+
+    impl Held {
+        /// Waits until somebody is held.
+        pub async fn arrived(&self) {
+            // A gate that is gone let somebody pass.
+            let _ = self.arrived.clone().wait_for(|arrived| *arrived).await;
+        }
+
+        /// Lets it go on. So does dropping this.
+        pub fn release(self) {
+            drop(self.release);
+        }
+    }
+
+    /// Holds the next one that comes by this point of an entity.
+    pub fn hold(point: Point, entity: &str) -> Held {
+        let ((arrived, has_arrived), (release, released)) =
+            (watch::channel(false), oneshot::channel());
+        let mut gates = GATES.lock().unwrap_or_else(PoisonError::into_inner);
+        gates.get_or_insert_default().insert((point, entity.to_owned()), (arrived, released));
+        Held { arrived: has_arrived, release }
+    }
+
+    fn gate(point: Point, entity: &str) -> Option<(watch::Sender<bool>, oneshot::Receiver<()>)> {
+        let mut gates = GATES.lock().unwrap_or_else(PoisonError::into_inner);
+        gates.as_mut()?.remove(&(point, entity.to_owned()))
+    }
 
     /// Lets the next `times` visits to a point of an entity fail.
     pub fn arm(point: Point, entity: &str, failure: Failure, times: usize) {
@@ -89,6 +138,10 @@ mod armed {
     }
 
     pub(crate) async fn reach(point: Point, entity: &str) -> Result<(), String> {
+        if let Some((arrived, released)) = gate(point, entity) {
+            arrived.send_replace(true);
+            let _ = released.await;
+        }
         match take(point, entity) {
             None => Ok(()),
             Some(Failure::Kill) => std::process::abort(),

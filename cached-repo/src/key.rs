@@ -18,7 +18,7 @@ mod id;
 pub(crate) use id::{entity_id, parse_id};
 
 /// An encoded id longer than this (bytes) is replaced in keys by its hash.
-const ID_LEN_MAX: usize = 200;
+pub(crate) const ID_LEN_MAX: usize = 200;
 /// Starts a hashed id. Encoded ids never contain it.
 const HASHED: char = '#';
 const NAME_LEN_MAX: usize = 64;
@@ -175,6 +175,11 @@ impl Keyspace {
     /// The token of the process that copies a partition to the store.
     pub(crate) fn copier(&self, partition: u32) -> String {
         self.of_partition(partition, "copier")
+    }
+
+    /// The token of the process that moves the entity between `redis_only` and the other strategies.
+    pub(crate) fn mover(&self) -> String {
+        format!("{}@mover", self.head)
     }
 
     /// Hash that says how far the survey is of what was there before changes were marked.

@@ -92,6 +92,7 @@
 //! | `skip` | not stored; `Default` when read |
 //! | `default`, `default = "path"` | what an entry or row without the column means |
 //! | `json` | any serde type, as JSON in one column, which may be null |
+//! | `generated` | a column that the database computes (`GENERATED ALWAYS AS`): read, and never written, whatever the field says when it is saved; under `cache_aside`, `read_through` and `write_through`, on SQL databases. `create_tables` leaves it out, and `build` tells what to add |
 //!
 //! Columns are `bool`, integers up to 64 bits, floats, `String`, `Vec<u8>`, `serde_json::Value`, behind
 //! features UUIDs, decimals, dates and times and ObjectIds, `Option` of these, and types that implement
@@ -240,6 +241,10 @@ pub mod names;
 pub mod failpoint;
 #[cfg(not(feature = "conformance"))]
 mod failpoint;
+
+#[cfg(feature = "conformance")]
+#[doc(hidden)]
+pub mod decoders;
 
 mod clock;
 mod retry;

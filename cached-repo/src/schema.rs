@@ -18,6 +18,7 @@ pub struct ColumnSpec {
     kind: Kind,
     nullable: bool,
     id: bool,
+    generated: bool,
     absent: Option<Absent>,
 }
 
@@ -54,6 +55,7 @@ impl ColumnSpec {
             kind,
             nullable,
             id,
+            generated: false,
             absent: None,
         }
     }
@@ -63,6 +65,15 @@ impl ColumnSpec {
     #[must_use]
     pub const fn when_absent(mut self, absent: fn() -> Option<Value<'static>>) -> Self {
         self.absent = Some(Absent(absent));
+        self
+    }
+
+    /// As a column that the database computes: it is read and never written.
+    #[must_use]
+    #[track_caller]
+    pub const fn generated(mut self) -> Self {
+        assert!(!self.id, "an id is written, and cannot be computed by the database");
+        self.generated = true;
         self
     }
 
@@ -98,6 +109,11 @@ impl ColumnSpec {
             Some(Absent(absent)) => absent(),
             None => self.nullable.then_some(Value::Null),
         }
+    }
+
+    /// Whether the database computes the column, so that it is never written.
+    pub fn is_generated(&self) -> bool {
+        self.generated
     }
 
     /// Whether the column is the id, or a part of it.

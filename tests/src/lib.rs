@@ -24,6 +24,8 @@ pub use proxy::{Direction, Mode, Proxy};
 pub mod gate;
 pub use gate::{Gated, Held, Point};
 
+pub mod fuzz;
+
 pub mod privileged;
 pub use privileged::Privileged;
 

@@ -15,7 +15,9 @@ use crate::{
 mod appends;
 mod desk;
 mod drains;
+mod moves;
 mod recoveries;
+mod retiring;
 mod snapshots;
 mod troubles;
 
@@ -34,7 +36,6 @@ pub(crate) async fn run(backend: &dyn Backend, namespace: &str) {
         suite.a_lost_token_spoils_the_puts_of_those_that_are_there().await;
         suite.what_is_pinned_is_left_alone().await;
         suite.another_home_is_fenced().await;
-        suite.the_only_copies_are_versioned_in_order().await;
         suite.a_generation_outdates_fills().await;
         suite.entries_of_another_type_are_replaced().await;
         suite.facts_are_recorded_once().await;
@@ -42,6 +43,7 @@ pub(crate) async fn run(backend: &dyn Backend, namespace: &str) {
         appends::run(&suite).await;
         drains::run(&suite).await;
         recoveries::run(&suite).await;
+        retiring::run(&suite).await;
         snapshots::run(&suite).await;
     }
 }
@@ -131,7 +133,7 @@ impl Suite<'_> {
                 content: body.as_ref().map(|body| content(State::Kept, stamp, body)),
             })
             .collect();
-        self.backend.put(&self.keys, &puts).await.unwrap()
+        self.backend.put(&self.keys, &puts, false).await.unwrap()
     }
 
     async fn plant_state(&self, slot: &Slot, state: State) {
@@ -226,20 +228,6 @@ impl Suite<'_> {
         self.backend.plant_meta(&keys, 0, Meta::Home("gone")).await.unwrap();
         let begun = self.backend.begin(&keys, &slots, "x", HOLD).await.unwrap();
         assert_eq!(begun, Begin::Fenced);
-    }
-
-    async fn the_only_copies_are_versioned_in_order(&self) {
-        let (a, b) = (self.slot("kept-a"), self.slot("kept-b"));
-        let PutReply::Written(first) = self.put(&[(&a, Some("1")), (&b, Some("2"))]).await else {
-            panic!("refused")
-        };
-        let PutReply::Written(second) = self.put(&[(&a, Some("3")), (&b, None)]).await else {
-            panic!("refused")
-        };
-        let versions: Vec<u64> = first.into_iter().chain(second).collect();
-        assert!(versions.windows(2).all(|pair| pair[0] < pair[1]), "{versions:?}");
-        assert_eq!(self.value(&a).await.as_deref(), Some("3"));
-        assert_eq!(self.read(&b).await, None);
     }
 
     async fn a_generation_outdates_fills(&self) {

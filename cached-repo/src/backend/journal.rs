@@ -6,12 +6,15 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use super::{CacheError, Content, Reply, Side};
+use super::{CacheError, Content, Reply, Standing};
 use crate::{
     codec::Body,
     entity::Durability,
     key::{Keyspace, Slot},
 };
+
+mod recovery;
+pub(crate) use recovery::{News, Repair, Repaired};
 
 pub(crate) trait JournalBackend {
     /// Appends writes to a partition's journal and writes their entries, dirty and without a time to
@@ -58,7 +61,7 @@ pub(crate) trait JournalBackend {
         acknowledgement: Acknowledgement<'a>,
     ) -> Reply<'a, Acknowledged>;
 
-    /// First step of a recovery: marks the partition with a ticket.
+    /// First step of a recovery: marks the partition with a ticket of the server that answers.
     fn ticket<'a>(&'a self, keys: &'a Keyspace, partition: u32, ticket: &'a str)
     -> Reply<'a, Meta>;
 
@@ -76,7 +79,19 @@ pub(crate) trait JournalBackend {
         last_id: u64,
     ) -> Reply<'a, Option<u64>>;
 
-    /// Asks whether what was appended to these partitions is as durable as this, and waits for it for
+    /// Of a partition that was given up in this epoch, which nobody recovers: removes the entries that some
+    /// records above `after` left dirty, in whatever epoch up to this one. What is dirty in a later one was
+    /// written to another partition since. Answers the last record that was looked at; `None` at the end,
+    /// when journal, meta and place in the backlog are gone as well. Copies of up to then are outdated.
+    fn retire<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        partition: u32,
+        after: u64,
+        epoch: u64,
+    ) -> Reply<'a, Option<u64>>;
+
+    /// Asks whether what was written to these partitions is as durable as this, and waits for it for
     /// `longest` at most.
     fn confirm<'a>(
         &'a self,
@@ -161,15 +176,16 @@ pub(crate) enum Appended {
     Overtaken,
 }
 
-/// A journal that writes were appended to, in this epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mark<'a> {
-    pub(crate) partition: u32,
-    pub(crate) journal: &'a str,
-    pub(crate) epoch: u64,
+/// Where writes were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Mark<'a> {
+    /// They were appended to this journal, in this epoch.
+    Journal { partition: u32, journal: &'a str, epoch: u64 },
+    /// This server took them, beside all journals.
+    Server { partition: u32, server: &'a str },
 }
 
-/// How durable appended writes are.
+/// How durable writes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Confirmed {
     /// The server that took them has them on its disk, and so many replicas have them. What was not asked
@@ -204,7 +220,7 @@ pub(crate) struct Meta {
     pub(crate) sealed: bool,
     /// What the last recovery found. Whoever settles its epoch tells of it.
     pub(crate) news: News,
-    pub(crate) side: Side,
+    pub(crate) standing: Standing,
 }
 
 impl Meta {
@@ -285,46 +301,4 @@ pub(crate) enum Acknowledged {
     Done { left: u64 },
     /// Redis came back in another state than the batch was read in. Nothing was changed.
     Elsewhere,
-}
-
-/// A recovery that the store knows of.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Repair<'a> {
-    pub(crate) partition: u32,
-    pub(crate) ticket: &'a str,
-    /// The new epoch.
-    pub(crate) epoch: u64,
-    /// A journal of an earlier epoch than this, or of another identity, is not this one's.
-    pub(crate) settled: u64,
-    pub(crate) journal: &'a str,
-    /// The store's position.
-    pub(crate) last_id: u64,
-    /// Whether it is no news that the journal goes on.
-    pub(crate) expects_kept: bool,
-    /// Whether it is no news that there is no journal, or an empty one.
-    pub(crate) expects_empty: bool,
-}
-
-/// What a recovery found that a person should know, and what earlier ones did that nobody told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum News {
-    /// Nothing.
-    #[default]
-    None,
-    /// The journal that was there goes on, with so many records that are not drained.
-    Recovered { left: u64 },
-    /// The journal was gone, or outdated: so many of its records were thrown away.
-    Lost { discarded: u64 },
-}
-
-/// The answer to a [`Repair`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Repaired {
-    /// Another recovery began meanwhile. Nothing was changed.
-    Overtaken,
-    /// The journal that was there goes on, with so many records that are not drained.
-    Kept { left: u64 },
-    /// There was no journal, or an outdated one: so many of its records above the position were thrown
-    /// away.
-    Replaced { discarded: u64 },
 }

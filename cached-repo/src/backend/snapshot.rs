@@ -11,14 +11,20 @@ use super::{Put, PutReply, Reply};
 use crate::key::{Keyspace, Slot};
 
 pub(crate) trait SnapshotBackend {
-    /// Turns a partition over to another side, if it is on one of these (or there already).
-    fn turn<'a>(
+    /// Turns a partition over to another side, if it is where this is expected.
+    fn turn<'a>(&'a self, keys: &'a Keyspace, partition: u32, turn: Turn<'a>) -> Reply<'a, Turned>;
+
+    /// Takes or renews the right to move the entity; false if another process has it. It only saves work:
+    /// what a mover may do is decided by the token beside the side.
+    fn take_move<'a>(
         &'a self,
         keys: &'a Keyspace,
-        partition: u32,
-        from: &'a [Side],
-        to: Side,
-    ) -> Reply<'a, Turned>;
+        token: &'a str,
+        hold: Duration,
+    ) -> Reply<'a, bool>;
+
+    /// Gives the right to move the entity back.
+    fn end_move<'a>(&'a self, keys: &'a Keyspace, token: &'a str) -> Reply<'a, ()>;
 
     /// Takes or renews the right to copy a partition, and answers what changed, the oldest first. `None`
     /// if another process has the right, which only saves work: the store decides who copies.
@@ -35,17 +41,24 @@ pub(crate) trait SnapshotBackend {
     /// Marks those of these entries (of one partition) as changed that are kept.
     fn mark<'a>(&'a self, keys: &'a Keyspace, marks: &'a [Mark<'a>]) -> Reply<'a, ()>;
 
-    /// Writes rows as the only copies, while a partition is imported. What is kept already is newer, and
-    /// is marked as changed.
-    fn keep<'a>(&'a self, keys: &'a Keyspace, puts: &'a [Put<'a>]) -> Reply<'a, PutReply>;
+    /// Writes rows as the only copies, while the partition is imported by this move. What is kept already
+    /// is newer, and is marked as changed.
+    fn keep<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        puts: &'a [Put<'a>],
+        token: &'a str,
+    ) -> Reply<'a, PutReply>;
 
-    /// Removes the only copies of an exported partition. Answers how many there were.
+    /// Removes what `redis_only` has left behind in a partition that the store has by this move. Answers how
+    /// many there were; `None` if it is another one's by now.
     fn free<'a>(
         &'a self,
         keys: &'a Keyspace,
         partition: u32,
         entries: &'a [String],
-    ) -> Reply<'a, u64>;
+        token: &'a str,
+    ) -> Reply<'a, Option<u64>>;
 
     /// Some of the entity's entries, by their keys, and where to go on; 0 begins and ends. Each entry that
     /// is there from the beginning to the end comes at least once.
@@ -80,12 +93,15 @@ pub(crate) enum Side {
     Importing,
     /// Nobody: the only copies go to the store.
     Exporting,
+    /// Nobody: the store has them, and they go from Redis.
+    Leaving,
     /// All strategies but `redis_only`. What it has left behind are copies.
     Stored,
 }
 
 impl Side {
-    const ALL: [Self; 5] = [Self::Open, Self::Kept, Self::Importing, Self::Exporting, Self::Stored];
+    const ALL: [Self; 6] =
+        [Self::Open, Self::Kept, Self::Importing, Self::Exporting, Self::Leaving, Self::Stored];
 
     /// As Redis has it.
     pub(crate) const fn letter(self) -> &'static str {
@@ -94,18 +110,24 @@ impl Side {
             Self::Kept => "k",
             Self::Importing => "i",
             Self::Exporting => "e",
+            Self::Leaving => "l",
             Self::Stored => "s",
         }
     }
 
     /// Whether the strategies with a store may not write.
     pub(crate) const fn is_redis_only(self) -> bool {
-        matches!(self, Self::Kept | Self::Importing | Self::Exporting)
+        matches!(self, Self::Kept | Self::Importing | Self::Exporting | Self::Leaving)
     }
 
     /// Whether `redis_only` may not write.
     pub(crate) const fn is_elsewhere(self) -> bool {
-        matches!(self, Self::Importing | Self::Exporting | Self::Stored)
+        matches!(self, Self::Importing | Self::Exporting | Self::Leaving | Self::Stored)
+    }
+
+    /// Whether the store has everything.
+    pub(crate) const fn is_exported(self) -> bool {
+        matches!(self, Self::Leaving | Self::Stored)
     }
 
     #[cfg_attr(not(feature = "redis"), allow(dead_code))]
@@ -114,13 +136,34 @@ impl Side {
     }
 }
 
+/// Where a partition is, and the token of whoever turned it there: of a move, or of a survey. No two of
+/// them have the same, so that one that was paused sees that others went on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) side: Side,
+    /// Empty where nobody ever did.
+    pub(crate) turned_by: String,
+}
+
+/// A partition is to be turned over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn<'a> {
+    /// Stands beside the side from then on.
+    pub(crate) token: &'a str,
+    /// The sides that it may be on.
+    pub(crate) from: &'a [Side],
+    /// Who must have turned it there; `None`: whoever it was.
+    pub(crate) behind: Option<&'a str>,
+    pub(crate) to: Side,
+}
+
 /// The answer to a turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Turned {
-    /// It was on this side before.
-    From(Side),
-    /// It is on this side, from which it may not be turned.
-    Is(Side),
+    /// It is turned, and was there before.
+    From(Standing),
+    /// It is there, from where it may not be turned.
+    Is(Standing),
 }
 
 /// Which changes are wanted.
@@ -139,7 +182,7 @@ pub(crate) struct AskChanged<'a> {
 /// Changes that are to be copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Changed {
-    pub(crate) side: Side,
+    pub(crate) standing: Standing,
     /// Changes are meant up to this version. More than was asked for, if there were expired entries or
     /// refused ones, which are changes from now on.
     pub(crate) until: u64,

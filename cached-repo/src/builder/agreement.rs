@@ -35,6 +35,13 @@ pub(super) async fn store(store: &SharedStore, entries: &Entries) -> Result<Chec
             description.missing.join(" ")
         )));
     }
+    let mut columns = entries.schema.columns().iter();
+    if let Some(column) = columns.find(|c| c.is_generated()).filter(|_| !description.computes) {
+        return Err(Error::configuration(format!(
+            "the field `{}` is `generated`, and this store computes no columns: take the attribute out",
+            column.name()
+        )));
+    }
     let journals = description.journals;
     let recorded = match journals {
         true => recorded(store, entries.keys.ledger_name()).await?.map(|(recorded, _)| recorded),
@@ -128,8 +135,8 @@ pub(super) async fn sides(entries: &Entries, strategy: Strategy, has_store: bool
     let (keys, backend) = (&entries.keys, &entries.backend);
     let metas = keys.layout().range().map(|partition| backend.meta(keys, partition));
     for meta in try_join_all(metas).await.map_err(CacheError::into_error)? {
-        match meta.side {
-            Side::Kept | Side::Exporting if strategy.needs_store() => {
+        match meta.standing.side {
+            Side::Kept | Side::Exporting | Side::Leaving if strategy.needs_store() => {
                 return Err(Error::configuration(format!(
                     "`redis_only` keeps this entity, with snapshots, so `{strategy}` must not write to \
                      the store: first call `Repository::export` on a repository under `redis_only`"
@@ -160,11 +167,14 @@ pub(super) async fn unmoved(entries: &Entries, layout: Layout) -> Result<()> {
     let (keys, backend) = (&entries.keys, &entries.backend);
     let metas = layout.range().map(|partition| backend.meta(keys, partition));
     let metas = try_join_all(metas).await.map_err(CacheError::into_error)?;
-    if metas.iter().all(|meta| meta.side == Side::Open) {
+    if metas.iter().all(|meta| meta.standing.side == Side::Open) {
         return Ok(());
     }
     Err(Error::configuration(
         "this entity is kept by `redis_only` with snapshots, or was exported from there, and its partitions \
-         know who may write to it: their number cannot be changed. Give the entity another prefix instead",
+         know who may write to it: their number cannot be changed. With another prefix and the same table \
+         it may have another one: first move what Redis keeps to the store (`Repository::export`), then \
+         stop all processes of this prefix and start them with the other one; there, `Repository::import` \
+         lets `redis_only` keep it again",
     ))
 }

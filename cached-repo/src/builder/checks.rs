@@ -10,6 +10,7 @@ use crate::{
     error::{Error, Result},
     journal::{DurabilitySettings, Roster},
     layout::PARTITIONS_MAX,
+    schema::Schema,
     strategy::Strategy,
     worker::{self, Evictions},
 };
@@ -54,7 +55,7 @@ pub(super) fn journal(backlog: Bound, partitions: u32, batch: usize) -> Result<(
     Ok(())
 }
 
-pub(super) fn durability(strategy: Strategy, durability: DurabilitySettings) -> Result<()> {
+pub(super) fn durability(durability: DurabilitySettings) -> Result<()> {
     let DurabilitySettings { level, longest, .. } = durability;
     if level == Durability::Replicated(0) {
         let message = "`durability` of replicated(0) waits for nobody: use 1 or more, or memory";
@@ -63,11 +64,23 @@ pub(super) fn durability(strategy: Strategy, durability: DurabilitySettings) -> 
     if !(Duration::from_millis(1)..=DURABILITY_TIMEOUT_MAX).contains(&longest) {
         return Err(Error::configuration("`durability_timeout` must be from 1 ms to 1 min"));
     }
-    if level != Durability::Memory && strategy == Strategy::RedisOnly {
-        let message = "`durability` other than memory is built for write_behind only";
-        return Err(Error::configuration(message));
-    }
     Ok(())
+}
+
+/// Refuses strategies under which a read would show what was saved in place of what the database computes.
+pub(super) fn generated(schema: &Schema, strategy: Strategy) -> Result<()> {
+    let column = schema.columns().iter().find(|column| column.is_generated());
+    match (column, strategy) {
+        (Some(column), Strategy::WriteBehind | Strategy::RedisOnly) => {
+            Err(Error::configuration(format!(
+                "the field `{}` is `generated`: only the database knows its value, and under {strategy} \
+                 reads show what was saved; use cache_aside, read_through or write_through, or leave the \
+                 field out",
+                column.name()
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a server that does not tell, or would not confirm, that a write is on its disk.
@@ -177,11 +190,13 @@ pub(super) async fn server(
     roster: &Roster,
 ) -> Result<()> {
     let server = worker::probe(&*entries.backend, roster).await.map_err(CacheError::into_error)?;
+    if matches!(strategy, Strategy::WriteBehind | Strategy::RedisOnly) {
+        syncs(&server, durability)?;
+    }
     if strategy == Strategy::WriteBehind {
         if let Some(reason) = Evictions::of(&server).0 {
             return Err(Error::configuration(reason));
         }
-        syncs(&server, durability)?;
         for warning in roster.warnings() {
             tracing::warn!(
                 entity = entries.schema.prefix(),

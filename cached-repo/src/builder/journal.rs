@@ -58,12 +58,12 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         self
     }
 
-    /// When a write under `write_behind` is acknowledged: once Redis has it in memory, on its disk, or on
-    /// so many replicas. Defaults to the attribute, and without one to memory.
+    /// When a write under `write_behind` or `redis_only` is acknowledged: once Redis has it in memory, on
+    /// its disk, or on so many replicas. Defaults to the attribute, and without one to memory.
     ///
     /// Writes that wait at the same time are waited for together. A write that is not as durable in time
-    /// is an error with the kind [`DurabilityNotMet`](crate::ErrorKind::DurabilityNotMet); it is journaled
-    /// and drained all the same.
+    /// is an error with the kind [`DurabilityNotMet`](crate::ErrorKind::DurabilityNotMet); it is in Redis
+    /// all the same, journaled and drained under `write_behind`.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.settings.durability = Some(durability);
         self
@@ -115,7 +115,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             longest: self.behind.durability_timeout,
             is_asserted: self.behind.fsync_is_asserted,
         };
-        checks::durability(strategy, durability)?;
+        checks::durability(durability)?;
         let bound = Bound {
             records: max_backlog.unwrap_or(BACKLOG_MAX),
             bytes: self.behind.backlog_max_bytes,

@@ -3,7 +3,7 @@
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use crate::{
-    cache::{Counters, Entries, Owed},
+    cache::{Entries, Owed},
     codec::{Codec, Compression, Format},
     entity::{CachedEntity, Settings},
     error::Result,
@@ -237,6 +237,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             store,
             journal: journal.clone(),
             allow_stale_reads: self.behind.allow_stale_reads || !settings.written,
+            durability: settings.durability,
             outage: self.outage,
             store_timeout: self.store_timeout,
             intent_grace: self.intent_grace,
@@ -259,6 +260,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
         let partitions = self.settings.partitions.unwrap_or(PARTITIONS);
         checks::numbers(partitions, self.store_timeout, self.intent_grace)?;
         checks::value_max(self.value_max_bytes)?;
+        checks::generated(&self.schema, strategy)?;
         let settings = self.journal_settings(strategy, partitions)?;
         let schema = Arc::new(self.schema.clone());
         let Cache { backend, namespace, clock, random, duties, .. } = self.cache.clone();
@@ -275,7 +277,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             schema,
             lifetimes,
             row_max_bytes: self.value_max_bytes,
-            counters: Counters::default(),
+            counters: Arc::default(),
             clock,
             random,
             owed: Owed::default(),

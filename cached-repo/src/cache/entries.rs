@@ -39,7 +39,7 @@ pub(crate) struct Entries {
     pub(crate) lifetimes: Lifetimes,
     /// Rows whose values have more bytes are not cached.
     pub(crate) row_max_bytes: usize,
-    pub(crate) counters: Counters,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     pub(crate) owed: Owed,
@@ -89,7 +89,7 @@ impl Entries {
             codec: self.codec.clone(),
             lifetimes: self.lifetimes,
             row_max_bytes: self.row_max_bytes,
-            counters: Counters::default(),
+            counters: Arc::clone(&self.counters),
             clock: self.clock,
             random: self.random.clone(),
             owed: Owed::default(),

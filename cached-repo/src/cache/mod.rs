@@ -6,9 +6,8 @@ mod flight;
 mod owed;
 mod steps;
 
-pub(crate) use counts::Counters;
 pub use counts::Counts;
 pub(crate) use entries::{Entries, Entry, Lifetimes, Only};
 pub(crate) use flight::{Flights, Landing, Lead, Phase};
 pub(crate) use owed::Owed;
-pub(crate) use steps::{Begun, Filling, Refusal, Unput};
+pub(crate) use steps::{Begun, Filling, Kept, Refusal, Unput};

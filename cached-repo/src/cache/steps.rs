@@ -53,6 +53,15 @@ pub(crate) enum Unput {
     Elsewhere(Side),
 }
 
+/// An only copy that was written.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) partition: u32,
+    pub(crate) version: u64,
+    /// Which server it was, if that was asked.
+    pub(crate) server: String,
+}
+
 impl Entries {
     pub(crate) async fn lease(
         &self,
@@ -174,28 +183,31 @@ impl Entries {
         .await
     }
 
-    /// Writes entries that are the only copy; no body deletes. Answers the versions, or why a partition
-    /// was left alone.
+    /// Writes entries that are the only copy; no body deletes. Answers what became of each, or why a
+    /// partition was left alone.
     pub(crate) async fn put(
         &self,
         writes: &[(EntityId, Option<Body>)],
-    ) -> Result<Vec<Result<u64, Unput>>, CacheError> {
-        self.write_kept(writes, false).await
+        asks_server: bool,
+    ) -> Result<Vec<Result<Kept, Unput>>, CacheError> {
+        self.write_kept(writes, None, asks_server).await
     }
 
-    /// The same for rows of the store, while their partitions are imported. What is kept already stays.
+    /// The same for rows of the store, while this move imports their partitions. What is kept already stays.
     pub(crate) async fn keep(
         &self,
         rows: &[(EntityId, Option<Body>)],
-    ) -> Result<Vec<Result<u64, Unput>>, CacheError> {
-        self.write_kept(rows, true).await
+        token: &str,
+    ) -> Result<Vec<Result<Kept, Unput>>, CacheError> {
+        self.write_kept(rows, Some(token), false).await
     }
 
     async fn write_kept(
         &self,
         writes: &[(EntityId, Option<Body>)],
-        imports: bool,
-    ) -> Result<Vec<Result<u64, Unput>>, CacheError> {
+        import: Option<&str>,
+        asks_server: bool,
+    ) -> Result<Vec<Result<Kept, Unput>>, CacheError> {
         let stamp = |(id, body): &(EntityId, Option<Body>)| {
             let slot = self.keys.slot(id);
             let ttl = self.lifetimes.kept_ttl.map(|ttl| self.spread(ttl));
@@ -219,13 +231,17 @@ impl Entries {
             |(_, put)| put.slot.partition,
             |group| async move {
                 let (indices, group): (Vec<usize>, Vec<Put<'_>>) = group.into_iter().unzip();
-                let put = match imports {
-                    true => self.backend.keep(&self.keys, &group),
-                    false => self.backend.put(&self.keys, &group),
+                let put = match import {
+                    Some(token) => self.backend.keep(&self.keys, &group, token),
+                    None => self.backend.put(&self.keys, &group, asks_server),
                 };
                 let why = match put.await? {
-                    PutReply::Written(versions) => {
-                        return Ok(versions.into_iter().map(Ok).collect());
+                    PutReply::Written { versions, server } => {
+                        let kept = |(version, put): (u64, &Put<'_>)| {
+                            let partition = put.slot.partition;
+                            Ok(Kept { partition, version, server: server.clone() })
+                        };
+                        return Ok(versions.into_iter().zip(&group).map(kept).collect());
                     }
                     PutReply::Dirty(i) => Unput::Dirty(indices.get(i).copied().unwrap_or(0)),
                     PutReply::Elsewhere(side) => Unput::Elsewhere(side),

@@ -89,6 +89,12 @@ impl Packing {
     }
 }
 
+/// A frame of these bytes, in a build that can compress.
+#[cfg(feature = "conformance")]
+pub(super) fn frame(rest: &[u8]) -> Option<Vec<u8>> {
+    zstd_frame::write(rest)
+}
+
 /// How many bytes an escape in JSON makes of one.
 const ESCAPED_MAX: usize = 6;
 /// How a frame begins. Its first byte is `(`.

@@ -4,9 +4,12 @@
 //! wrote it. As JSON, because that is what an entry in the format `json` says anyway, so that a write
 //! is encoded and sent once.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, fmt};
 
-use serde::de::IgnoredAny;
+use serde::{
+    Deserializer,
+    de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
+};
 
 use super::{json, member::column_named};
 use crate::{column::ColumnError, record::Record, schema::Schema};
@@ -56,14 +59,45 @@ pub(super) fn decode(schema: &Schema, data: &[u8], same: bool) -> Result<Record<
     Ok(record)
 }
 
+/// Whether the schema has, or had, all names. They are not collected: there may be very many.
 fn check_names(schema: &Schema, data: &[u8]) -> Result<(), Misread> {
-    let members: HashMap<String, IgnoredAny> = serde_json::from_slice(data)
-        .map_err(|_| Misread::Corrupt(ColumnError::new("the data is no JSON object")))?;
-    let is_known = |name: &str| {
-        column_named(schema.columns(), name).is_some() || schema.removed().contains(&name)
-    };
-    match members.into_keys().find(|name| !is_known(name)) {
-        Some(name) => Err(Misread::Newer(name)),
-        None => Ok(()),
+    let mut reader = serde_json::Deserializer::from_slice(data);
+    let found = Names(schema).deserialize(&mut reader);
+    match found.and_then(|unknown| reader.end().map(|()| unknown)) {
+        Ok(None) => Ok(()),
+        Ok(Some(name)) => Err(Misread::Newer(name)),
+        Err(_) => Err(Misread::Corrupt(ColumnError::new("the data is no JSON object"))),
+    }
+}
+
+/// Finds the first name that the schema does not have, in an object that is read to its end.
+struct Names<'s>(&'s Schema);
+
+impl<'de> DeserializeSeed<'de> for Names<'_> {
+    type Value = Option<String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Names<'_> {
+    type Value = Option<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let is_known = |name: &str| {
+            column_named(self.0.columns(), name).is_some() || self.0.removed().contains(&name)
+        };
+        let mut unknown = None;
+        while let Some((name, _)) = members.next_entry::<Cow<'de, str>, IgnoredAny>()? {
+            if unknown.is_none() && !is_known(&name) {
+                unknown = Some(name.into_owned());
+            }
+        }
+        Ok(unknown)
     }
 }

@@ -4,11 +4,11 @@
 //! stands in the document as a text: a float as its digits, JSON behind a mark that no other value of a
 //! `json` column begins with.
 
-use std::{borrow::Cow, collections::HashMap, ops::Range};
+use std::{borrow::Cow, fmt, ops::Range};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeSeed, Error, IgnoredAny},
+    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -63,11 +63,34 @@ pub(super) fn envelope_at(text: &[u8]) -> Option<Range<usize>> {
     if text.starts_with(&TEXT_HEAD) {
         return Some(TEXT_HEAD.len()..text.len().min(TEXT_HEAD.len() + LEN));
     }
-    let members: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(text).ok()?;
-    let own = members.get(ENVELOPE_FIELD)?.get();
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let own = reader.deserialize_map(OwnMember).ok()?;
+    reader.end().ok()?;
+    let own = own?.get();
     let inner = own.strip_prefix('"')?.strip_suffix('"')?;
     let start = (inner.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
     Some(start..start + inner.len())
+}
+
+/// Finds the envelope's member, and keeps no other one.
+struct OwnMember;
+
+impl<'de> Visitor<'de> for OwnMember {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut own = None;
+        while let Some((name, value)) = members.next_entry::<Cow<'de, str>, &'de RawValue>()? {
+            if name == ENVELOPE_FIELD {
+                own = Some(value);
+            }
+        }
+        Ok(own)
+    }
 }
 
 /// Reads a member's value, and what is spelled as a text.

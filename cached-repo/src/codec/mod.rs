@@ -15,6 +15,8 @@ mod data;
 mod document;
 mod envelope;
 mod hash;
+#[cfg(feature = "conformance")]
+pub(crate) mod hostile;
 mod json;
 mod kept;
 mod member;

@@ -121,6 +121,22 @@ impl Cache {
         crate::backend::conformance::run_in_trouble(&*self.backend, &self.namespace).await;
     }
 
+    /// Checks what those are promised who wait for a confirmation, over a server that says when it is asked
+    /// to wait, and answers as often as it may.
+    ///
+    /// # Panics
+    ///
+    /// Where a promise is broken.
+    #[cfg(all(feature = "conformance", feature = "redis"))]
+    #[doc(hidden)]
+    pub async fn check_conformance_of_waiting(
+        url: &str,
+        came: tokio::sync::mpsc::UnboundedReceiver<()>,
+        answers: std::sync::Arc<tokio::sync::Semaphore>,
+    ) {
+        crate::redis::check_waiting(url, came, answers).await;
+    }
+
     /// Settings for a cache.
     pub fn builder() -> CacheBuilder {
         CacheBuilder::default()

@@ -1,10 +1,11 @@
-//! Waiting until appended writes are as durable as the repository was told.
+//! Waiting until writes are as durable as the repository was told.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{Journal, Receipt};
 use crate::{
     backend::journal::{Confirmed, Mark},
+    cache::Entries,
     entity::Durability,
     error::{Error, ErrorKind, Outcome, Result},
     retry::Backoff,
@@ -33,41 +34,66 @@ pub(crate) struct Reached {
 impl Journal {
     /// Waits until these writes are as durable as the settings say.
     pub(crate) async fn confirm(&self, receipts: &[Receipt]) -> Result<Reached> {
-        let DurabilitySettings { level, longest, is_asserted } = self.settings.durability;
-        match level {
-            // What was written through is in the store.
-            _ if receipts.is_empty() => return Ok(Reached::default()),
-            Durability::Memory => return Ok(Reached::default()),
-            Durability::Fsync if is_asserted => return Ok(Reached { fsynced: true, replicas: 0 }),
-            _ => {}
-        }
-        let places: BTreeSet<_> =
-            receipts.iter().map(|r| (r.partition, r.journal.as_str(), r.epoch)).collect();
-        let mark = |(partition, journal, epoch)| Mark { partition, journal, epoch };
-        let marks: Vec<Mark<'_>> = places.into_iter().map(mark).collect();
+        let marks = receipts.iter().map(|receipt| Mark::Journal {
+            partition: receipt.partition,
+            journal: &receipt.journal,
+            epoch: receipt.epoch,
+        });
+        let marks: BTreeSet<Mark<'_>> = marks.collect();
+        let confirmed = self.settings.durability.confirm(&self.entries, marks, "journaled").await;
         let tokens = || receipts.iter().map(Receipt::to_string).collect();
-        let confirmed = self.ask(&marks, level, longest).await;
         match confirmed.map_err(|error| error.journaled_as(tokens()))? {
-            Confirmed::Here { fsynced, replicas } => {
-                let reached = Reached { fsynced, replicas };
-                let unmet = || {
-                    let error = unmet(level, reached, longest).outcome_is(Outcome::Applied);
-                    error.journaled_as(tokens())
-                };
-                if is_met(level, reached) { Ok(reached) } else { Err(unmet()) }
-            }
-            Confirmed::Elsewhere => Err(recovered().journaled_as(tokens())),
+            Some(reached) => Ok(reached),
+            None => Err(recovered().journaled_as(tokens())),
+        }
+    }
+}
+
+impl DurabilitySettings {
+    /// Whether Redis is asked for anything.
+    pub(crate) fn asks(self) -> bool {
+        match self.level {
+            Durability::Memory => false,
+            Durability::Fsync => !self.is_asserted,
+            Durability::Replicated(_) => true,
+        }
+    }
+
+    /// Waits until the writes that were made there are that durable. For messages: what they are already.
+    /// `None` if nobody knows, as another server answers, or the journal was recovered.
+    pub(crate) async fn confirm(
+        self,
+        entries: &Entries,
+        marks: BTreeSet<Mark<'_>>,
+        already: &'static str,
+    ) -> Result<Option<Reached>> {
+        // Without a mark everything was written through, and is in the store.
+        if marks.is_empty() || self.level == Durability::Memory {
+            return Ok(Some(Reached::default()));
+        }
+        if !self.asks() {
+            return Ok(Some(Reached { fsynced: true, replicas: 0 }));
+        }
+        let marks: Vec<Mark<'_>> = marks.into_iter().collect();
+        let Confirmed::Here { fsynced, replicas } = self.ask(entries, &marks, already).await?
+        else {
+            return Ok(None);
+        };
+        let reached = Reached { fsynced, replicas };
+        match is_met(self.level, reached) {
+            true => Ok(Some(reached)),
+            false => Err(self.unmet(reached, already).outcome_is(Outcome::Applied)),
         }
     }
 
     /// Asks until there is an answer.
     async fn ask(
-        &self,
+        self,
+        entries: &Entries,
         marks: &[Mark<'_>],
-        level: Durability,
-        longest: Duration,
+        already: &'static str,
     ) -> Result<Confirmed> {
-        let entries = &self.entries;
+        let Self { level, longest, .. } = self;
         let until = entries.clock.now() + longest;
         let mut backoff = Backoff::new(BACKOFF_FIRST, BACKOFF_MAX);
         loop {
@@ -87,12 +113,30 @@ impl Journal {
             };
             let wait = backoff.wait(&entries.random);
             if !error.is_retryable() || entries.clock.now() + wait >= until {
-                let message = "Redis has journaled the write, and does not say how durable it is";
+                let message =
+                    format!("the write is {already}, and Redis does not say how durable it is");
                 let unknown = Error::new(ErrorKind::DurabilityNotMet, message);
                 return Err(unknown.outcome_is(Outcome::Unknown).caused_by(error.to_string()));
             }
             tokio::time::sleep(wait).await;
         }
+    }
+
+    fn unmet(self, reached: Reached, already: &str) -> Error {
+        let longest = self.longest;
+        let message = match self.level {
+            Durability::Replicated(wanted) => format!(
+                "the write is {already}, and {} of {wanted} replicas had it after {longest:?}: see whether \
+                 they are connected (INFO replication), or raise `durability_timeout`",
+                reached.replicas
+            ),
+            _ => format!(
+                "the write is {already}, and was not on the disk of Redis after {longest:?}: set \
+                 appendfsync always on a Redis before 7.2, everysec or always on a newer one, or raise \
+                 `durability_timeout`"
+            ),
+        };
+        Error::new(ErrorKind::DurabilityNotMet, message)
     }
 }
 
@@ -102,22 +146,6 @@ fn is_met(level: Durability, reached: Reached) -> bool {
         Durability::Fsync => reached.fsynced,
         Durability::Replicated(wanted) => reached.replicas >= wanted,
     }
-}
-
-fn unmet(level: Durability, reached: Reached, longest: Duration) -> Error {
-    let message = match level {
-        Durability::Replicated(wanted) => format!(
-            "the write is journaled, and {} of {wanted} replicas had it after {longest:?}: see whether \
-             they are connected (INFO replication), or raise `durability_timeout`",
-            reached.replicas
-        ),
-        _ => format!(
-            "the write is journaled, and was not on the disk of Redis after {longest:?}: set \
-             appendfsync always on a Redis before 7.2, everysec or always on a newer one, or raise \
-             `durability_timeout`"
-        ),
-    };
-    Error::new(ErrorKind::DurabilityNotMet, message)
 }
 
 fn recovered() -> Error {

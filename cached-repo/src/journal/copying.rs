@@ -16,7 +16,10 @@ use std::{
 
 use super::Journal;
 use crate::{
-    backend::{CacheError, Side, snapshot::Turned},
+    backend::{
+        CacheError, Standing,
+        snapshot::{Turn, Turned},
+    },
     error::{Error, ErrorKind, Result},
     store::{Entry, Ledger, Offset, StoreError},
 };
@@ -67,13 +70,13 @@ impl Copying {
         self.journal.prefix()
     }
 
-    pub(crate) async fn side(&self, partition: u32) -> Result<Side> {
-        Ok(self.journal.meta(partition).await.map_err(CacheError::into_error)?.side)
+    pub(crate) async fn standing(&self, partition: u32) -> Result<Standing> {
+        Ok(self.journal.meta(partition).await.map_err(CacheError::into_error)?.standing)
     }
 
-    pub(crate) async fn turn(&self, partition: u32, from: &[Side], to: Side) -> Result<Turned> {
+    pub(crate) async fn turn(&self, partition: u32, turn: Turn<'_>) -> Result<Turned> {
         let entries = &self.journal.entries;
-        let turned = entries.backend.turn(&entries.keys, partition, from, to).await;
+        let turned = entries.backend.turn(&entries.keys, partition, turn).await;
         turned.map_err(CacheError::into_error)
     }
 
@@ -92,55 +95,57 @@ impl Copying {
         journal.recover(partition).await
     }
 
-    /// Where copying goes on, which begins where there is nothing.
-    pub(crate) async fn position(&self, partition: u32) -> Result<CopyPosition> {
-        let mut known = self.offset(partition).await?;
-        if known.as_ref().is_some_and(|offset| offset.sealed) {
-            return Err(exported());
-        }
-        if known.as_ref().is_none_or(|offset| offset.settled != offset.epoch) {
-            self.raise(partition).await?;
-            known = self.offset(partition).await?;
-        }
-        match known.filter(|offset| offset.settled == offset.epoch && !offset.sealed) {
-            Some(Offset { journal, epoch, last_id, .. }) => {
-                Ok(CopyPosition { journal, epoch, at: last_id })
+    /// Where copying goes on, which begins where there is nothing. `None` if the partition is not there any
+    /// more where it was seen.
+    pub(crate) async fn position(
+        &self,
+        partition: u32,
+        seen: &Standing,
+    ) -> Result<Option<CopyPosition>> {
+        loop {
+            let known = self.offset(partition).await?;
+            if known.as_ref().is_some_and(|offset| offset.sealed) {
+                return Err(exported());
             }
-            None => Err(Error::new(
-                ErrorKind::StoreUnavailable,
-                "another process begins to copy this entity at the same time",
-            )),
+            let epoch = match known {
+                Some(Offset { journal, epoch, settled, last_id, .. }) if epoch == settled => {
+                    return Ok(Some(CopyPosition { journal, epoch, at: last_id }));
+                }
+                known => known.map_or(0, |offset| offset.epoch),
+            };
+            // In this order: whoever turns the partition over later raises the position behind that, so that
+            // this opens nothing that an export seals.
+            if self.standing(partition).await? != *seen {
+                return Ok(None);
+            }
+            if let Some(position) = self.raise(partition, epoch).await? {
+                return Ok(Some(position));
+            }
         }
     }
 
-    /// Keeps every copier from its commit that has read the position before, and opens the position.
-    pub(crate) async fn raise(&self, partition: u32) -> Result<()> {
-        let seen = self.offset(partition).await?.map_or(0, |offset| offset.epoch);
-        self.raise_above(partition, seen).await.map(drop)
+    /// The epoch of the position; 0 before there is one.
+    pub(crate) async fn epoch(&self, partition: u32) -> Result<u64> {
+        Ok(self.offset(partition).await?.map_or(0, |offset| offset.epoch))
     }
 
-    /// The same if it was not raised since this epoch; false if it was.
-    pub(crate) async fn raise_above(&self, partition: u32, seen: u64) -> Result<bool> {
+    /// Keeps every copier from its commit that has read the position before, and opens the position: if it
+    /// was not raised since this epoch. Answers the position.
+    pub(crate) async fn raise(&self, partition: u32, seen: u64) -> Result<Option<CopyPosition>> {
         let (entity, journal, home, epoch_min) = (&*self.ledger, JOURNAL, "", 0);
         let recover = Ledger::Recover { entity, partition, journal, home, epoch_min, seen };
-        let Entry::Offset(Some(raised)) = self.ask(recover).await? else { return Ok(false) };
-        let epoch = raised.epoch;
+        let Entry::Offset(Some(raised)) = self.ask(recover).await? else { return Ok(None) };
+        let Offset { journal, epoch, last_id, .. } = raised;
         self.ask(Ledger::Settle { entity, partition, epoch }).await?;
-        Ok(true)
+        Ok(Some(CopyPosition { journal, epoch, at: last_id }))
     }
 
-    /// Remembers in the store that it keeps the partition: nothing is copied any more. Keeps every copier
-    /// from its commit that has read the position before. Fails if the position was raised since this epoch.
-    pub(crate) async fn seal(&self, partition: u32, epoch: u64) -> Result<()> {
-        let known = self.position(partition).await?;
-        let (entity, last_id) = (&*self.ledger, known.at);
-        match self.ask(Ledger::Seal { entity, partition, epoch, last_id }).await? {
-            Entry::Changed(true) => Ok(()),
-            _ => Err(Error::new(
-                ErrorKind::StoreUnavailable,
-                "another process copies, imports or exports this entity at the same time",
-            )),
-        }
+    /// Remembers in the store that it keeps the partition: nothing is copied any more. False if the position
+    /// is another one by now.
+    pub(crate) async fn seal(&self, partition: u32, position: &CopyPosition) -> Result<bool> {
+        let (entity, epoch, last_id) = (&*self.ledger, position.epoch, position.at);
+        let sealed = self.ask(Ledger::Seal { entity, partition, epoch, last_id }).await?;
+        Ok(sealed == Entry::Changed(true))
     }
 
     /// Whether the store says that it keeps the partition.

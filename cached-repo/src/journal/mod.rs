@@ -7,7 +7,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -23,6 +23,7 @@ use crate::{
     cache::Entries,
     entity::OnFull,
     error::{Error, ErrorKind, Result},
+    layout::Layout,
     store::{Entry, Ledger, Offset, SharedStore, StoreError},
 };
 
@@ -71,6 +72,8 @@ pub(crate) struct Journal {
     pub(crate) settings: JournalSettings,
     pub(crate) roster: Arc<Roster>,
     partitions: Vec<Partition>,
+    /// The server at which earlier partitions were last looked for.
+    looked_at: std::sync::Mutex<String>,
 }
 
 /// What this process knows of a partition.
@@ -100,7 +103,14 @@ impl Journal {
     ) -> Self {
         let layout = entries.keys.layout();
         let partitions = layout.range().map(|_| Partition::default()).collect();
-        Self { entries, store, settings, roster, partitions }
+        Self {
+            entries,
+            store,
+            settings,
+            roster,
+            partitions,
+            looked_at: std::sync::Mutex::default(),
+        }
     }
 
     pub(crate) fn prefix(&self) -> &str {
@@ -122,6 +132,29 @@ impl Journal {
 
     pub(crate) fn nudge(&self, partition: u32) {
         self.roster.nudge(self.prefix(), partition);
+    }
+
+    /// Lets the worker look at what the entity had before the number of its partitions was changed, once
+    /// for each server.
+    pub(crate) fn nudge_earlier(&self, server: &str) {
+        let mut looked_at = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if *looked_at != server {
+            server.clone_into(&mut looked_at);
+            (0..self.partitions().start).for_each(|partition| self.nudge(partition));
+        }
+    }
+
+    /// The journal of a partition: this one, or one of its own for a partition that the entity had before
+    /// their number was changed. `None` for one of a later change.
+    pub(crate) fn of(self: Arc<Self>, partition: u32) -> Option<Arc<Self>> {
+        let partitions = self.partitions();
+        if partitions.contains(&partition) {
+            return Some(self);
+        }
+        let entries = Arc::new(self.entries.laid_out(Layout { first: partition, count: 1 }));
+        let (store, roster) = (Arc::clone(&self.store), Arc::clone(&self.roster));
+        let earlier = || Arc::new(Self::new(entries, store, self.settings, roster));
+        (partition < partitions.start).then(earlier)
     }
 
     pub(crate) async fn meta(&self, partition: u32) -> Result<Meta, CacheError> {

@@ -93,6 +93,9 @@ impl Journal {
         self.conclude(partition, &raised, repaired.news).await?;
         self.saw(partition, raised.last_id);
         self.nudge(partition);
+        if !meta.is_at_home() {
+            self.nudge_earlier(&meta.server);
+        }
         Ok(())
     }
 

@@ -47,11 +47,10 @@ pub(crate) fn entity_id(values: Vec<Value<'static>>) -> Result<EntityId> {
 
 /// Reads what [`entity_id`] spelled, for id columns of these kinds.
 pub(crate) fn parse_id(kinds: &[Kind], text: &str) -> Option<EntityId> {
-    let parts: Vec<&str> = text.split(PART_SEPARATOR).collect();
-    if parts.len() != kinds.len() {
+    if text.split(PART_SEPARATOR).count() != kinds.len() {
         return None;
     }
-    let value = |(part, kind): (&&str, &Kind)| {
+    let value = |(part, kind): (&str, &Kind)| {
         let value = match kind {
             Kind::Bool => Value::Bool(part.parse().ok()?),
             Kind::I16 | Kind::I32 | Kind::I64 => Value::I64(part.parse().ok()?),
@@ -61,7 +60,8 @@ pub(crate) fn parse_id(kinds: &[Kind], text: &str) -> Option<EntityId> {
         };
         Some(value)
     };
-    let id = entity_id(parts.iter().zip(kinds).map(value).collect::<Option<_>>()?).ok()?;
+    let parts = text.split(PART_SEPARATOR).zip(kinds);
+    let id = entity_id(parts.map(value).collect::<Option<_>>()?).ok()?;
     // Only one text spells an id.
     (id.text() == text).then_some(id)
 }

@@ -130,6 +130,14 @@ impl Entries {
         }
     }
 
+    /// Removes an entry that was journaled in an epoch up to this one.
+    pub(super) fn disown(&mut self, key: &str, epoch: u64, now: u64) {
+        let is_found = |entry: &Entry| entry.is_journaled(now) && entry.generation() <= epoch;
+        if self.0.get(key).is_some_and(is_found) {
+            self.remove(key);
+        }
+    }
+
     pub(super) fn remove(&mut self, key: &str) {
         self.0.remove(key);
     }
@@ -168,6 +176,12 @@ impl Entry {
     /// Whether it holds a journaled write that is not known to be in the store.
     fn is_journaled(&self, now: u64) -> bool {
         self.is_live(now) && matches!(self.state, Some(State::Dirty | State::Tombstone))
+    }
+
+    /// That of a journaled write is its epoch.
+    fn generation(&self) -> u64 {
+        let envelope = self.raw.envelope().and_then(|text| Envelope::parse(text).ok());
+        envelope.map_or(0, |envelope| envelope.generation)
     }
 
     /// A dirty entry becomes a copy of the row, a tombstone that of its absence.

@@ -25,6 +25,10 @@ impl State {
         match planted {
             Meta::Home(home) => meta.home = home.to_owned(),
             Meta::Epoch(epoch) => meta.epoch = epoch,
+            Meta::Ticket(ticket, server) => {
+                let planted = Some((ticket.to_owned(), server.to_owned()));
+                self.partition(keys, partition).ticket = planted;
+            }
             Meta::Generation(generation) => {
                 self.generations.insert(keys.generation(partition).to_owned(), generation);
             }

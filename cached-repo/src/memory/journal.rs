@@ -1,20 +1,16 @@
 //! The journals of the in-process backend: what the scripts of `redis/` do with them, over maps.
 
-use super::{
-    MemoryBackend, done, micros,
-    partition::{Partition, TRIED_AGAIN},
-    state::State,
-};
+use super::{MemoryBackend, done, micros, partition::Partition, state::State};
 use crate::{
     backend::{
-        CacheError, Reply, Side,
+        Reply, Side,
         journal::{
             Acknowledged, Acknowledgement, Append, Appended, Confirmed, JournalBackend,
             JournalRecord, Mark, Meta, News, Repair, Repaired,
         },
     },
     entity::Durability,
-    key::{Keyspace, Slot},
+    key::Keyspace,
 };
 use std::time::Duration;
 
@@ -84,7 +80,8 @@ impl JournalBackend for MemoryBackend {
         ticket: &'a str,
     ) -> Reply<'a, Meta> {
         let (mut state, _) = self.enter();
-        state.partition(keys, partition).ticket = Some(ticket.to_owned());
+        let server = state.server.clone();
+        state.partition(keys, partition).ticket = Some((ticket.to_owned(), server));
         done(state.meta(keys, partition))
     }
 
@@ -93,8 +90,34 @@ impl JournalBackend for MemoryBackend {
         done(state.repair(keys, &repair, now))
     }
 
-    /// A repair has done it: maps are never half written.
-    fn sweep<'a>(&'a self, _: &'a Keyspace, _: u32, _: u64, _: u64) -> Reply<'a, Option<u64>> {
+    fn sweep<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        partition: u32,
+        after: u64,
+        last_id: u64,
+    ) -> Reply<'a, Option<u64>> {
+        let (mut state, now) = self.enter();
+        for entry in state.named(keys, partition, after, last_id) {
+            state.entries.forget(&entry, last_id, now);
+        }
+        done(None)
+    }
+
+    fn retire<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        partition: u32,
+        after: u64,
+        epoch: u64,
+    ) -> Reply<'a, Option<u64>> {
+        let (mut state, now) = self.enter();
+        for entry in state.named(keys, partition, after, u64::MAX) {
+            state.entries.disown(&entry, epoch, now);
+        }
+        *state.partition(keys, partition) = Partition::default();
+        state.enlist(keys, partition);
+        state.generations.insert(keys.generation(partition).to_owned(), epoch);
         done(None)
     }
 
@@ -120,7 +143,7 @@ impl JournalBackend for MemoryBackend {
         let meta = state.meta(keys, partition);
         let is_sound = meta.exists() && meta.is_at_home() && meta.epoch == epoch;
         // A seal lets store-first writes pass that know nothing of `redis_only`.
-        let is_shared = matches!(meta.side, Side::Open | Side::Stored);
+        let is_shared = matches!(meta.standing.side, Side::Open | Side::Stored);
         let may_seal = is_sound && is_shared && (may_be_left || meta.backlog() == 0);
         state.partition(keys, partition).meta.sealed |= may_seal;
         done(may_seal.then_some(meta.acked))
@@ -135,9 +158,12 @@ impl State {
         marks: &[Mark<'_>],
         durability: Durability,
     ) -> Confirmed {
-        let is_here = |mark: &Mark<'_>| {
-            let meta = self.meta(keys, mark.partition);
-            meta.is_at_home() && meta.journal == mark.journal && meta.epoch == mark.epoch
+        let is_here = |mark: &Mark<'_>| match *mark {
+            Mark::Server { server, .. } => server == self.server,
+            Mark::Journal { partition, journal, epoch } => {
+                let meta = self.meta(keys, partition);
+                meta.is_at_home() && meta.journal == journal && meta.epoch == epoch
+            }
         };
         if !marks.iter().all(is_here) {
             return Confirmed::Elsewhere;
@@ -153,82 +179,10 @@ impl State {
         }
     }
 
-    fn append(
-        &mut self,
-        keys: &Keyspace,
-        append: &Append<'_>,
-        now: u64,
-    ) -> Result<Appended, CacheError> {
-        let meta = self.meta(keys, append.partition);
-        let written = |versions| Appended::Written {
-            versions,
-            epoch: meta.epoch,
-            journal: meta.journal.clone(),
-        };
-        if self.side(keys, append.partition).is_redis_only() {
-            return Ok(Appended::Kept(0));
-        }
-        if !meta.exists() || !meta.is_at_home() || meta.sealed {
-            return Ok(Appended::Fenced);
-        }
-        let mark = keys.op(append.partition, append.op_id);
-        if append.tried_above.is_none() && self.tried_again.contains_key(&mark) {
-            return Ok(Appended::Overtaken);
-        }
-        if let Some(above) = append.tried_above {
-            let above = above.min(now.saturating_sub(TRIED_AGAIN));
-            let found = self.partition(keys, append.partition).find(append.op_id, above);
-            if !found.is_empty() {
-                return Ok(written(found));
-            }
-        }
-        if let Some(refused) = self.refusal(keys, append, now) {
-            return Ok(refused);
-        }
-        let data = append.writes.iter().map(|write| write.data_or_body());
-        let data = data.collect::<Result<Vec<_>, _>>()?;
-        let (records, bytes) = (data.len() as u64, data.iter().map(|d| d.len() as u64).sum());
-        if self.partition(keys, append.partition).is_full(append.bound, records, bytes) {
-            return Ok(Appended::Full);
-        }
-        let generation = self.generation(keys, append.partition);
-        let mut versions = Vec::with_capacity(data.len());
-        for (write, data) in append.writes.iter().zip(data) {
-            let partition = self.partition(keys, append.partition);
-            let version = partition.tick(now);
-            versions.push(version);
-            let op = if write.deletes { "d" } else { "p" }.to_owned();
-            let (data, schema) = (data.into_owned().into_bytes(), append.schema.to_owned());
-            let entry = write.slot.entry.clone();
-            let record = JournalRecord { version, entry, op, data, schema };
-            partition.push(record, append.op_id);
-            self.entries.write(write.slot, &write.content, version, generation, now);
-            self.leases.remove(&keys.lease(write.slot));
-        }
-        self.enlist(keys, append.partition);
-        if append.tried_above.is_some() {
-            self.tried_again.insert(mark, now + TRIED_AGAIN_KEPT);
-        }
-        Ok(written(versions))
-    }
-
-    /// Why these writes may not be journaled now.
-    fn refusal(&self, keys: &Keyspace, append: &Append<'_>, now: u64) -> Option<Appended> {
-        let slots = || append.writes.iter().map(|write| write.slot);
-        let is_open = self.side(keys, append.partition) == Side::Open;
-        let is_kept = |slot: &Slot| is_open && self.entries.is_kept(&slot.entry, now);
-        if let Some(index) = slots().position(is_kept) {
-            return Some(Appended::Kept(index));
-        }
-        let deadlines = slots().filter_map(|slot| self.intended_until(keys, slot));
-        let deadline = deadlines.max().filter(|deadline| *deadline > now)?;
-        Some(Appended::Intended { wait: Duration::from_micros(deadline - now) })
-    }
-
     pub(super) fn meta(&self, keys: &Keyspace, partition: u32) -> Meta {
         let found = self.partitions.get(&keys.meta(partition)).map(|p| p.meta.clone());
-        let (server, side) = (self.server.clone(), self.side(keys, partition));
-        Meta { server, side, ..found.unwrap_or_default() }
+        let (server, standing) = (self.server.clone(), self.standing(keys, partition));
+        Meta { server, standing, ..found.unwrap_or_default() }
     }
 
     pub(super) fn partition(&mut self, keys: &Keyspace, partition: u32) -> &mut Partition {
@@ -245,13 +199,19 @@ impl State {
     }
 
     /// Brings the backlog up to date with a partition.
-    fn enlist(&mut self, keys: &Keyspace, partition: u32) {
+    pub(super) fn enlist(&mut self, keys: &Keyspace, partition: u32) {
         let oldest = self.partition(keys, partition).oldest();
         let members = self.backlogs.entry(keys.backlog(partition)).or_default();
         match oldest {
             Some(version) => drop(members.insert(keys.member(partition), version)),
             None => drop(members.remove(&keys.member(partition))),
         }
+    }
+
+    /// The keys of the entries that records above `after` and up to a version name.
+    fn named(&self, keys: &Keyspace, partition: u32, after: u64, last_id: u64) -> Vec<String> {
+        let partition = self.partitions.get(&keys.meta(partition));
+        partition.map(|p| p.entries(after, last_id)).unwrap_or_default()
     }
 
     fn acknowledge(
@@ -289,11 +249,13 @@ impl State {
     fn repair(&mut self, keys: &Keyspace, repair: &Repair<'_>, now: u64) -> Repaired {
         let server = self.server.clone();
         let partition = self.partition(keys, repair.partition);
-        if partition.ticket.as_deref() != Some(repair.ticket) {
+        let of_here = (repair.ticket.to_owned(), server);
+        if partition.ticket.as_ref() != Some(&of_here) {
             return Repaired::Overtaken;
         }
+        let (_, server) = of_here;
         let epoch = partition.meta.epoch;
-        let entries: Vec<String> = partition.entries().map(str::to_owned).collect();
+        let entries = partition.entries(0, u64::MAX);
         let is_home = partition.meta.home == server;
         let repaired = partition.repair(repair, &server);
         if partition.meta.epoch != epoch {
@@ -313,6 +275,3 @@ impl State {
         repaired
     }
 }
-
-/// How long it is remembered that an append was tried again (µs).
-const TRIED_AGAIN_KEPT: u64 = 60_000_000;

@@ -18,6 +18,7 @@ use crate::{
     key::{Keyspace, Slot, Topology},
 };
 
+mod append;
 mod claims;
 mod entries;
 #[cfg(feature = "conformance")]
@@ -119,7 +120,7 @@ impl Backend for MemoryBackend {
         done(ends.iter().map(|end| state.end(keys, end, now)).collect())
     }
 
-    fn put<'a>(&'a self, keys: &'a Keyspace, puts: &'a [Put<'a>]) -> Reply<'a, PutReply> {
+    fn put<'a>(&'a self, keys: &'a Keyspace, puts: &'a [Put<'a>], _: bool) -> Reply<'a, PutReply> {
         let (mut state, now) = self.enter();
         done(state.put(keys, puts, now))
     }

@@ -10,7 +10,8 @@ use crate::backend::journal::{Bound, JournalRecord, Meta, News, Repair, Repaired
 pub(super) struct Partition {
     /// The server that answers is left empty.
     pub(super) meta: Meta,
-    pub(super) ticket: Option<String>,
+    /// With the server at which it was placed.
+    pub(super) ticket: Option<(String, String)>,
     /// Who may write, and what is to be copied under `redis_only`.
     pub(super) marks: Marks,
     records: BTreeMap<u64, Appended>,
@@ -80,9 +81,11 @@ impl Partition {
         found
     }
 
-    /// The keys of all entries that were journaled.
-    pub(super) fn entries(&self) -> impl Iterator<Item = &str> {
-        self.records.values().map(|appended| appended.record.entry.as_str())
+    /// The keys of the entries that were journaled above a version and up to another one.
+    pub(super) fn entries(&self, after: u64, last_id: u64) -> Vec<String> {
+        let later = self.records.range(after.saturating_add(1)..);
+        let meant = later.take_while(|(version, _)| **version <= last_id);
+        meant.map(|(_, appended)| appended.record.entry.clone()).collect()
     }
 
     /// The version of the oldest record that is not drained.

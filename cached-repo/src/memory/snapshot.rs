@@ -1,12 +1,14 @@
 //! What copies of `redis_only` entities to a store ask of the in-process backend.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, mem, time::Duration};
 
 use super::{MemoryBackend, done, micros, state::State};
 use crate::{
     backend::{
         Put, PutReply, Reply, SnapshotBackend,
-        snapshot::{AskChanged, Changed, Copied, Mark, Report, Side, Survey, Turned},
+        snapshot::{
+            AskChanged, Changed, Copied, Mark, Report, Side, Standing, Survey, Turn, Turned,
+        },
     },
     key::Keyspace,
 };
@@ -14,7 +16,7 @@ use crate::{
 /// What Redis would hold in a partition's sorted sets, and its side.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Marks {
-    pub(super) side: Side,
+    pub(super) standing: Standing,
     /// Version by id.
     changed: HashMap<String, u64>,
     /// When (µs) by id.
@@ -34,7 +36,7 @@ pub(super) struct Surveyed {
 impl Marks {
     /// Marks a write, and when its entry expires, if it does.
     pub(super) fn mark(&mut self, id: &str, version: u64, deadline: Option<u64>) {
-        if self.side != Side::Kept {
+        if self.standing.side != Side::Kept {
             return;
         }
         self.changed.insert(id.to_owned(), version);
@@ -47,21 +49,31 @@ impl Marks {
 }
 
 impl SnapshotBackend for MemoryBackend {
-    fn turn<'a>(
+    fn turn<'a>(&'a self, keys: &'a Keyspace, partition: u32, turn: Turn<'a>) -> Reply<'a, Turned> {
+        let (mut state, _) = self.enter();
+        let standing = &mut state.partition(keys, partition).marks.standing;
+        let is_expected = turn.behind.is_none_or(|token| standing.turned_by == token);
+        if !is_expected || !turn.from.contains(&standing.side) {
+            return done(Turned::Is(standing.clone()));
+        }
+        let turned = Standing { side: turn.to, turned_by: turn.token.to_owned() };
+        done(Turned::From(mem::replace(standing, turned)))
+    }
+
+    fn take_move<'a>(
         &'a self,
         keys: &'a Keyspace,
-        partition: u32,
-        from: &'a [Side],
-        to: Side,
-    ) -> Reply<'a, Turned> {
+        token: &'a str,
+        hold: Duration,
+    ) -> Reply<'a, bool> {
+        let (mut state, now) = self.enter();
+        done(state.hold(keys.mover(), token, micros(hold), now))
+    }
+
+    fn end_move<'a>(&'a self, keys: &'a Keyspace, token: &'a str) -> Reply<'a, ()> {
         let (mut state, _) = self.enter();
-        let marks = &mut state.partition(keys, partition).marks;
-        let side = marks.side;
-        if side != to && !from.contains(&side) {
-            return done(Turned::Is(side));
-        }
-        marks.side = to;
-        done(Turned::From(side))
+        state.let_go(&keys.mover(), token);
+        done(())
     }
 
     fn changed<'a>(
@@ -70,13 +82,8 @@ impl SnapshotBackend for MemoryBackend {
         ask: AskChanged<'a>,
     ) -> Reply<'a, Option<Changed>> {
         let (mut state, now) = self.enter();
-        let copier = keys.copier(ask.partition);
-        let holder = state.claims.get(&copier);
-        if holder.is_some_and(|(holder, until)| holder != ask.token && *until > now) {
-            return done(None);
-        }
-        state.claims.insert(copier, (ask.token.to_owned(), now + micros(ask.hold)));
-        done(Some(state.changed(keys, &ask, now)))
+        let is_free = state.hold(keys.copier(ask.partition), ask.token, micros(ask.hold), now);
+        done(is_free.then(|| state.changed(keys, &ask, now)))
     }
 
     fn copied<'a>(&'a self, keys: &'a Keyspace, report: Report<'a>) -> Reply<'a, u64> {
@@ -108,10 +115,7 @@ impl SnapshotBackend for MemoryBackend {
 
     fn let_go<'a>(&'a self, keys: &'a Keyspace, partition: u32, token: &'a str) -> Reply<'a, ()> {
         let (mut state, _) = self.enter();
-        let copier = keys.copier(partition);
-        if state.claims.get(&copier).is_some_and(|(holder, _)| holder == token) {
-            state.claims.remove(&copier);
-        }
+        state.let_go(&keys.copier(partition), token);
         done(())
     }
 
@@ -131,9 +135,14 @@ impl SnapshotBackend for MemoryBackend {
         done(())
     }
 
-    fn keep<'a>(&'a self, keys: &'a Keyspace, puts: &'a [Put<'a>]) -> Reply<'a, PutReply> {
+    fn keep<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        puts: &'a [Put<'a>],
+        token: &'a str,
+    ) -> Reply<'a, PutReply> {
         let (mut state, now) = self.enter();
-        done(state.keep(keys, puts, now))
+        done(state.keep(keys, puts, token, now))
     }
 
     fn free<'a>(
@@ -141,14 +150,16 @@ impl SnapshotBackend for MemoryBackend {
         keys: &'a Keyspace,
         partition: u32,
         entries: &'a [String],
-    ) -> Reply<'a, u64> {
+        token: &'a str,
+    ) -> Reply<'a, Option<u64>> {
         let (mut state, now) = self.enter();
-        if !matches!(state.side(keys, partition), Side::Exporting | Side::Stored) {
-            return done(0);
+        let Standing { side, turned_by } = state.standing(keys, partition);
+        if !matches!(side, Side::Leaving | Side::Stored) || turned_by != token {
+            return done(None);
         }
         let left: Vec<_> = entries.iter().filter(|e| state.entries.is_kept(e, now)).collect();
         left.iter().for_each(|entry| state.entries.remove(entry));
-        done(left.len() as u64)
+        done(Some(left.len() as u64))
     }
 
     fn scan<'a>(
@@ -188,9 +199,10 @@ impl SnapshotBackend for MemoryBackend {
 }
 
 impl State {
-    fn keep(&mut self, keys: &Keyspace, puts: &[Put<'_>], now: u64) -> PutReply {
-        let side = puts.first().map_or(Side::Importing, |put| self.side(keys, put.slot.partition));
-        if side != Side::Importing {
+    fn keep(&mut self, keys: &Keyspace, puts: &[Put<'_>], token: &str, now: u64) -> PutReply {
+        let Some(first) = puts.first() else { return PutReply::nothing() };
+        let Standing { side, turned_by } = self.standing(keys, first.slot.partition);
+        if side != Side::Importing || turned_by != token {
             return PutReply::Elsewhere(side);
         }
         let mut versions = Vec::with_capacity(puts.len());
@@ -219,7 +231,7 @@ impl State {
                 (None, None) => versions.push(0),
             }
         }
-        PutReply::Written(versions)
+        PutReply::Written { versions, server: String::new() }
     }
 
     fn changed(&mut self, keys: &Keyspace, ask: &AskChanged<'_>, now: u64) -> Changed {
@@ -244,6 +256,7 @@ impl State {
         ids.retain(|(_, version)| *version <= until);
         ids.sort_unstable_by_key(|(_, version)| *version);
         ids.truncate(ask.count);
-        Changed { side: partition.marks.side, until, left: changed.len() as u64, more, ids }
+        let standing = partition.marks.standing.clone();
+        Changed { standing, until, left: changed.len() as u64, more, ids }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{entries::Entries, intents::Intents, partition::Partition, snapshot::Surveyed};
 use crate::{
-    backend::{Begin, End, Fill, Lease, LeaseAsk, Put, PutReply, Side},
+    backend::{Begin, End, Fill, Lease, LeaseAsk, Put, PutReply, Side, Standing},
     codec::{Format, Raw, State as EntryState},
     key::{Keyspace, Slot},
 };
@@ -19,7 +19,7 @@ pub(super) struct State {
     pub(super) leases: HashMap<String, (String, u64)>,
     intents: HashMap<String, Intents>,
     pub(super) partitions: HashMap<String, Partition>,
-    /// Token and deadline (µs) of the worker that drains.
+    /// Rights of one process at a time, such as to drain a partition: token and deadline (µs).
     pub(super) claims: HashMap<String, (String, u64)>,
     /// Appends that were tried again, and until when (µs) that is remembered.
     pub(super) tried_again: HashMap<String, u64>,
@@ -73,7 +73,13 @@ impl State {
 
     /// Who may write to a partition.
     pub(super) fn side(&self, keys: &Keyspace, partition: u32) -> Side {
-        self.partitions.get(&keys.meta(partition)).map_or(Side::Open, |p| p.marks.side)
+        self.partitions.get(&keys.meta(partition)).map_or(Side::Open, |p| p.marks.standing.side)
+    }
+
+    /// The same, and who brought it there.
+    pub(super) fn standing(&self, keys: &Keyspace, partition: u32) -> Standing {
+        let found = self.partitions.get(&keys.meta(partition));
+        found.map(|partition| partition.marks.standing.clone()).unwrap_or_default()
     }
 
     fn is_intended(&self, keys: &Keyspace, slot: &Slot, now: u64) -> bool {
@@ -226,7 +232,7 @@ impl State {
                 None => self.entries.remove(&slot.entry),
             }
         }
-        PutReply::Written(versions)
+        PutReply::Written { versions, server: self.server.clone() }
     }
 
     pub(super) fn evict(&mut self, keys: &Keyspace, slot: &Slot, now: u64) -> bool {

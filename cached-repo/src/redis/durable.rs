@@ -31,8 +31,11 @@ use crate::{
     key::Keyspace,
 };
 
-/// A partition's meta key, journal and epoch.
-type Place = (String, String, u64);
+#[cfg(feature = "conformance")]
+pub(super) mod conformance;
+
+/// A partition's meta key; the server, if it is beside all journals; journal and epoch.
+type Place = (String, String, String, u64);
 
 /// The connection that waits.
 #[derive(Debug)]
@@ -65,8 +68,13 @@ impl Durable {
         durability: Durability,
         longest: Duration,
     ) -> Result<Confirmed, CacheError> {
-        let place = |mark: &Mark<'_>| {
-            (keys.meta(mark.partition).to_owned(), mark.journal.to_owned(), mark.epoch)
+        let place = |mark: &Mark<'_>| match *mark {
+            Mark::Journal { partition, journal, epoch } => {
+                (keys.meta(partition), String::new(), journal.to_owned(), epoch)
+            }
+            Mark::Server { partition, server } => {
+                (keys.meta(partition), server.to_owned(), String::new(), 0)
+            }
         };
         let places: Vec<Place> = marks.iter().map(place).collect();
         loop {
@@ -156,10 +164,10 @@ impl Durable {
 async fn is_at_home(
     scripts: &Scripts,
     mut connection: MultiplexedConnection,
-    (meta, journal, epoch): &Place,
+    (meta, server, journal, epoch): &Place,
 ) -> RedisResult<bool> {
     let mut call = Call::default();
-    call.key(meta).argument(journal).argument(epoch);
+    call.key(meta).argument(server).argument(journal).argument(epoch);
     let answer: u64 = scripts.run_on(&mut connection, Step::Confirm, &call).await?;
     Ok(answer == 1)
 }

@@ -3,12 +3,14 @@
 use redis::{RedisError, RedisResult, Value};
 
 use super::{
+    answers,
+    call::Call,
     connection::Connection,
     convert,
     fault::{describe, is_wrong_type, says},
 };
 use crate::{
-    backend::{CacheError, PutReply, Seen, Side},
+    backend::{CacheError, Put, Seen},
     codec::{Format, Raw},
     key::{Keyspace, Slot},
 };
@@ -54,14 +56,8 @@ async fn read_texts(
     for &partition in partitions {
         command.arg(keys.generation(partition));
     }
-    let mut texts: Vec<Option<Vec<u8>>> = connection.command(&command).await?;
-    let generations = texts.split_off(slots.len().min(texts.len()));
-    let raws = texts.into_iter().map(|text| text.map(Raw::Text)).collect();
-    Ok((raws, generations.into_iter().map(generation).collect()))
-}
-
-fn generation(text: Option<Vec<u8>>) -> u64 {
-    text.and_then(|text| std::str::from_utf8(&text).ok()?.parse().ok()).unwrap_or(0)
+    let texts: Vec<Option<Vec<u8>>> = connection.command(&command).await?;
+    answers::texts(texts, slots.len(), partitions.len()).ok_or_else(miscounted)
 }
 
 /// One pipeline of a command for each entry, and one `MGET`.
@@ -87,11 +83,17 @@ async fn read_each(
         Some(Ok(value)) => convert::<Vec<Option<Vec<u8>>>>(value)?,
         _ => return Err(CacheError::answered("Redis refused MGET")),
     };
+    let (_, generations) =
+        answers::texts(generations, 0, partitions.len()).ok_or_else(miscounted)?;
     let raws = answers.into_iter().map(read).collect::<Result<_, _>>()?;
-    Ok((raws, generations.into_iter().map(generation).collect()))
+    Ok((answers::one_each(raws, slots.len()).ok_or_else(miscounted)?, generations))
 }
 
-fn hash(answer: RedisResult<Value>) -> Result<Option<Raw>, CacheError> {
+fn miscounted() -> CacheError {
+    CacheError::answered("Redis answered for another number of keys than it was asked for")
+}
+
+pub(super) fn hash(answer: RedisResult<Value>) -> Result<Option<Raw>, CacheError> {
     match answer {
         Ok(value) => {
             let fields: Vec<(Vec<u8>, Vec<u8>)> = convert(value)?;
@@ -101,7 +103,7 @@ fn hash(answer: RedisResult<Value>) -> Result<Option<Raw>, CacheError> {
     }
 }
 
-fn document(answer: RedisResult<Value>) -> Result<Option<Raw>, CacheError> {
+pub(super) fn document(answer: RedisResult<Value>) -> Result<Option<Raw>, CacheError> {
     match answer {
         Ok(value) => Ok(convert::<Option<Vec<u8>>>(value)?.map(Raw::Document)),
         // A server without documents: whatever is there is something else.
@@ -117,14 +119,16 @@ fn of_another_type(command: &str, error: &RedisError) -> Result<Option<Raw>, Cac
     Err(CacheError::answered(format!("Redis refused {command}: {}", describe(error))))
 }
 
-/// What `put.lua` and `keep.lua` answer.
-pub(super) fn put_reply(answer: &[String]) -> Option<PutReply> {
-    let (first, rest) = answer.split_first()?;
-    let numbers = || rest.iter().map(|n| n.parse::<u64>().ok()).collect::<Option<Vec<_>>>();
-    match (first.as_str(), rest) {
-        ("written", _) => Some(PutReply::Written(numbers()?)),
-        ("dirty", [index]) => Some(PutReply::Dirty(index.parse().ok()?)),
-        ("elsewhere", [side]) => Some(PutReply::Elsewhere(Side::parse(side)?)),
-        _ => None,
+/// What `put.lua` is given; `None` where there is nothing to write.
+pub(super) fn put(keys: &Keyspace, puts: &[Put<'_>], asks_server: bool) -> Option<Call> {
+    let partition = puts.first()?.slot.partition;
+    let mut call = Call::default();
+    call.key(keys.meta(partition)).key(keys.generation(partition)).key(keys.changed(partition));
+    call.key(keys.expiring(partition)).key(keys.refused(partition));
+    call.argument(u8::from(asks_server));
+    for Put { slot, id, content } in puts {
+        call.key(&slot.entry).key(keys.lease(slot));
+        call.argument(id).content(content.as_ref());
     }
+    Some(call)
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 
 use super::{
-    RedisBackend,
+    RedisBackend, answers,
+    append::append_call,
     call::Call,
     record::{StreamEntry, meta, record},
     scripts::Step,
@@ -19,7 +20,6 @@ use crate::{
             JournalRecord, Mark, Meta, Repair, Repaired,
         },
     },
-    codec::Body,
     entity::Durability,
     key::{Keyspace, Topology},
 };
@@ -42,7 +42,8 @@ impl JournalBackend for RedisBackend {
                 }
                 answer => answer?,
             };
-            appended(&answer).ok_or_else(|| unexpected(Step::Append))
+            let appended = answers::appended(&answer, append.writes.len());
+            appended.ok_or_else(|| unexpected(Step::Append))
         })
     }
 
@@ -142,11 +143,7 @@ impl JournalBackend for RedisBackend {
         Box::pin(async move {
             let call = acknowledge_call(keys, &acknowledgement);
             let answer: String = self.run(Step::Acknowledge, &call).await?;
-            match (answer.as_str(), answer.parse()) {
-                ("elsewhere", _) => Ok(Acknowledged::Elsewhere),
-                (_, Ok(left)) => Ok(Acknowledged::Done { left }),
-                _ => Err(unexpected(Step::Acknowledge)),
-            }
+            answers::acknowledged(&answer).ok_or_else(|| unexpected(Step::Acknowledge))
         })
     }
 
@@ -174,13 +171,7 @@ impl JournalBackend for RedisBackend {
             call.argument(journal).argument(last_id).argument(keys.member(partition));
             call.argument(u8::from(repair.expects_kept)).argument(u8::from(repair.expects_empty));
             let answer: Vec<String> = self.run(Step::Repair, &call).await?;
-            let number = answer.get(1).and_then(|text| text.parse().ok());
-            match (answer.first().map(String::as_str), number) {
-                (Some("overtaken"), None) => Ok(Repaired::Overtaken),
-                (Some("kept"), Some(left)) => Ok(Repaired::Kept { left }),
-                (Some("replaced"), Some(discarded)) => Ok(Repaired::Replaced { discarded }),
-                _ => Err(unexpected(Step::Repair)),
-            }
+            answers::repaired(&answer).ok_or_else(|| unexpected(Step::Repair))
         })
     }
 
@@ -195,8 +186,24 @@ impl JournalBackend for RedisBackend {
             let mut call = Call::default();
             call.key(keys.journal(partition)).argument(after).argument(last_id);
             call.argument(SWEPT_RECORDS);
-            let answer: Option<String> = self.run(Step::Sweep, &call).await?;
-            answer.map(|text| text.parse().map_err(|_| unexpected(Step::Sweep))).transpose()
+            self.version(Step::Sweep, &call).await
+        })
+    }
+
+    fn retire<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        partition: u32,
+        after: u64,
+        epoch: u64,
+    ) -> Reply<'a, Option<u64>> {
+        Box::pin(async move {
+            let mut call = Call::default();
+            call.key(keys.meta(partition)).key(keys.generation(partition));
+            call.key(keys.journal(partition)).key(keys.backlog(partition));
+            call.argument(after).argument(epoch).argument(keys.member(partition));
+            call.argument(SWEPT_RECORDS);
+            self.version(Step::Retire, &call).await
         })
     }
 
@@ -221,13 +228,19 @@ impl JournalBackend for RedisBackend {
             let mut call = Call::default();
             call.key(keys.meta(partition)).key(keys.journal(partition)).argument(epoch);
             call.argument(u8::from(may_be_left));
-            let answer: Option<String> = self.run(Step::Seal, &call).await?;
-            answer.map(|text| text.parse().map_err(|_| unexpected(Step::Seal))).transpose()
+            self.version(Step::Seal, &call).await
         })
     }
 }
 
 impl RedisBackend {
+    /// Runs a step that answers a version, or nothing.
+    async fn version(&self, step: Step, call: &Call) -> Result<Option<u64>, CacheError> {
+        let answer: Option<String> = self.run(step, call).await?;
+        let version = |text: String| answers::version(&text).ok_or_else(|| unexpected(step));
+        answer.map(version).transpose()
+    }
+
     async fn page(
         &self,
         keys: &Keyspace,
@@ -241,45 +254,6 @@ impl RedisBackend {
             self.connection.command(command.arg("COUNT").arg(count)).await?;
         entries.into_iter().map(record).collect()
     }
-}
-
-fn append_call(keys: &Keyspace, append: &Append<'_>) -> Result<Call, CacheError> {
-    let partition = append.partition;
-    let mut call = Call::default();
-    call.key(keys.meta(partition)).key(keys.journal(partition)).key(keys.backlog(partition));
-    call.key(keys.op(partition, append.op_id)).argument(append.op_id);
-    call.argument(append.tried_above.map_or_else(String::new, |version| version.to_string()));
-    call.argument(append.bound.records).argument(append.bound.bytes);
-    call.argument(append.schema).argument(keys.member(partition));
-    for write in append.writes {
-        let slot = write.slot;
-        call.key(&slot.entry).key(keys.intents(slot)).key(keys.lease(slot));
-        call.argument(if write.deletes { 'd' } else { 'p' });
-        match (write.data, write.content.body) {
-            // The script takes it from the body, which then is sent once.
-            (None, Body::Text(_)) => call.argument(""),
-            _ => call.argument(write.data_or_body()?),
-        };
-        call.content(Some(&write.content));
-    }
-    Ok(call)
-}
-
-fn appended(answer: &[String]) -> Option<Appended> {
-    let number = |i: usize| answer.get(i)?.parse::<u64>().ok();
-    Some(match answer.first()?.as_str() {
-        "written" => Appended::Written {
-            epoch: number(1)?,
-            journal: answer.get(2)?.clone(),
-            versions: answer[3..].iter().map(|text| text.parse().ok()).collect::<Option<_>>()?,
-        },
-        "fenced" => Appended::Fenced,
-        "intended" => Appended::Intended { wait: Duration::from_millis(number(1)?) },
-        "kept" => Appended::Kept(number(1)? as usize),
-        "full" => Appended::Full,
-        "overtaken" => Appended::Overtaken,
-        _ => return None,
-    })
 }
 
 fn acknowledge_call(keys: &Keyspace, acknowledgement: &Acknowledgement<'_>) -> Call {

@@ -19,12 +19,16 @@ use crate::{
 };
 
 mod acl;
+mod answers;
+mod append;
 mod call;
 mod client;
 mod connection;
 mod durable;
 mod entries;
 mod fault;
+#[cfg(feature = "conformance")]
+pub(crate) mod hostile;
 mod journal;
 mod link;
 #[cfg(feature = "conformance")]
@@ -38,6 +42,8 @@ use call::Call;
 use client::Dial;
 use connection::Connection;
 use durable::Durable;
+#[cfg(feature = "conformance")]
+pub(crate) use durable::conformance::run as check_waiting;
 use scripts::{Scripts, Step};
 use server::Nature;
 
@@ -84,6 +90,15 @@ impl RedisBackend {
 
     async fn run<T: FromRedisValue>(&self, step: Step, call: &Call) -> Result<T, CacheError> {
         self.scripts.run(&self.connection, step, call).await
+    }
+
+    /// Runs a step that answers as many times as it is asked.
+    async fn run_each<T>(&self, step: Step, call: &Call, count: usize) -> Result<Vec<T>, CacheError>
+    where
+        Vec<T>: FromRedisValue,
+    {
+        let answers = self.run(step, call).await?;
+        answers::one_each(answers, count).ok_or_else(|| unexpected(step))
     }
 }
 
@@ -142,16 +157,7 @@ impl Backend for RedisBackend {
                 call.argument(u8::from(*replace));
             }
             let answers: Vec<String> = self.run(Step::Lease, &call).await?;
-            let generation = answers.first().and_then(|text| text.parse().ok());
-            let generation = generation.ok_or_else(|| unexpected(Step::Lease))?;
-            let lease = |answer: &String| match answer.as_str() {
-                "granted" => Ok(Lease::Granted { generation }),
-                "held" => Ok(Lease::Held),
-                "blocked" => Ok(Lease::Blocked),
-                "present" => Ok(Lease::Present),
-                _ => Err(unexpected(Step::Lease)),
-            };
-            answers.iter().skip(1).map(lease).collect()
+            answers::leases(&answers, asks.len()).ok_or_else(|| unexpected(Step::Lease))
         })
     }
 
@@ -169,7 +175,7 @@ impl Backend for RedisBackend {
                 call.key(&slot.entry).key(keys.intents(slot)).key(keys.lease(slot));
                 call.argument(generation).content(content.as_ref());
             }
-            self.run(Step::Fill, &call).await
+            self.run_each(Step::Fill, &call, fills.len()).await
         })
     }
 
@@ -191,16 +197,7 @@ impl Backend for RedisBackend {
                 call.key(&slot.entry).key(keys.intents(slot)).key(keys.lease(slot));
             }
             let answer: Vec<String> = self.run(Step::Begin, &call).await?;
-            let number = |i: usize| {
-                answer.get(i).and_then(|n| n.parse().ok()).ok_or_else(|| unexpected(Step::Begin))
-            };
-            match answer.first().map(String::as_str) {
-                Some("begun") => Ok(Begin::Begun { epoch: number(1)?, generation: number(2)? }),
-                Some("fenced") => Ok(Begin::Fenced),
-                Some("dirty") => Ok(Begin::Dirty(number(1)? as usize)),
-                Some("kept") => Ok(Begin::Kept(number(1)? as usize)),
-                _ => Err(unexpected(Step::Begin)),
-            }
+            answers::begin(&answer).ok_or_else(|| unexpected(Step::Begin))
         })
     }
 
@@ -214,24 +211,22 @@ impl Backend for RedisBackend {
                 call.key(&slot.entry).key(keys.intents(slot)).key(keys.lease(slot));
                 call.argument(token).argument(epoch).argument(generation).content(content.as_ref());
             }
-            self.run(Step::End, &call).await
+            self.run_each(Step::End, &call, ends.len()).await
         })
     }
 
-    fn put<'a>(&'a self, keys: &'a Keyspace, puts: &'a [Put<'a>]) -> Reply<'a, PutReply> {
+    fn put<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        puts: &'a [Put<'a>],
+        asks_server: bool,
+    ) -> Reply<'a, PutReply> {
         Box::pin(async move {
-            let Some(first) = puts.first() else { return Ok(PutReply::Written(Vec::new())) };
-            let mut call = Call::default();
-            let partition = first.slot.partition;
-            call.key(keys.meta(partition)).key(keys.generation(partition));
-            call.key(keys.changed(partition));
-            call.key(keys.expiring(partition)).key(keys.refused(partition));
-            for Put { slot, id, content } in puts {
-                call.key(&slot.entry).key(keys.lease(slot));
-                call.argument(id).content(content.as_ref());
-            }
+            let Some(call) = entries::put(keys, puts, asks_server) else {
+                return Ok(PutReply::nothing());
+            };
             let answer: Vec<String> = self.run(Step::Put, &call).await?;
-            entries::put_reply(&answer).ok_or_else(|| unexpected(Step::Put))
+            answers::put(&answer, puts.len()).ok_or_else(|| unexpected(Step::Put))
         })
     }
 
@@ -243,7 +238,7 @@ impl Backend for RedisBackend {
             for slot in slots {
                 call.key(&slot.entry).key(keys.lease(slot));
             }
-            self.run(Step::Evict, &call).await
+            self.run_each(Step::Evict, &call, slots.len()).await
         })
     }
 
@@ -258,7 +253,7 @@ impl Backend for RedisBackend {
             for (name, value) in facts {
                 call.argument(name).argument(value);
             }
-            self.run(Step::Register, &call).await
+            self.run_each(Step::Register, &call, facts.len()).await
         })
     }
 

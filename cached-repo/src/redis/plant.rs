@@ -35,11 +35,14 @@ pub(super) async fn meta(
 ) -> Result<(), CacheError> {
     let mut command = match meta {
         Meta::Generation(_) => redis::cmd("SET"),
-        Meta::Home(_) | Meta::Epoch(_) => redis::cmd("HSET"),
+        Meta::Home(_) | Meta::Epoch(_) | Meta::Ticket(..) => redis::cmd("HSET"),
     };
     match meta {
         Meta::Home(home) => command.arg(keys.meta(partition)).arg("home").arg(home),
         Meta::Epoch(epoch) => command.arg(keys.meta(partition)).arg("epoch").arg(epoch),
+        Meta::Ticket(ticket, server) => {
+            command.arg(keys.meta(partition)).arg("ticket").arg(format!("{ticket} {server}"))
+        }
         Meta::Generation(generation) => command.arg(keys.generation(partition)).arg(generation),
     };
     let _: Value = connection.command(&command).await?;

@@ -1,7 +1,7 @@
 //! What Redis answers of a journal: its records, and what is known of it.
 
 use crate::backend::{
-    CacheError, Side,
+    CacheError, Side, Standing,
     journal::{JournalRecord, Meta, News},
 };
 
@@ -47,8 +47,9 @@ pub(super) fn meta(answer: Vec<String>) -> Option<Meta> {
         sealed,
         news,
         side,
+        turned_by,
         server,
-    ]: [String; 14] = answer.try_into().ok()?;
+    ]: [String; 15] = answer.try_into().ok()?;
     let number = |text: String| if text.is_empty() { Some(0) } else { text.parse().ok() };
     Some(Meta {
         server,
@@ -64,7 +65,7 @@ pub(super) fn meta(answer: Vec<String>) -> Option<Meta> {
         acked_bytes: number(acked_bytes)?,
         sealed: !sealed.is_empty(),
         news: news_of(&news)?,
-        side: Side::parse(&side)?,
+        standing: Standing { side: Side::parse(&side)?, turned_by },
     })
 }
 

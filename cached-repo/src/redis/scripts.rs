@@ -35,6 +35,7 @@ pub(super) enum Step {
     Repair,
     Seal,
     Sweep,
+    Retire,
     Confirm,
     Turn,
     Changed,
@@ -43,6 +44,7 @@ pub(super) enum Step {
     Survey,
     Keep,
     Free,
+    Hold,
 }
 
 /// What a function may do, as the server is told.
@@ -56,7 +58,7 @@ const WRITES: &str = "{}";
 const START: &str = "start(ARGV)";
 
 impl Step {
-    const ALL: [Step; 25] = [
+    const ALL: [Step; 27] = [
         Step::Lease,
         Step::Fill,
         Step::Begin,
@@ -74,6 +76,7 @@ impl Step {
         Step::Repair,
         Step::Seal,
         Step::Sweep,
+        Step::Retire,
         Step::Confirm,
         Step::Turn,
         Step::Changed,
@@ -82,6 +85,7 @@ impl Step {
         Step::Survey,
         Step::Keep,
         Step::Free,
+        Step::Hold,
     ];
 
     /// Name, text, flags.
@@ -106,6 +110,7 @@ impl Step {
             Step::Repair => ("repair", include_str!("scripts/repair.lua"), MAKES_ROOM),
             Step::Seal => ("seal", include_str!("scripts/seal.lua"), WRITES),
             Step::Sweep => ("sweep", include_str!("scripts/sweep.lua"), MAKES_ROOM),
+            Step::Retire => ("retire", include_str!("scripts/retire.lua"), MAKES_ROOM),
             Step::Confirm => ("confirm", include_str!("scripts/confirm.lua"), MAKES_ROOM),
             Step::Turn => ("turn", include_str!("scripts/turn.lua"), WRITES),
             Step::Changed => ("changed", include_str!("scripts/changed.lua"), MAKES_ROOM),
@@ -114,6 +119,7 @@ impl Step {
             Step::Survey => ("survey", include_str!("scripts/survey.lua"), WRITES),
             Step::Keep => ("keep", include_str!("scripts/keep.lua"), WRITES),
             Step::Free => ("free", include_str!("scripts/free.lua"), MAKES_ROOM),
+            Step::Hold => ("hold", include_str!("scripts/hold.lua"), WRITES),
         }
     }
 

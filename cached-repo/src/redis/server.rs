@@ -139,10 +139,14 @@ async fn syncs(
 /// The server's own description of itself.
 async fn info(connection: &Connection) -> Result<HashMap<String, String>, CacheError> {
     let text: String = connection.command(&redis::cmd("INFO")).await?;
+    Ok(lines(&text))
+}
+
+pub(super) fn lines(text: &str) -> HashMap<String, String> {
     let line = |line: &str| {
         line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
     };
-    Ok(text.lines().filter_map(line).collect())
+    text.lines().filter_map(line).collect()
 }
 
 /// Major and minor version, where the text has them.

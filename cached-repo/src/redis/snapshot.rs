@@ -3,36 +3,49 @@
 
 use std::time::Duration;
 
-use super::{RedisBackend, call::Call, entries, scripts::Step, unexpected};
+use super::{RedisBackend, answers, call::Call, scripts::Step, unexpected};
 use crate::{
     backend::{
         CacheError, Put, PutReply, Reply, SnapshotBackend,
-        snapshot::{AskChanged, Changed, Mark, Report, Side, Survey, Turned},
+        snapshot::{AskChanged, Changed, Mark, Report, Survey, Turn, Turned},
     },
     key::Keyspace,
 };
 
 impl SnapshotBackend for RedisBackend {
-    fn turn<'a>(
-        &'a self,
-        keys: &'a Keyspace,
-        partition: u32,
-        from: &'a [Side],
-        to: Side,
-    ) -> Reply<'a, Turned> {
+    fn turn<'a>(&'a self, keys: &'a Keyspace, partition: u32, turn: Turn<'a>) -> Reply<'a, Turned> {
         Box::pin(async move {
             let mut call = Call::default();
-            call.key(keys.meta(partition)).argument(to.letter());
-            for side in from {
+            call.key(keys.meta(partition)).argument(turn.token);
+            call.argument(u8::from(turn.behind.is_some()))
+                .argument(turn.behind.unwrap_or_default());
+            call.argument(turn.to.letter());
+            for side in turn.from {
                 call.argument(side.letter());
             }
             let answer: Vec<String> = self.run(Step::Turn, &call).await?;
-            let side = answer.get(1).and_then(|letter| Side::parse(letter));
-            match (answer.first().map(String::as_str), side) {
-                (Some("turned"), Some(side)) => Ok(Turned::From(side)),
-                (Some("is"), Some(side)) => Ok(Turned::Is(side)),
-                _ => Err(unexpected(Step::Turn)),
-            }
+            answers::turned(&answer).ok_or_else(|| unexpected(Step::Turn))
+        })
+    }
+
+    fn take_move<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        token: &'a str,
+        hold: Duration,
+    ) -> Reply<'a, bool> {
+        Box::pin(async move {
+            let mut call = Call::default();
+            call.key(keys.mover()).argument(token).argument(hold.as_millis());
+            self.run::<u64>(Step::Hold, &call).await.map(|held| held == 1)
+        })
+    }
+
+    fn end_move<'a>(&'a self, keys: &'a Keyspace, token: &'a str) -> Reply<'a, ()> {
+        Box::pin(async move {
+            let mut call = Call::default();
+            call.key(keys.mover()).argument(token);
+            self.run::<u64>(Step::Release, &call).await.map(drop)
         })
     }
 
@@ -52,7 +65,7 @@ impl SnapshotBackend for RedisBackend {
             call.argument(ask.count).argument(u8::from(ask.retry));
             let answer: Option<Vec<String>> = self.run(Step::Changed, &call).await?;
             let Some(answer) = answer else { return Ok(None) };
-            changed(&answer).map(Some).ok_or_else(|| unexpected(Step::Changed))
+            answers::changed(&answer).map(Some).ok_or_else(|| unexpected(Step::Changed))
         })
     }
 
@@ -92,19 +105,24 @@ impl SnapshotBackend for RedisBackend {
         })
     }
 
-    fn keep<'a>(&'a self, keys: &'a Keyspace, puts: &'a [Put<'a>]) -> Reply<'a, PutReply> {
+    fn keep<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        puts: &'a [Put<'a>],
+        token: &'a str,
+    ) -> Reply<'a, PutReply> {
         Box::pin(async move {
-            let Some(first) = puts.first() else { return Ok(PutReply::Written(Vec::new())) };
+            let Some(first) = puts.first() else { return Ok(PutReply::nothing()) };
             let mut call = Call::default();
             let partition = first.slot.partition;
             call.key(keys.meta(partition)).key(keys.generation(partition));
-            call.key(keys.changed(partition)).key(keys.expiring(partition));
+            call.key(keys.changed(partition)).key(keys.expiring(partition)).argument(token);
             for Put { slot, id, content } in puts {
                 call.key(&slot.entry).key(keys.lease(slot));
                 call.argument(id).content(content.as_ref());
             }
             let answer: Vec<String> = self.run(Step::Keep, &call).await?;
-            entries::put_reply(&answer).ok_or_else(|| unexpected(Step::Keep))
+            answers::put(&answer, puts.len()).ok_or_else(|| unexpected(Step::Keep))
         })
     }
 
@@ -113,10 +131,11 @@ impl SnapshotBackend for RedisBackend {
         keys: &'a Keyspace,
         partition: u32,
         entries: &'a [String],
-    ) -> Reply<'a, u64> {
+        token: &'a str,
+    ) -> Reply<'a, Option<u64>> {
         Box::pin(async move {
             let mut call = Call::default();
-            call.key(keys.meta(partition));
+            call.key(keys.meta(partition)).argument(token);
             for entry in entries {
                 call.key(entry);
             }
@@ -160,36 +179,12 @@ impl SnapshotBackend for RedisBackend {
             match progress {
                 None => call.argument(""),
                 Some(Survey::At(cursor)) => call.argument(cursor),
-                Some(Survey::Done) => call.argument(DONE),
+                Some(Survey::Done) => call.argument(answers::DONE),
             };
             let answer: Option<String> = self.run(Step::Survey, &call).await?;
-            match answer.as_deref() {
-                None => Ok(None),
-                Some(DONE) => Ok(Some(Survey::Done)),
-                Some(cursor) => match cursor.parse() {
-                    Ok(cursor) => Ok(Some(Survey::At(cursor))),
-                    Err(_) => Err(unexpected(Step::Survey)),
-                },
-            }
+            let survey =
+                |text: String| answers::survey(&text).ok_or_else(|| unexpected(Step::Survey));
+            answer.map(survey).transpose()
         })
     }
 }
-
-/// What `changed.lua` answers.
-fn changed(answer: &[String]) -> Option<Changed> {
-    let [side, until, left, more, rest @ ..] = answer else { return None };
-    let ids = rest.chunks(2).map(|pair| match pair {
-        [id, version] => Some((id.clone(), version.parse().ok()?)),
-        _ => None,
-    });
-    Some(Changed {
-        side: Side::parse(side)?,
-        until: until.parse().ok()?,
-        left: left.parse().ok()?,
-        more: more == "1",
-        ids: ids.collect::<Option<_>>()?,
-    })
-}
-
-/// How the survey says that it is complete.
-const DONE: &str = "done";

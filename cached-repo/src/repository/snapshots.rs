@@ -51,12 +51,14 @@ impl<E: CachedEntity> Repository<E> {
     /// already, beside the store, stays as it is.
     ///
     /// It goes page by page. When it fails, is dropped, or its process dies, call it again: nothing is lost,
-    /// and writes are refused until then.
+    /// and writes are refused until then. Where another process is at it, it waits for that one, and then
+    /// answers 0; for one that died up to 10 s.
     ///
     /// # Errors
     ///
     /// As [`snapshot_now`](Self::snapshot_now); `Fenced` if an [`export`](Self::export) is under way, or was
-    /// cut off; `Undecodable` where a row is no entity.
+    /// cut off, or if others went on with this import while this process was paused, and have exported the
+    /// entity since; `Undecodable` where a row is no entity.
     pub async fn import(&self) -> Result<u64> {
         let copying = self.copying("import")?;
         let imported = worker::import(&copying).instrument(self.span("import"));
@@ -73,14 +75,16 @@ impl<E: CachedEntity> Repository<E> {
     /// that go on running under `redis_only` can write no more, and what they read may be gone from Redis.
     /// Entities with a time to live have none in the store.
     ///
-    /// When it fails, is dropped, or its process dies, call it again: nothing is lost. Rows of ids that
-    /// `redis_only` never had stay, as with a snapshot.
+    /// When it fails, is dropped, or its process dies, call it again: nothing is lost. Where another process
+    /// is at it, it waits for that one; for one that died up to 10 s. Rows of ids that `redis_only` never had
+    /// stay, as with a snapshot.
     ///
     /// # Errors
     ///
     /// As [`snapshot_now`](Self::snapshot_now); [`Refused`](crate::ErrorKind::Refused) if the store does not
     /// take all entities: then `redis_only` goes on keeping them; `Fenced` if an
-    /// [`import`](Self::import) is under way, or was cut off.
+    /// [`import`](Self::import) is under way, or was cut off, or if others went on with this export while
+    /// this process was paused, and have imported the entity since.
     pub async fn export(&self) -> Result<Snapshot> {
         let copying = self.copying("export")?;
         let exported = worker::export(&copying).instrument(self.span("export"));

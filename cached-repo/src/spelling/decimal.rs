@@ -25,7 +25,7 @@ impl Decimal {
         };
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let digits = [whole, fraction].concat();
-        let is_short = digits.len() <= DIGITS_MAX && exponent.unsigned_abs() as usize <= DIGITS_MAX;
+        let is_short = digits.len() <= DIGITS_MAX && exponent.unsigned_abs() <= EXPONENT_MAX;
         if digits.is_empty() || !is_short || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
@@ -34,11 +34,14 @@ impl Decimal {
         let dropped = (digits.len() - significant.len()) as i32 - fraction.len() as i32;
         let significant = significant.trim_start_matches('0').to_owned();
         let is_zero = significant.is_empty();
-        Some(Self {
+        let read = Self {
             is_negative: is_negative && !is_zero,
             digits: significant,
             exponent: if is_zero { 0 } else { exponent + dropped },
-        })
+        };
+        // What is spelled is read again.
+        let spelled = read.whole_digits().max(1) + read.fraction_digits();
+        (spelled <= DIGITS_MAX).then_some(read)
     }
 
     /// How many digits stand before the point.
@@ -81,6 +84,8 @@ impl fmt::Display for Decimal {
 
 /// More than any database has, and little enough to be spelled out.
 const DIGITS_MAX: usize = 150_000;
+/// More than MongoDB writes, the only database that writes exponents. A short text becomes a long one by them.
+const EXPONENT_MAX: u32 = 6_500;
 
 #[cfg(test)]
 mod tests {
@@ -115,6 +120,22 @@ mod tests {
         for text in ["", "-", ".", "1.2.3", "1e", "1e5000000", "NaN", "Infinity", "1 ", "0x1", "１"]
         {
             assert_eq!(Decimal::parse(text), None, "{text}");
+        }
+    }
+
+    /// A few letters in Redis must not become many, nor what cannot be read again.
+    #[test]
+    fn what_an_exponent_makes_of_a_decimal_is_bounded() {
+        for text in ["1e6500", "-9.99e-6500", "1e6144", "1E-6176"] {
+            let spelled = Decimal::parse(text).unwrap().to_string();
+            assert!(spelled.len() <= 6_510, "{text}: {}", spelled.len());
+            assert_eq!(Decimal::parse(&spelled), Decimal::parse(text), "{text}");
+        }
+        let long = "1".repeat(DIGITS_MAX);
+        assert!(Decimal::parse(&long).is_some());
+        for text in ["1e6501", "1e-6501", "1e150000", &format!("{long}e1"), &format!("{long}e-150")]
+        {
+            assert_eq!(Decimal::parse(text), None, "{} letters", text.len());
         }
     }
 

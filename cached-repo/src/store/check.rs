@@ -7,7 +7,7 @@ use crate::{
     schema::{ColumnSpec, Kind, Schema},
 };
 
-/// That each column of the change is there, is null only where it may be, and is within its kind.
+/// That each column of the change that is written is there, is null only where it may be, and is within its kind.
 /// What a certain database cannot hold is that store's to refuse.
 pub fn check_kinds(schema: &Schema, change: &Change) -> Result<(), StoreError> {
     check_id(schema, change.id().values())?;
@@ -15,7 +15,9 @@ pub fn check_kinds(schema: &Schema, change: &Change) -> Result<(), StoreError> {
     if record.len() > schema.columns().len() {
         return Err(StoreError::record("the record has more columns than its schema"));
     }
-    for (index, column) in schema.columns().iter().enumerate() {
+    let columns = schema.columns().iter().enumerate();
+    // What is not written may be anything.
+    for (index, column) in columns.filter(|(_, column)| !column.is_generated()) {
         let value = record.get(index).ok_or_else(|| refused(column, "it is absent"))?;
         check_value(column, value)?;
     }

@@ -26,6 +26,11 @@ mod memory;
 mod mongo;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod sql;
+#[cfg(all(
+    feature = "conformance",
+    any(feature = "sqlite", feature = "postgres", feature = "mysql")
+))]
+pub(crate) use sql::hostile as statements;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "mongodb"))]
 mod security;
 
@@ -202,18 +207,28 @@ pub struct Description {
     pub missing: Vec<String>,
     /// Whether the store keeps offsets and dead letters, so that it can drain a journal.
     pub journals: bool,
+    /// Whether the store has columns that it computes, leaves those of the schema out when it writes
+    /// ([`ColumnSpec::is_generated`](crate::ColumnSpec::is_generated)), and answers them when it is asked for
+    /// the rows that it wrote.
+    pub computes: bool,
 }
 
 impl Description {
     /// A description.
     pub fn new(ddl: impl Into<String>, missing: Vec<String>) -> Self {
-        Self { ddl: ddl.into(), privileges: Vec::new(), missing, journals: false }
+        Self { ddl: ddl.into(), missing, ..Self::default() }
     }
 
     /// The same, of a store that can drain a journal.
     #[must_use]
     pub fn journaling(self) -> Self {
         Self { journals: true, ..self }
+    }
+
+    /// The same, of a store that computes columns.
+    #[must_use]
+    pub fn computing(self) -> Self {
+        Self { computes: true, ..self }
     }
 
     /// The same, of a database whose roles must be allowed this.

@@ -20,7 +20,7 @@ use crate::{
     cache::Entries,
     change::{Change, EntityId},
     error::{Error, ErrorKind, Outcome, Result},
-    journal::Journal,
+    journal::{DurabilitySettings, Journal},
     record::Record,
     store::SharedStore,
 };
@@ -145,6 +145,7 @@ pub(crate) struct Parts {
     /// What is, or may once have been, written behind; `None` if the store takes no journals.
     pub(crate) journal: Option<Arc<Journal>>,
     pub(crate) allow_stale_reads: bool,
+    pub(crate) durability: DurabilitySettings,
     pub(crate) outage: Outage,
     pub(crate) store_timeout: Duration,
     pub(crate) intent_grace: Duration,
@@ -168,7 +169,7 @@ pub(crate) fn check_store(strategy: Strategy, store: Option<&SharedStore>) -> Re
 pub(crate) fn flow(strategy: Strategy, parts: Parts) -> Result<Box<dyn Flow>> {
     check_store(strategy, parts.store.as_ref())?;
     let Some(store) = parts.store.clone() else {
-        return Ok(Box::new(redis_only::RedisOnly::new(parts.entries)));
+        return Ok(Box::new(redis_only::RedisOnly::new(parts.entries, parts.durability)));
     };
     Ok(match strategy {
         Strategy::CacheAside => Box::new(cache_aside::CacheAside::new(parts, store)),
@@ -183,7 +184,9 @@ pub(crate) fn flow(strategy: Strategy, parts: Parts) -> Result<Box<dyn Flow>> {
             })?;
             Box::new(write_behind::WriteBehind::new(parts, journal))
         }
-        Strategy::RedisOnly => Box::new(redis_only::RedisOnly::new(parts.entries)),
+        Strategy::RedisOnly => {
+            Box::new(redis_only::RedisOnly::new(parts.entries, parts.durability))
+        }
     })
 }
 

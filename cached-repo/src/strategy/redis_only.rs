@@ -1,15 +1,16 @@
 //! Redis-only: the entry is the only copy, so absent is absent and undecodable is an error.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures_util::future::BoxFuture;
 
 use super::{Flow, Reading, Saved};
 use crate::{
-    backend::Side,
-    cache::{Entries, Entry, Unput},
+    backend::{Side, journal::Mark},
+    cache::{Entries, Entry, Kept, Unput},
     change::{Change, EntityId},
     error::{Error, ErrorKind, Outcome, Result},
+    journal::{DurabilitySettings, Reached},
     record::Record,
 };
 
@@ -17,11 +18,12 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct RedisOnly {
     entries: Arc<Entries>,
+    durability: DurabilitySettings,
 }
 
 impl RedisOnly {
-    pub(super) fn new(entries: Arc<Entries>) -> Self {
-        Self { entries }
+    pub(super) fn new(entries: Arc<Entries>, durability: DurabilitySettings) -> Self {
+        Self { entries, durability }
     }
 
     async fn look_up(&self, ids: &[EntityId]) -> Result<Vec<Option<Record<'static>>>> {
@@ -44,7 +46,11 @@ impl RedisOnly {
         Ok(found)
     }
 
-    async fn put(entries: &Entries, changes: Vec<Change>) -> Result<Vec<Saved>> {
+    async fn put(
+        entries: &Entries,
+        changes: Vec<Change>,
+        durability: DurabilitySettings,
+    ) -> Result<Vec<Saved>> {
         let encode = |change: Change| match change {
             Change::Put { id, record } => match entries.codec.encode(&record) {
                 Ok(body) => Ok((id, Some(body))),
@@ -58,15 +64,14 @@ impl RedisOnly {
         let writes: Vec<_> = changes.into_iter().map(encode).collect::<Result<_>>()?;
         // Each partition is one step: of several, some may be done when another one fails.
         let several = entries.partitions_of(writes.iter().map(|(id, _)| id)) > 1;
-        let written = entries.put(&writes).await.map_err(|error| {
+        let written = entries.put(&writes, durability.asks()).await.map_err(|error| {
             let ambiguous = several || error.is_ambiguous();
             let error = error.into_error();
             if ambiguous { error.outcome_is(Outcome::Unknown) } else { error }
         })?;
         entries.counters.puts.add(written.iter().flatten().count());
-        let receipt = |version| match version {
-            Ok(version) => Ok(Saved::cached_only(version)),
-            Err(why) => {
+        let kept = |written: std::result::Result<Kept, Unput>| {
+            written.map_err(|why| {
                 let error = match why {
                     Unput::Dirty(index) => {
                         let id = writes.get(index).map_or("", |(id, _): &(EntityId, _)| id.text());
@@ -74,10 +79,30 @@ impl RedisOnly {
                     }
                     Unput::Elsewhere(side) => elsewhere(side),
                 };
-                Err(if several { error.outcome_is(Outcome::Unknown) } else { error })
-            }
+                if several { error.outcome_is(Outcome::Unknown) } else { error }
+            })
         };
-        written.into_iter().map(receipt).collect()
+        let kept: Vec<Kept> = written.into_iter().map(kept).collect::<Result<_>>()?;
+        let reached = Self::confirm(entries, &kept, durability).await?;
+        Ok(kept.into_iter().map(|kept| Saved::cached_only(kept.version, reached)).collect())
+    }
+
+    /// Waits until these writes are as durable as the settings say.
+    async fn confirm(
+        entries: &Entries,
+        kept: &[Kept],
+        durability: DurabilitySettings,
+    ) -> Result<Reached> {
+        let marks = kept
+            .iter()
+            .map(|Kept { partition, server, .. }| Mark::Server { partition: *partition, server });
+        let marks: BTreeSet<Mark<'_>> = marks.collect();
+        let confirmed = durability.confirm(entries, marks, "in Redis").await?;
+        confirmed.ok_or_else(|| {
+            let message = "another Redis server answers than the one that took the write (or it was \
+                           restarted), before that was as durable as it was to be: read the entity";
+            Error::new(ErrorKind::DurabilityNotMet, message).outcome_is(Outcome::Unknown)
+        })
     }
 }
 
@@ -111,7 +136,7 @@ impl Flow for RedisOnly {
     }
 
     fn write(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<Vec<Saved>>> {
-        let entries = Arc::clone(&self.entries);
-        Box::pin(super::detached(async move { Self::put(&entries, changes).await }))
+        let (entries, durability) = (Arc::clone(&self.entries), self.durability);
+        Box::pin(super::detached(async move { Self::put(&entries, changes, durability).await }))
     }
 }

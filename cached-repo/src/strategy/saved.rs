@@ -61,13 +61,13 @@ impl Saved {
         }
     }
 
-    pub(crate) fn cached_only(version: u64) -> Self {
+    pub(crate) fn cached_only(version: u64, reached: Reached) -> Self {
         Self {
             durable: Durable::CachedOnly,
             cache: CacheStep::Done,
             version: Some(version),
             journaled: None,
-            reached: Reached::default(),
+            reached,
         }
     }
 

@@ -34,6 +34,7 @@ pub(super) struct Copier<'a> {
 }
 
 /// What follows from the store's answer.
+#[derive(PartialEq, Eq)]
 enum Step {
     Written,
     /// Another process was ahead, or nobody knows: look again.
@@ -68,7 +69,7 @@ impl<'a> Copier<'a> {
             let mut position = None;
             loop {
                 let Some(changed) = self.ask(Some(until), false).await? else { return Ok(None) };
-                self.check_side(changed.side)?;
+                self.check_side(changed.standing.side)?;
                 until = changed.until;
                 if changed.ids.is_empty() && changed.more {
                     continue;
@@ -79,15 +80,21 @@ impl<'a> Copier<'a> {
                 // Before the entries are read: what is copied is newer than what was copied before.
                 let position = match &mut position {
                     Some(position) => position,
-                    None => position.insert(self.copying.position(self.partition).await?),
+                    None => match self.copying.position(self.partition, &changed.standing).await? {
+                        Some(known) => position.insert(known),
+                        None => continue 'position,
+                    },
                 };
                 self.reach(Point::PositionRead).await?;
                 let items = self.read(changed.ids).await?;
-                // What is not there was deleted only if the partition is still what it was: whoever turns it
-                // later raises the position behind this look.
-                self.check_side(self.copying.side(self.partition).await?)?;
                 self.reach(Point::RecordsRead).await?;
-                if let Step::Again = self.write(position, &items, summary).await? {
+                // What is not there was deleted only if nobody has turned the partition since it was asked
+                // for: whoever turns it later raises the position before entries go.
+                let standing = self.copying.standing(self.partition).await?;
+                self.check_side(standing.side)?;
+                if standing != changed.standing
+                    || self.write(position, &items, summary).await? == Step::Again
+                {
                     self.entries().counters.copy_conflicts.add(1);
                     continue 'position;
                 }
@@ -119,7 +126,7 @@ impl<'a> Copier<'a> {
     fn check_side(&self, side: Side) -> Result<()> {
         match side {
             Side::Kept | Side::Exporting => Ok(()),
-            Side::Stored => Err(exported()),
+            Side::Leaving | Side::Stored => Err(exported()),
             // Redis lost it, and its survey begins anew.
             Side::Open | Side::Importing => Err(Error::new(
                 ErrorKind::CacheUnavailable,

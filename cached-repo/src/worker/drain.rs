@@ -21,6 +21,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     failpoint::{self, Point},
     journal::Journal,
+    layout::CLOSED,
     retry::Backoff,
     store::{Applied, Batch, Class, Journaled, Position, Refused, Source, StoreError, Unreadable},
 };
@@ -113,7 +114,11 @@ impl<'a> Session<'a> {
         for _ in 0..CONFLICTS_MAX {
             let Some(meta) = self.claim().await? else { return Ok(Ending::Taken) };
             self.reach(Point::Claimed).await?;
-            if !meta.exists() && self.is_open().await? {
+            let offset = self.journal.offset(self.partition).await?;
+            if let Some(closed) = offset.as_ref().filter(|offset| offset.home == CLOSED) {
+                return self.retire(&meta, closed).await;
+            }
+            if !meta.exists() && offset.as_ref().is_some_and(|offset| !offset.sealed) {
                 // The journal is gone, which its recovery reports.
                 self.journal.recover(self.partition).await?;
                 continue;
@@ -121,10 +126,12 @@ impl<'a> Session<'a> {
             if !meta.exists() {
                 return Ok(Ending::Idle);
             }
-            if meta.sealed && meta.backlog() == 0 && self.has(&meta).await? {
+            // The store may have been restored to before what Redis knows to be drained.
+            let is_there = offset.as_ref().is_none_or(|offset| offset.last_id >= meta.acked);
+            if meta.sealed && meta.backlog() == 0 && is_there {
                 return self.rest(meta.epoch, meta.acked, meta.trimmed_to).await;
             }
-            let Some(mut reading) = self.position(&meta).await? else { continue };
+            let Some(mut reading) = self.position(&meta, offset).await? else { continue };
             self.reach(Point::PositionRead).await?;
             if let Some(ending) = self.follow(&mut reading).await? {
                 return Ok(ending);
@@ -137,17 +144,6 @@ impl<'a> Session<'a> {
 
     async fn reach(&self, point: Point) -> Result<(), Trouble> {
         failpoint::reach(point, self.journal.name()).await.map_err(Trouble::Passing)
-    }
-
-    /// Whether the store knows of a journal.
-    async fn is_open(&self) -> Result<bool, StoreError> {
-        Ok(self.journal.offset(self.partition).await?.is_some_and(|offset| !offset.sealed))
-    }
-
-    /// Whether the store has what Redis knows to be drained: it may have been restored.
-    async fn has(&self, meta: &Meta) -> Result<bool, StoreError> {
-        let offset = self.journal.offset(self.partition).await?;
-        Ok(offset.is_none_or(|offset| offset.last_id >= meta.acked))
     }
 
     async fn claim(&self) -> Result<Option<Meta>, CacheError> {

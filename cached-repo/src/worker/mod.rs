@@ -27,6 +27,8 @@ mod copy_items;
 mod dead_letters;
 mod drain;
 mod ending;
+mod export;
+mod import;
 mod moving;
 mod pauses;
 mod plan;
@@ -34,6 +36,7 @@ mod opening;
 mod position;
 mod probe;
 mod repartition;
+mod retire;
 mod seal;
 mod snapshot;
 mod supervise;
@@ -42,7 +45,8 @@ mod survey;
 pub use dead_letters::DeadLetters;
 use drain::Session;
 use ending::{Ending, Trouble};
-pub(crate) use moving::{export, import};
+pub(crate) use export::export;
+pub(crate) use import::import;
 use pauses::Pauses;
 pub(crate) use probe::{Evictions, probe, watch};
 pub(crate) use repartition::repartition;
@@ -200,6 +204,8 @@ impl Worker<'_> {
                 self.sealing.insert(target.clone(), until);
                 self.add(target);
             }
+            let earlier = 0..journal.partitions().start;
+            earlier.for_each(|partition| self.add(journal.target(partition)));
         }
         self.known = journals.len();
     }
@@ -223,9 +229,6 @@ impl Worker<'_> {
         let mut later = VecDeque::new();
         while let Some(target) = self.due.pop_front() {
             let Some(journal) = self.roster.journal(&target.prefix) else { continue };
-            if !journal.partitions().contains(&target.partition) {
-                continue;
-            }
             let running = || self.running.values();
             let is_running = running().any(|running| running.target == target);
             let at_store = running().filter(|r| Arc::ptr_eq(&r.journal.store, &journal.store));
@@ -233,6 +236,8 @@ impl Worker<'_> {
                 later.push_back(target);
                 continue;
             }
+            // None of a later change of their number, which this process does not know.
+            let Some(journal) = journal.of(target.partition) else { continue };
             let batch = self.pauses.batch(&target, journal.settings.batch);
             let session =
                 session(Arc::clone(&journal), target.partition, self.token.clone(), batch);

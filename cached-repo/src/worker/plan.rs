@@ -119,6 +119,7 @@ fn read(entries: &Entries, record: &JournalRecord) -> Result<Change, Misread> {
 fn missing(entries: &Entries, record: &Record<'_>) -> Option<String> {
     let mut columns = entries.schema.columns().iter().enumerate();
     let missing = columns.find(|(i, column)| match record.get(*i) {
+        _ if column.is_generated() => false,
         None => true,
         Some(value) => value.is_null() && !column.is_nullable(),
     });

@@ -26,8 +26,11 @@ pub(super) struct Reading {
 
 impl Session<'_> {
     /// Where to go on, according to the store; `None` after a recovery.
-    pub(super) async fn position(&self, meta: &Meta) -> Result<Option<Reading>, Trouble> {
-        let offset = self.journal.offset(self.partition).await?;
+    pub(super) async fn position(
+        &self,
+        meta: &Meta,
+        offset: Option<Offset>,
+    ) -> Result<Option<Reading>, Trouble> {
         let sound = |offset: &Offset| {
             meta.is_at_home()
                 && meta.epoch == offset.epoch

@@ -49,21 +49,22 @@ struct Mover<'a> {
 impl Mover<'_> {
     async fn run(&self) -> Result<()> {
         // Before anything is changed: what cannot be drained would keep all writers waiting.
-        let old = || stream::iter(self.old.partitions());
-        let drains = old().map(|partition| self.drain(partition));
-        drains.buffer_unordered(AT_A_TIME).try_collect::<()>().await?;
+        self.drain_all().await?;
         if self.announce().await? {
             return self.tell_redis().await;
         }
         self.reach(Point::LayoutAnnounced).await?;
         self.tell_redis().await?;
-        let closes = old().map(|partition| self.close(partition));
+        let old = stream::iter(self.old.partitions());
+        let closes = old.map(|partition| self.close(partition));
         closes.buffer_unordered(AT_A_TIME).try_collect::<()>().await?;
         let floor = self.floor().await?;
         let partitions = stream::iter(self.new.partitions());
         let opened = partitions.map(|partition| opening::open(self.new, partition, floor));
         opened.buffer_unordered(AT_A_TIME).try_collect::<()>().await?;
         self.reach(Point::PartitionOpened).await?;
+        // What Redis lost and found meanwhile of those that are closed.
+        self.drain_all().await?;
         self.record(self.goal(), self.after()).await?;
         self.reach(Point::LayoutChanged).await?;
         self.tell_redis().await
@@ -195,14 +196,16 @@ impl Mover<'_> {
         Ok(false)
     }
 
-    /// Drains an old partition once; an error if only a person can mend what is in the way.
+    async fn drain_all(&self) -> Result<()> {
+        let partitions = stream::iter(self.old.partitions());
+        let drains = partitions.map(|partition| self.drain(partition));
+        drains.buffer_unordered(AT_A_TIME).try_collect().await
+    }
+
+    /// Drains an old partition once, or removes what came back of one that is closed; an error if only a
+    /// person can mend what is in the way.
     async fn drain(&self, partition: u32) -> Result<()> {
         let journal = self.old;
-        // Of one that is closed there is nothing to drain, and its recovery is refused.
-        let offset = journal.offset(partition).await.map_err(StoreError::into_error)?;
-        if offset.is_some_and(|offset| offset.home == CLOSED) {
-            return Ok(());
-        }
         let (token, batch) = (journal.entries.random.token(), journal.settings.batch);
         match Session::new(journal, partition, token, batch).run().await {
             Ending::Failed(Trouble::Lasting(reason)) => Err(Error::new(

@@ -14,7 +14,6 @@ use super::{
     survey::{Surveyed, TAKEN_WAIT, survey},
 };
 use crate::{
-    backend::Side,
     clock::Random,
     error::{Error, ErrorKind, Result},
     journal::{Copying, Event, Roster},
@@ -43,6 +42,12 @@ impl Snapshot {
     pub fn is_complete(&self) -> bool {
         self.refused == 0 && self.postponed == 0
     }
+
+    /// Adds what another snapshot has copied behind this one.
+    pub(super) fn add(&mut self, later: Self) {
+        let (copied, deleted) = (self.copied + later.copied, self.deleted + later.deleted);
+        *self = Self { copied, deleted, ..later };
+    }
 }
 
 /// How a snapshot is made.
@@ -60,6 +65,7 @@ pub(crate) struct Ask {
 /// Copies what changed before the call.
 pub(crate) async fn copy_all(copying: &Copying, ask: Ask) -> Result<Snapshot> {
     let token = copying.journal.entries.random.token();
+    let partitions: Vec<u32> = copying.journal.partitions().collect();
     let mut summary = Snapshot::default();
     loop {
         let surveyed = survey(copying, &token, ask.skips_stored).await?;
@@ -70,25 +76,62 @@ pub(crate) async fn copy_all(copying: &Copying, ask: Ask) -> Result<Snapshot> {
             sleep(TAKEN_WAIT).await;
             continue;
         }
-        let is_last = surveyed == Surveyed::All;
-        summary.left = 0;
-        for partition in copying.journal.partitions() {
-            if ask.skips_stored && copying.side(partition).await? == Side::Stored {
-                continue;
-            }
-            let copier = Copier::new(copying, partition, &token);
-            summary.left += loop {
-                match copier.run(ask.retries && is_last, &mut summary).await? {
-                    Some(left) => break left,
-                    None if !ask.waits => break 0,
-                    None => sleep(TAKEN_WAIT).await,
-                }
-            };
-        }
-        if is_last {
+        if surveyed == Surveyed::All {
+            copy_partitions(copying, &partitions, &token, ask, &mut summary).await?;
             return Ok(summary);
         }
+        let part = Ask { retries: false, ..ask };
+        copy_once(copying, &partitions, &token, part, &mut summary).await?;
     }
+}
+
+/// Copies what changed in these partitions before the call. What refers to a row that was copied behind it
+/// is tried again, as long as that helps.
+pub(super) async fn copy_partitions(
+    copying: &Copying,
+    partitions: &[u32],
+    token: &str,
+    ask: Ask,
+    summary: &mut Snapshot,
+) -> Result<()> {
+    let mut postponed = u64::MAX;
+    loop {
+        let copied = summary.copied;
+        copy_once(copying, partitions, token, ask, summary).await?;
+        let helps = summary.copied > copied && summary.postponed < postponed;
+        postponed = summary.postponed;
+        if postponed == 0 || !helps {
+            return Ok(());
+        }
+    }
+}
+
+async fn copy_once(
+    copying: &Copying,
+    partitions: &[u32],
+    token: &str,
+    ask: Ask,
+    summary: &mut Snapshot,
+) -> Result<()> {
+    // All of these come again, and are counted as they are then.
+    (summary.left, summary.postponed) = (0, 0);
+    if ask.retries {
+        summary.refused = 0;
+    }
+    for &partition in partitions {
+        if ask.skips_stored && copying.standing(partition).await?.side.is_exported() {
+            continue;
+        }
+        let copier = Copier::new(copying, partition, token);
+        summary.left += loop {
+            match copier.run(ask.retries, summary).await? {
+                Some(left) => break left,
+                None if !ask.waits => break 0,
+                None => sleep(TAKEN_WAIT).await,
+            }
+        };
+    }
+    Ok(())
 }
 
 /// Copies what the roster says, every so often, until it is stopped.

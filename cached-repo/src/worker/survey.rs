@@ -9,7 +9,7 @@ use super::{copy::COPY_HOLD, drain::drained};
 use crate::{
     backend::{
         CacheError, Side,
-        snapshot::{Mark, Survey, Turned},
+        snapshot::{Mark, Survey, Turn, Turned},
     },
     cache::Entries,
     change::EntityId,
@@ -82,16 +82,20 @@ async fn tell(copying: &Copying, token: &str, progress: Option<Survey>) -> Resul
 /// others have journaled or begun before is at its end when this returns.
 async fn take_over(copying: &Copying, token: &str, skips_stored: bool) -> Result<()> {
     for partition in copying.journal.partitions() {
-        if skips_stored && copying.side(partition).await? == Side::Stored {
+        if skips_stored && copying.standing(partition).await?.side.is_exported() {
             continue;
         }
         if copying.is_sealed(partition).await? {
             return Err(exported());
         }
-        match copying.turn(partition, &[Side::Open], Side::Kept).await? {
-            Turned::From(_) | Turned::Is(Side::Exporting) => {}
-            Turned::Is(Side::Stored) => return Err(exported()),
-            Turned::Is(_) => return Err(importing()),
+        let turn = Turn { token, from: &[Side::Open], behind: None, to: Side::Kept };
+        match copying.turn(partition, turn).await? {
+            Turned::From(_) => {}
+            Turned::Is(at) => match at.side {
+                Side::Open | Side::Kept | Side::Exporting => {}
+                Side::Leaving | Side::Stored => return Err(exported()),
+                Side::Importing => return Err(importing()),
+            },
         }
         drained(&copying.journal, partition, token).await?;
         copying.fence(partition).await?;

@@ -1,7 +1,17 @@
 //! The backends keep the promises that the cache builds on: one suite over each of them.
 
+use std::sync::Arc;
+
 use cached_repo::Cache;
 use tests::{isolate, servers, servers::PrivateRedis};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Semaphore,
+        mpsc::{UnboundedSender, unbounded_channel},
+    },
+};
 
 #[tokio::test]
 async fn the_in_process_backend_conforms() {
@@ -47,6 +57,45 @@ async fn redis_conforms_when_it_refuses() {
     builder.connect(&server.url()).await.unwrap().check_conformance_in_trouble().await;
     let builder = Cache::builder().namespace("b").refuse_functions();
     builder.connect(&server.url()).await.unwrap().check_conformance_in_trouble().await;
+}
+
+/// One asks for all who came meanwhile, and may be gone before it is answered.
+#[tokio::test]
+async fn who_waits_for_a_confirmation_gets_one_whoever_else_is_gone() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let ((comes, came), answers) = (unbounded_channel(), Arc::new(Semaphore::new(0)));
+    let may_answer = Arc::clone(&answers);
+    let serving = tokio::spawn(async move {
+        let (client, _) = listener.accept().await.unwrap();
+        serve_waits(client, comes, may_answer).await;
+    });
+    Cache::check_conformance_of_waiting(&url, came, answers).await;
+    serving.abort();
+}
+
+/// A server that knows WAIT, and answers it when it may. The commands behind it wait as well.
+async fn serve_waits(client: TcpStream, comes: UnboundedSender<()>, answers: Arc<Semaphore>) {
+    let (reading, mut writing) = client.into_split();
+    let mut lines = BufReader::new(reading).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        // An array: a length and a text for each word.
+        let words = line.strip_prefix('*').unwrap().parse().unwrap();
+        let mut name = String::new();
+        for word in 0..words {
+            lines.next_line().await.unwrap();
+            let text = lines.next_line().await.unwrap().unwrap();
+            if word == 0 {
+                name = text;
+            }
+        }
+        if name == "WAIT" {
+            comes.send(()).unwrap();
+            answers.acquire().await.unwrap().forget();
+        }
+        let answer: &[u8] = if name == "WAIT" { b":1\r\n" } else { b"+OK\r\n" };
+        writing.write_all(answer).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,8 @@ mod derive;
 mod failpoints;
 mod faults;
 mod formats;
+mod fuzz;
+mod generated;
 mod ids;
 mod interleaved_writes;
 mod interleavings;

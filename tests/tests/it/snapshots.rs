@@ -13,6 +13,7 @@ mod copies;
 mod crashes;
 mod load;
 mod moves;
+mod paused;
 mod poison;
 mod sides;
 mod surveys;

@@ -29,6 +29,7 @@ mod path;
 mod backlog;
 
 mod durability;
+mod durability_only;
 
 mod overflow;
 
@@ -51,6 +52,7 @@ mod shutdown;
 mod releases;
 mod repartition;
 mod repartition_crashes;
+mod repartition_incidents;
 mod repartition_letters;
 mod reports;
 mod retention;

@@ -7,9 +7,9 @@ struct Todo {
     a: String,
     #[cache(id, json)]
     b: Vec<String>,
-    #[cache(default, id)]
+    #[cache(default, id, generated)]
     c: String,
-    #[cache(skip, rename = "e", column = "f", alias = "g", json)]
+    #[cache(skip, rename = "e", column = "f", alias = "g", json, generated)]
     d: String,
 }
 

@@ -13,6 +13,8 @@ struct WrongFunction {
     rank: i32,
     #[cache(default = "no_such_function")]
     done: bool,
+    #[cache(json, default = "text")]
+    tree: Vec<u8>,
     #[cache(skip, default = "text")]
     scratch: i32,
 }

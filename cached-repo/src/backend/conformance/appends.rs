@@ -83,7 +83,10 @@ async fn a_refused_append_changes_nothing(suite: &Suite<'_>) {
     let stamp = stamp(1, slot.hash);
     let content = Some(content(State::Kept, &stamp, &body));
     let puts = [Put { slot: &slot, id: "kept", content }];
-    assert!(matches!(desk.backend.put(&desk.keys, &puts).await.unwrap(), PutReply::Written(_)));
+    assert!(matches!(
+        desk.backend.put(&desk.keys, &puts, false).await.unwrap(),
+        PutReply::Written { .. }
+    ));
     let before = desk.picture(&ids).await;
     assert_eq!(desk.try_append(&["free", "kept"], "op", None, ROOMY).await, Appended::Kept(1));
     assert_eq!(desk.picture(&ids).await, before, "kept");

@@ -5,7 +5,10 @@ use super::{
     *,
 };
 use crate::{
-    backend::journal::{Appended, Confirmed, Fate, Mark, News, Repair, Repaired},
+    backend::{
+        journal::{Appended, Confirmed, Fate, Mark, News, Repair, Repaired},
+        snapshot::Turn,
+    },
     entity::Durability,
 };
 
@@ -23,26 +26,43 @@ pub(super) async fn run(suite: &Suite<'_>) {
 
 async fn a_write_is_confirmed_by_its_own_journal_only(suite: &Suite<'_>) {
     let desk = Desk::open(suite, "confirmed").await;
-    let mark = Mark { partition: 0, journal: JOURNAL, epoch: 1 };
+    let of = |journal, epoch| Mark::Journal { partition: 0, journal, epoch };
+    let mark = of(JOURNAL, 1);
     let confirm = async |marks: &[Mark<'_>]| {
         desk.backend.confirm(&desk.keys, marks, Durability::Memory, HOLD).await.unwrap()
     };
     desk.append(&["a"]).await;
     let here = Confirmed::Here { fsynced: false, replicas: 0 };
     assert_eq!(confirm(&[mark]).await, here);
-    let older = Mark { epoch: 0, ..mark };
+    let older = of(JOURNAL, 0);
     assert_eq!(confirm(&[mark, older]).await, Confirmed::Elsewhere, "an epoch that is over");
-    let other = Mark { journal: "journal-b", ..mark };
+    let other = of("journal-b", 1);
     assert_eq!(confirm(&[other, mark]).await, Confirmed::Elsewhere, "another journal");
     desk.plant(Meta::Home("gone")).await;
     assert_eq!(confirm(&[mark]).await, Confirmed::Elsewhere, "another server");
     desk.recover(Repair { epoch: 2, settled: 1, ..REPAIR }).await;
     assert_eq!(confirm(&[mark]).await, Confirmed::Elsewhere, "recovered since");
-    assert_eq!(confirm(&[Mark { epoch: 2, ..mark }]).await, here);
+    assert_eq!(confirm(&[of(JOURNAL, 2)]).await, here);
     let bare = Desk::bare(suite, "unconfirmed");
     let marks = [mark];
     let asked = bare.backend.confirm(&bare.keys, &marks, Durability::Memory, HOLD);
     assert_eq!(asked.await.unwrap(), Confirmed::Elsewhere, "no journal");
+    // Beside all journals: by the server that took them.
+    let (slot, kept) = (bare.slot("kept"), bare.body("kept"));
+    let stamp = stamp(1, slot.hash);
+    let put = Put { slot: &slot, id: "kept", content: Some(content(State::Kept, &stamp, &kept)) };
+    for asks in [false, true] {
+        let reply = bare.backend.put(&bare.keys, &[put], asks).await.unwrap();
+        let PutReply::Written { server, .. } = reply else { panic!("{reply:?}") };
+        if asks {
+            let confirm = async |server: &str| {
+                let marks = [Mark::Server { partition: 0, server }];
+                bare.backend.confirm(&bare.keys, &marks, Durability::Memory, HOLD).await.unwrap()
+            };
+            assert_eq!(confirm(&server).await, here);
+            assert_eq!(confirm("gone").await, Confirmed::Elsewhere, "another server took it");
+        }
+    }
 }
 
 async fn the_last_ticket_counts(suite: &Suite<'_>) {
@@ -59,6 +79,11 @@ async fn the_last_ticket_counts(suite: &Suite<'_>) {
     let before = desk.picture(&[]).await;
     assert_eq!(repair("mine").await, Repaired::Overtaken);
     assert_eq!(desk.picture(&[]).await, before);
+    desk.plant(Meta::Ticket("other", "gone")).await;
+    let before = desk.picture(&[]).await;
+    assert_eq!(repair("other").await, Repaired::Overtaken, "that of another server");
+    assert_eq!(desk.picture(&[]).await, before);
+    desk.backend.ticket(&desk.keys, 0, "other").await.unwrap();
     assert_eq!(repair("other").await, Repaired::Replaced { discarded: 0 });
     assert_eq!(repair("other").await, Repaired::Overtaken, "a ticket is used up");
 }
@@ -170,6 +195,8 @@ async fn what_was_acknowledged_is_not_dirty(suite: &Suite<'_>) {
     desk.plant(Meta::Home("gone")).await;
     let repair = Repair { epoch: 2, settled: 1, last_id: v[1], ..REPAIR };
     assert_eq!(desk.recover(repair).await, Repaired::Kept { left: 1 });
+    // Whether or not the repair looks at what was acknowledged: it is found here.
+    desk.plant_entry("a", State::Dirty, v[0]).await;
     let mut after = Some(0);
     while let Some(at) = after {
         after = desk.backend.sweep(&desk.keys, 0, at, v[1]).await.unwrap();
@@ -246,7 +273,8 @@ async fn a_sealed_journal_takes_nothing(suite: &Suite<'_>) {
     assert_eq!(desk.recover(repair).await, Repaired::Kept { left: 0 });
     assert!(!desk.known().await.sealed);
     let turn = async |from, to| {
-        desk.backend.turn(&desk.keys, 0, &[from], to).await.unwrap();
+        let turn = Turn { token: "mover", from: &[from], behind: None, to };
+        desk.backend.turn(&desk.keys, 0, turn).await.unwrap();
     };
     turn(Side::Open, Side::Kept).await;
     assert_eq!(seal(2).await, None, "`redis_only` has it");
@@ -269,7 +297,7 @@ async fn a_sealed_journal_takes_nothing(suite: &Suite<'_>) {
 }
 
 impl Desk<'_> {
-    async fn generation(&self) -> u64 {
+    pub(super) async fn generation(&self) -> u64 {
         let slots = [self.slot("any")];
         self.backend.read(&self.keys, self.format, &slots).await.unwrap()[0].generation
     }

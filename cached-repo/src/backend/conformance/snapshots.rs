@@ -3,6 +3,7 @@
 use super::{super::snapshot::*, *};
 use crate::backend::journal::Bound;
 
+pub(super) const MOVER: &str = "mover";
 const ASK: AskChanged<'static> =
     AskChanged { partition: 0, token: "copier", hold: HOLD, until: None, count: 10, retry: false };
 
@@ -11,26 +12,31 @@ pub(super) async fn run(suite: &Suite<'_>) {
     let name = format!("{}-kept", suite.format.name());
     let keys = || Keyspace::new(suite.namespace, &name, suite.backend.topology(), 1).unwrap();
     let suite = Suite { keys: keys(), ..*suite };
+    suite.the_only_copies_are_versioned_in_order().await;
     suite.changes_are_marked_where_redis_only_keeps_a_partition().await;
     suite.a_report_leaves_later_changes_alone().await;
     suite.refused_and_expired_ones_are_changes_again().await;
     suite.others_do_not_write_to_what_is_kept().await;
     suite.a_survey_finds_every_entry().await;
-    suite.an_import_keeps_what_is_newer().await;
-    suite.an_export_is_the_end_of_only_copies().await;
+    moves::run(&suite).await;
 }
 
 impl Suite<'_> {
-    async fn turn(&self, from: &[Side], to: Side) -> Turned {
-        self.backend.turn(&self.keys, 0, from, to).await.unwrap()
+    /// Turns the partition over, as this mover; answers the side before.
+    pub(super) async fn turn(&self, from: &[Side], to: Side) -> Result<Side, Side> {
+        let turn = Turn { token: MOVER, from, behind: None, to };
+        match self.backend.turn(&self.keys, 0, turn).await.unwrap() {
+            Turned::From(at) => Ok(at.side),
+            Turned::Is(at) => Err(at.side),
+        }
     }
 
-    async fn changed(&self, ask: AskChanged<'_>) -> Changed {
+    pub(super) async fn changed(&self, ask: AskChanged<'_>) -> Changed {
         self.backend.changed(&self.keys, ask).await.unwrap().expect("the right is free")
     }
 
     /// What changed, the oldest first.
-    async fn ids(&self) -> Vec<String> {
+    pub(super) async fn ids(&self) -> Vec<String> {
         self.changed(ASK).await.ids.into_iter().map(|(id, _)| id).collect()
     }
 
@@ -39,30 +45,49 @@ impl Suite<'_> {
         self.backend.copied(&self.keys, report).await.unwrap()
     }
 
-    async fn report_all(&self) {
+    pub(super) async fn report_all(&self) {
         for (id, version) in self.changed(ASK).await.ids {
             self.report(&[(&id, version, Copied::Done)]).await;
         }
     }
 
+    async fn the_only_copies_are_versioned_in_order(&self) {
+        let (a, b) = (self.slot("kept-a"), self.slot("kept-b"));
+        let PutReply::Written { versions: first, .. } =
+            self.put(&[(&a, Some("1")), (&b, Some("2"))]).await
+        else {
+            panic!("refused")
+        };
+        let PutReply::Written { versions: second, .. } =
+            self.put(&[(&a, Some("3")), (&b, None)]).await
+        else {
+            panic!("refused")
+        };
+        let versions: Vec<u64> = first.into_iter().chain(second).collect();
+        assert!(versions.windows(2).all(|pair| pair[0] < pair[1]), "{versions:?}");
+        assert_eq!(self.value(&a).await.as_deref(), Some("3"));
+        assert_eq!(self.read(&b).await, None);
+    }
+
     async fn changes_are_marked_where_redis_only_keeps_a_partition(&self) {
         let (one, two) = (self.slot("one"), self.slot("two"));
-        assert_eq!(self.changed(ASK).await.side, Side::Open);
+        assert_eq!(self.changed(ASK).await.standing, Standing::default());
         self.put(&[(&one, Some("unmarked"))]).await;
         assert!(self.ids().await.is_empty());
-        assert_eq!(self.turn(&[Side::Kept], Side::Exporting).await, Turned::Is(Side::Open));
-        assert_eq!(self.turn(&[Side::Open], Side::Kept).await, Turned::From(Side::Open));
-        assert_eq!(self.turn(&[Side::Open], Side::Kept).await, Turned::From(Side::Kept), "twice");
-        assert_eq!(self.turn(&[Side::Open], Side::Stored).await, Turned::Is(Side::Kept));
+        assert_eq!(self.turn(&[Side::Kept], Side::Exporting).await, Err(Side::Open));
+        assert_eq!(self.turn(&[Side::Open], Side::Kept).await, Ok(Side::Open));
+        assert_eq!(self.turn(&[Side::Open], Side::Kept).await, Err(Side::Kept), "once");
+        assert_eq!(self.turn(&[Side::Open, Side::Stored], Side::Stored).await, Err(Side::Kept));
         let meta = self.backend.meta(&self.keys, 0).await.unwrap();
-        assert_eq!(meta.side, Side::Kept);
-        let PutReply::Written(versions) =
+        let kept = Standing { side: Side::Kept, turned_by: MOVER.to_owned() };
+        assert_eq!(meta.standing, kept);
+        let PutReply::Written { versions, .. } =
             self.put(&[(&two, Some("marked")), (&one, None), (&two, Some("again"))]).await
         else {
             panic!("it is not written")
         };
         let changed = self.changed(ASK).await;
-        assert_eq!((changed.side, changed.left, changed.more), (Side::Kept, 2, false));
+        assert_eq!((changed.standing, changed.left, changed.more), (kept, 2, false));
         let expected = [(one.entry.clone(), versions[1]), (two.entry.clone(), versions[2])];
         assert_eq!(changed.ids, expected, "each id once, by its last version");
         assert!(changed.until >= versions[2]);
@@ -118,10 +143,10 @@ impl Suite<'_> {
         let content = Some(Content { ttl: short, ..content(State::Kept, &stamp, &body) });
         let put = Put { slot: &mortal, id: "mortal", content };
         for is_renewed in [true, false] {
-            self.backend.put(&self.keys, &[put]).await.unwrap();
+            self.backend.put(&self.keys, &[put], false).await.unwrap();
             if is_renewed {
                 let put = Put { content: put.content.map(|c| Content { ttl: None, ..c }), ..put };
-                self.backend.put(&self.keys, &[put]).await.unwrap();
+                self.backend.put(&self.keys, &[put], false).await.unwrap();
             }
             self.report_all().await;
             tokio::time::sleep(Duration::from_millis(60)).await;
@@ -134,9 +159,9 @@ impl Suite<'_> {
     async fn others_do_not_write_to_what_is_kept(&self) {
         let (free, kept) = (self.slot("free"), self.slot("kept"));
         self.put(&[(&kept, Some("kept"))]).await;
-        for side in [Side::Kept, Side::Importing, Side::Exporting] {
-            let before = [Side::Kept, Side::Importing];
-            self.turn(&before, side).await;
+        for side in [Side::Kept, Side::Importing, Side::Exporting, Side::Leaving] {
+            let before = [Side::Kept, Side::Importing, Side::Exporting];
+            self.turn(&before, side).await.unwrap();
             assert_eq!(self.begin(&free, "writer").await, Begin::Kept(0), "{side:?}");
             assert_eq!(self.lease(&free, "reader", false).await, Lease::Blocked, "{side:?}");
             assert_eq!(self.lease(&kept, "reader", true).await, Lease::Present, "{side:?}");
@@ -155,11 +180,11 @@ impl Suite<'_> {
             assert_eq!(appended, journal::Appended::Kept(0), "{side:?}");
             let put = self.put(&[(&free, Some("x")), (&free, None)]).await;
             match side {
-                Side::Kept => assert!(matches!(put, PutReply::Written(_))),
+                Side::Kept => assert!(matches!(put, PutReply::Written { .. })),
                 side => assert_eq!(put, PutReply::Elsewhere(side)),
             }
         }
-        self.turn(&[Side::Exporting], Side::Kept).await;
+        self.turn(&[Side::Leaving], Side::Kept).await.unwrap();
         self.report_all().await;
     }
 
@@ -194,70 +219,5 @@ impl Suite<'_> {
         self.backend.mark(&self.keys, &marks).await.unwrap();
         assert_eq!(self.ids().await, ["there"]);
         self.report_all().await;
-    }
-
-    async fn keep(&self, slot: &Slot, text: &str) -> PutReply {
-        let (body, stamp) = (self.body(text), stamp(1, slot.hash));
-        let content = Some(content(State::Kept, &stamp, &body));
-        self.backend.keep(&self.keys, &[Put { slot, id: &slot.entry, content }]).await.unwrap()
-    }
-
-    async fn an_import_keeps_what_is_newer(&self) {
-        let (kept, row) = (self.slot("was kept"), self.slot("row"));
-        self.put(&[(&kept, Some("newer"))]).await;
-        self.report_all().await;
-        assert_eq!(self.keep(&row, "early").await, PutReply::Elsewhere(Side::Kept));
-        self.turn(&[Side::Kept], Side::Importing).await;
-        assert!(matches!(self.keep(&kept, "older").await, PutReply::Written(_)));
-        assert!(matches!(self.keep(&row, "row").await, PutReply::Written(_)));
-        self.turn(&[Side::Importing], Side::Kept).await;
-        assert_eq!(self.value(&kept).await.as_deref(), Some("newer"));
-        assert_eq!(self.value(&row).await.as_deref(), Some("row"));
-        assert_eq!(self.ids().await, [&*kept.entry], "the store lacks what is newer");
-        assert_eq!(self.keep(&row, "late").await, PutReply::Elsewhere(Side::Kept));
-        self.report_all().await;
-
-        self.turn(&[Side::Kept], Side::Importing).await;
-        let (brief, body) = (self.slot("brief"), self.body("row"));
-        let stamp = stamp(1, brief.hash);
-        let ttl = Some(Duration::from_millis(5));
-        let content = Some(Content { ttl, ..content(State::Kept, &stamp, &body) });
-        let puts = [Put { slot: &brief, id: "brief", content }];
-        assert!(matches!(
-            self.backend.keep(&self.keys, &puts).await.unwrap(),
-            PutReply::Written(_)
-        ));
-        self.turn(&[Side::Importing], Side::Kept).await;
-        // Its expiry is a change: this waits for that.
-        while !self.ids().await.contains(&"brief".to_owned()) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        self.report_all().await;
-    }
-
-    async fn an_export_is_the_end_of_only_copies(&self) {
-        let slots = ["begun", "evicted", "freed"].map(|name| self.slot(name));
-        for slot in &slots {
-            self.put(&[(slot, Some("kept"))]).await;
-        }
-        let freed = [slots[2].entry.clone()];
-        assert_eq!(
-            self.backend.free(&self.keys, 0, &freed).await.unwrap(),
-            0,
-            "they are only copies"
-        );
-        let evicted = self.backend.evict(&self.keys, &slots[1..2]).await.unwrap();
-        assert_eq!(evicted, [false]);
-        self.turn(&[Side::Kept], Side::Exporting).await;
-        let early = self.slot("early");
-        assert_eq!(self.backend.free(&self.keys, 0, &[early.entry]).await.unwrap(), 0);
-        self.turn(&[Side::Exporting], Side::Stored).await;
-        let put = self.put(&[(&slots[0], Some("late"))]).await;
-        assert_eq!(put, PutReply::Elsewhere(Side::Stored));
-        assert!(matches!(self.begin(&slots[0], "writer").await, Begin::Begun { .. }));
-        assert_eq!(self.value(&slots[0]).await, None);
-        assert_eq!(self.backend.evict(&self.keys, &slots[1..2]).await.unwrap(), [true]);
-        assert_eq!(self.backend.free(&self.keys, 0, &freed).await.unwrap(), 1);
-        assert_eq!(self.value(&slots[2]).await, None);
     }
 }

@@ -3,8 +3,8 @@
 -- KEYS: meta of the partition, changed, expiring, refused, claim.
 -- ARGV: token, hold in ms, last version that is meant ('': all until now), most ids, '1' if refused
 --   ones are to be tried again.
--- Returns: nil if another process has the right; else the side, the last version that is meant now, how
---   many ids are left, '1' if more have expired or are to be tried again, then id and version of each.
+-- Returns: nil if another process has the right; else the side, who turned it there, the last version that
+--   is meant now, how many ids are left, '1' if more have expired or are to be tried again, then id and version of each.
 -- Atomic because: an id that stops to be one that expires, or one that was refused, must be one that
 --   changed, and two processes must not both find the right free.
 
@@ -18,7 +18,7 @@ end
 -- Copying makes room, so it must begin where memory is used up: first a command that needs none.
 redis.call('UNLINK', claim)
 redis.call('SET', claim, token, 'PX', hold)
-local known = redis.call('HMGET', KEYS[1], 'side', 'clk')
+local known = redis.call('HMGET', KEYS[1], 'side', 'clk', 'turned_by')
 local time = redis.call('TIME')
 local version, is_more = number(known[2]), '0'
 
@@ -44,7 +44,9 @@ end
 if upper == '' then
   upper = text_of(version)
 end
-local answer = { known[1] or '', upper, text_of(redis.call('ZCARD', changed)), is_more }
+local answer = {
+  known[1] or '', known[3] or '', upper, text_of(redis.call('ZCARD', changed)), is_more,
+}
 local page = redis.call('ZRANGEBYSCORE', changed, '-inf', upper, 'WITHSCORES', 'LIMIT', 0, most)
 for i = 1, #page, 2 do
   answer[#answer + 1] = page[i]

@@ -37,7 +37,7 @@ local function behind_head(start)
   return (head == HEADS.text or head == HEADS.packed) and start:sub(9) or ''
 end
 
--- The beginning of the entry's envelope ('' without one), to its version at least, and the entry's
+-- The beginning of the entry's envelope ('' without one), to its generation at least, and the entry's
 -- type; nil without an entry.
 local function head_of(key)
   local kind = redis.call('TYPE', key).ok
@@ -46,7 +46,7 @@ local function head_of(key)
   end
   local head
   if kind == 'string' then
-    head = behind_head(redis.call('GETRANGE', key, 0, 25)):match('^1%a.*')
+    head = behind_head(redis.call('GETRANGE', key, 0, 33)):match('^1%a.*')
   elseif kind == 'hash' then
     head = (redis.call('HGET', key, '_cr') or ''):match('^1%a.*')
   elseif kind == DOCUMENT then
@@ -66,6 +66,12 @@ end
 local function journaled_version(key)
   local head = head_of(key)
   return head and head:match('^1[dt]') and tonumber(tonumber(head:sub(3, 18), 16))
+end
+
+-- The generation of such an entry: the epoch in which it was journaled.
+local function journaled_generation(key)
+  local head = head_of(key)
+  return head and head:match('^1[dt]') and tonumber(head:sub(19, 26), 16)
 end
 
 -- Kept, dirty, tombstone: entries that hold what the store does not.
@@ -175,14 +181,14 @@ local TRIED_AGAIN_MS = 5000
 -- What is known of a partition. A client gets the first of these.
 local FIELDS = {
   'home', 'journal', 'epoch', 'clk', 'acked', 'trimmed', 'count', 'bytes', 'acked_count',
-  'acked_bytes', 'sealed', 'news', 'side', 'ticket', 'mark_id', 'mark_at', 'mark_bytes',
+  'acked_bytes', 'sealed', 'news', 'side', 'turned_by', 'ticket', 'mark_id', 'mark_at', 'mark_bytes',
 }
-local SHOWN = 13
+local SHOWN = 14
 
 -- Whether the strategies with a store may not write on this side of a partition: `redis_only` keeps it
--- (k), or it is imported (i) or exported (e) right now. On the store's side (s) `redis_only` may not.
+-- (k), or it is imported (i) or exported (e, then l) right now. On the store's side (s) `redis_only` may not.
 local function is_redis_only(side)
-  return side == 'k' or side == 'i' or side == 'e'
+  return side == 'k' or side == 'i' or side == 'e' or side == 'l'
 end
 
 -- For a client: '' for what is missing, and the server that answers at the end.

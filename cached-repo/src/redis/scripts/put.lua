@@ -2,13 +2,14 @@
 --
 -- KEYS: meta of the partition, generation of the partition, changed, expiring, refused, then for each
 --   write: entry, lease.
--- ARGV: for each write: id, content ('' deletes).
--- Returns: 'written', then the version of each write (text); or, with nothing changed, 'dirty',
---   index (from 0); 'elsewhere', the side of the partition on which this may not write.
+-- ARGV: '1' if it is asked which server this is, then for each write: id, content ('' deletes).
+-- Returns: 'written', the server ('' if nobody asked), then the version of each write (text); or, with
+--   nothing changed, 'dirty', index (from 0); 'elsewhere', the side of the partition on which this may not write.
 -- Atomic because: versions of a partition must grow in the order in which entries are written, and a
 --   change that is not marked would never be copied.
 
 local changed, expiring, refused = KEYS[3], KEYS[4], KEYS[5]
+local is_asked = next_argument() == '1'
 local meta = redis.call('HMGET', KEYS[1], 'clk', 'side')
 local version, side = number(meta[1]), meta[2] or ''
 if side ~= '' and side ~= 'k' then
@@ -23,7 +24,7 @@ end
 local generation = generation_of(KEYS[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local answers, writes = { 'written' }, {}
+local answers, writes = { 'written', is_asked and server_id(now) or '' }, {}
 for i = 6, #KEYS, 2 do
   local write = { id = next_argument(), content = next_content() }
   redis.call('UNLINK', KEYS[i + 1])

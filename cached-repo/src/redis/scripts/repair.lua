@@ -14,10 +14,10 @@ local ticket, epoch, settled = next_argument(), tonumber(next_argument()), tonum
 local identity, last_id, member = next_argument(), tonumber(next_argument()), next_argument()
 local expects_kept, expects_empty = next_argument() == '1', next_argument() == '1'
 local meta = meta_of(meta_key)
-if meta.ticket ~= ticket then
+local home = server_id(now_ms())
+if meta.ticket ~= ticket .. ' ' .. home then
   return { 'overtaken' }
 end
-local home = server_id(now_ms())
 local is_current = number(meta.epoch) >= settled
 local is_ours = is_current and meta.home and meta.journal == identity
 local is_home = is_current and meta.home == home and not meta.sealed

@@ -1,4 +1,5 @@
--- Begins a recovery: marks the partition (R, step 0).
+-- Begins a recovery: marks the partition (R, step 0), for this server: another one may come to know the
+-- ticket, with a state that the recovery never saw.
 --
 -- KEYS: meta of the partition.
 -- ARGV: ticket.
@@ -7,5 +8,6 @@
 
 -- A recovery must be possible where memory is used up: first a command that needs none.
 redis.call('HDEL', KEYS[1], 'ticket')
-redis.call('HSET', KEYS[1], 'ticket', next_argument())
-return shown_meta(KEYS[1], now_ms())
+local now = now_ms()
+redis.call('HSET', KEYS[1], 'ticket', next_argument() .. ' ' .. server_id(now))
+return shown_meta(KEYS[1], now)

@@ -1,18 +1,21 @@
 -- Turns a partition over to another side: who may write to it.
 --
 -- KEYS: meta of the partition.
--- ARGV: the new side ('' is that of all), then the sides that it may be on.
--- Returns: 'turned', the side before; or, with nothing changed, 'is', the side.
+-- ARGV: token, '1' if a certain token must have turned it to where it is, that token, the new side ('' is
+--   that of all), then the sides that it may be on.
+-- Returns: 'turned', the side before, and who turned it there; or, with nothing changed, 'is', the side,
+--   and who turned it there.
 -- Atomic because: another process may turn it between the look and the turn.
 
-local to = next_argument()
-local side = redis.call('HGET', KEYS[1], 'side') or ''
-local allowed = side == to
-for i = 2, #ARGV do
+local token, is_certain, behind, to = next_argument(), next_argument(), next_argument(), next_argument()
+local known = redis.call('HMGET', KEYS[1], 'side', 'turned_by')
+local side, turned_by = known[1] or '', known[2] or ''
+local allowed = false
+for i = 5, #ARGV do
   allowed = allowed or ARGV[i] == side
 end
-if not allowed then
-  return { 'is', side }
+if not allowed or is_certain == '1' and turned_by ~= behind then
+  return { 'is', side, turned_by }
 end
-redis.call('HSET', KEYS[1], 'side', to)
-return { 'turned', side }
+redis.call('HSET', KEYS[1], 'side', to, 'turned_by', token)
+return { 'turned', side, turned_by }

@@ -41,11 +41,7 @@ impl MongoStore {
         let before = self.upsert(OFFSETS, by_key(key.clone()), insert).await?;
         let after = match before {
             None => Some(made),
-            // Whoever raised it may have died before it had waited.
-            Some(before) if of(&before, "epoch") != seen => {
-                self.take_slots(entity, partition).await?;
-                return Ok(None);
-            }
+            Some(before) if of(&before, "epoch") != seen => None,
             Some(before) => {
                 let raised = of(&before, "epoch").max(epoch_min).saturating_add(1);
                 let mut query = by_key(key);
@@ -57,9 +53,8 @@ impl MongoStore {
                 self.find_and_update(OFFSETS, query, update).await?
             }
         };
-        if after.is_some() {
-            self.take_slots(entity, partition).await?;
-        }
+        // Also where somebody else raised it: whoever did may wait still, or have died before it had waited.
+        self.take_slots(entity, partition).await?;
         Ok(after.as_ref().map(offset))
     }
 

@@ -21,7 +21,7 @@ impl<D: Dialect> SqlStore<D> {
             privileges.extend(D::HAS_ROLES.then(|| privilege(&table, is_library)));
             missing.append(&mut self.missing(&schema, index > 0).await?);
         }
-        Ok(Description::new(ddl, missing).journaling().demanding(privileges))
+        Ok(Description::new(ddl, missing).journaling().computing().demanding(privileges))
     }
 
     /// Every table that a repository needs, with the DDL that creates it.
@@ -130,6 +130,14 @@ impl Found {
         let wanted = D::column_type(kind, column.is_id());
         let (spec, column) = (column, column.column());
         let Some((_, declared)) = self.columns.iter().find(|(found, _)| found == column) else {
+            if spec.is_generated() {
+                return Some(format!(
+                    "The table `{name}` has no column `{column}`, which the database is to compute: ALTER \
+                     TABLE {} ADD COLUMN {} {wanted} GENERATED ALWAYS AS (…), with the expression.",
+                    table.name,
+                    quote::<D>(column)
+                ));
+            }
             let (rule, besides) = rule(spec);
             return Some(format!(
                 "The table `{name}` has no column `{column}`: ALTER TABLE {} ADD COLUMN {} \
@@ -139,11 +147,21 @@ impl Found {
             ));
         };
         let declared = declared.as_deref()?;
-        if declared == COMPUTED {
-            return Some(format!(
-                "The column `{column}` of the table `{name}` is computed by the database, which lets \
-                 nobody write it: leave it out of the entity."
-            ));
+        match (declared == COMPUTED, spec.is_generated()) {
+            (true, true) => return None,
+            (false, false) => {}
+            (true, false) => {
+                return Some(format!(
+                    "The column `{column}` of the table `{name}` is computed by the database, which lets \
+                     nobody write it: say `#[cache(generated)]` on its field, which is then only read."
+                ));
+            }
+            (false, true) => {
+                return Some(format!(
+                    "The column `{column}` of the table `{name}` is not computed by the database, and its \
+                     field is `generated`, so that nobody would write it: take the attribute out."
+                ));
+            }
         }
         let wanted = D::misfit(kind, declared)?;
         let quoted = quote::<D>(column);
@@ -209,8 +227,9 @@ fn text<D: Dialect>(row: &super::Row<D>, index: usize) -> Result<Option<String>,
     }
 }
 
-fn create_table<D: Dialect>(table: &Table<'_>) -> String {
+pub(super) fn create_table<D: Dialect>(table: &Table<'_>) -> String {
     let mut lines: Vec<_> = std::iter::zip(table.schema.columns(), &table.columns)
+        .filter(|(column, _)| !column.is_generated())
         .map(|(column, name)| {
             let null = if column.is_nullable() { "" } else { " NOT NULL" };
             format!("{name} {}{null}", D::column_type(column.kind(), column.is_id()))

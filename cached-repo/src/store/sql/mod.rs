@@ -45,6 +45,8 @@ pub(super) mod connect;
 mod declared;
 mod describe;
 mod error;
+#[cfg(feature = "conformance")]
+pub(crate) mod hostile;
 mod ledger;
 mod letters;
 mod locks;

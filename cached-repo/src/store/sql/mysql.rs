@@ -275,8 +275,7 @@ fn on_duplicate(table: &Table<'_>) -> String {
     let is_same: Vec<_> = table.ids.iter().map(|&i| &table.columns[i]).collect();
     let is_same: Vec<_> = is_same.iter().map(|id| format!("{id} <=> VALUES({id})")).collect();
     let is_same = is_same.join(" AND ");
-    let others = (0..table.columns.len()).filter(|i| !table.ids.contains(i));
-    let others = others.map(|i| format!(", {0} = VALUES({0})", table.columns[i]));
+    let others = table.assigned().map(|column| format!(", {column} = VALUES({column})"));
     let id = table.ids.first().map_or("", |&i| &table.columns[i]);
     format!(
         "ON DUPLICATE KEY UPDATE {id} = IF({is_same}, {id}, {U64_MAX} + OCTET_LENGTH(\

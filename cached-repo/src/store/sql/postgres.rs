@@ -134,10 +134,10 @@ impl Dialect for Postgres {
     ) -> Result<Vec<Statement<Self>>, StoreError> {
         let mut arguments = PgArguments::default();
         let (mut values, mut arrays, mut names) = (Vec::new(), Vec::new(), Vec::new());
-        for index in 0..table.columns.len() {
+        for &index in &table.written {
             let kind = kind_of(table, index);
             bind_array(&mut arguments, kind, rows.iter().map(|row| row.get(index)))?;
-            arrays.push(array(index + 1, table.shape(index)));
+            arrays.push(array(arrays.len() + 1, table.shape(index)));
             names.push(format!("c{index}"));
             let cast = if kind == Kind::Json { "::jsonb" } else { "" };
             values.push(format!("u.c{index}{cast}"));
@@ -145,7 +145,7 @@ impl Dialect for Postgres {
         let sql = format!(
             "INSERT INTO {} ({}) SELECT {} FROM UNNEST({}) AS u ({}) {}",
             table.name,
-            table.columns.join(", "),
+            table.written_list(),
             values.join(", "),
             arrays.join(", "),
             names.join(", "),

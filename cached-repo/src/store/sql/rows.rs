@@ -19,15 +19,17 @@ impl Cut {
         rows: &[&Record<'_>],
         behind: &str,
     ) -> Result<Vec<Statement<D>>, StoreError> {
-        let width = table.columns.len();
-        let head = format!("INSERT INTO {} ({}) VALUES", table.name, table.columns.join(", "));
+        let width = table.written.len();
+        let head = format!("INSERT INTO {} ({}) VALUES", table.name, table.written_list());
         let mut statements = Vec::new();
         let mut rest = rows;
         while !rest.is_empty() {
             let (chunk, behind_chunk) = rest.split_at(self.fitting(table, rest, width));
             let sql = format!("{head} {} {behind}", tuples(chunk.len(), width));
-            let each = |(index, value)| D::held(value, table.shape(index));
-            let values: Vec<_> = chunk.iter().flat_map(|row| row.iter().map(each)).collect();
+            let cells = chunk.iter().flat_map(|row| table.written.iter().map(|&i| (i, row.get(i))));
+            let held = |(index, value)| D::held(value, table.shape(index));
+            let cells = cells.filter_map(|(index, value)| Some((index, value?)));
+            let values: Vec<_> = cells.map(held).collect();
             statements.push(D::bind(sql, values.iter())?);
             rest = behind_chunk;
         }

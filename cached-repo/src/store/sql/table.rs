@@ -20,6 +20,8 @@ pub(in crate::store) struct Table<'a> {
     pub(super) declared: Vec<Declared>,
     /// The indices of the id columns.
     pub(super) ids: Vec<usize>,
+    /// The indices of the columns that are written: all but those that the database computes.
+    pub(super) written: Vec<usize>,
     /// So many bytes fit one statement.
     pub(super) bytes_max: usize,
 }
@@ -32,13 +34,15 @@ impl<'a> Table<'a> {
         };
         let columns = schema.columns().iter().map(|c| quote::<D>(c.column())).collect();
         let ids = schema.id_columns().map(|(index, _)| index).collect();
+        let all = schema.columns().iter().enumerate();
+        let written = all.filter(|(_, c)| !c.is_generated()).map(|(index, _)| index).collect();
         // Of other kinds it is not looked at.
         let declared = schema.columns().iter().map(|c| match c.kind().is_spelled() {
             true => Declared::parse(D::column_type(c.kind(), c.is_id())),
             false => Declared::default(),
         });
         let declared = declared.collect();
-        Self { schema, name, columns, declared, ids, bytes_max: usize::MAX }
+        Self { schema, name, columns, declared, ids, written, bytes_max: usize::MAX }
     }
 
     /// The table with these types, by the names of the columns.
@@ -63,13 +67,23 @@ impl<'a> Table<'a> {
         names.join(", ")
     }
 
+    /// The columns that are written, as a list.
+    pub(super) fn written_list(&self) -> String {
+        let names: Vec<_> = self.written.iter().map(|&i| self.columns[i].as_str()).collect();
+        names.join(", ")
+    }
+
+    /// The columns that are written to a row that is there.
+    pub(super) fn assigned(&self) -> impl Iterator<Item = &str> {
+        let others = self.written.iter().filter(|i| !self.ids.contains(i));
+        others.map(|&i| self.columns[i].as_str())
+    }
+
     /// Overwrites the mapped columns of a row that is there, and no others.
     #[cfg_attr(not(any(feature = "postgres", feature = "sqlite")), allow(dead_code))]
     pub(super) fn on_conflict(&self) -> String {
-        let assigned: Vec<_> = (0..self.columns.len())
-            .filter(|i| !self.ids.contains(i))
-            .map(|i| format!("{0} = excluded.{0}", self.columns[i]))
-            .collect();
+        let assigned = self.assigned().map(|column| format!("{column} = excluded.{column}"));
+        let assigned: Vec<_> = assigned.collect();
         let action = match assigned.is_empty() {
             true => "NOTHING".to_owned(),
             false => format!("UPDATE SET {}", assigned.join(", ")),
@@ -85,7 +99,7 @@ impl<'a> Table<'a> {
 
     /// Refuses a record with a value that the database cannot hold exactly.
     pub(super) fn check<D: Dialect>(&self, record: &Record<'_>) -> Result<(), StoreError> {
-        for (index, value) in record.iter() {
+        for (index, value) in record.iter().filter(|(index, _)| self.written.contains(index)) {
             let column = &self.schema.columns()[index];
             if let Some(why) = refusal::<D>(value, self.shape(index)) {
                 return Err(refused(column, format!("{} cannot hold {why}", D::NAME)));

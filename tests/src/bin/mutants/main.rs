@@ -1,6 +1,6 @@
 //! Breaks the library in one place at a time, and sees whether the tests notice.
 //!
-//! `tests/run mutants [NAME]` runs it with the servers that the tests need. A mutant is a change of the
+//! `tests/run mutants [NAME[,NAME…]]` runs it with the servers that the tests need. A mutant is a change of the
 //! source: production code has no switches for it. A copy of the tree gets all of them at once, each
 //! function beside its changed selves, and the environment chooses; those that change anything but
 //! functions are built by themselves. Each meets the tests that are to notice it. It exits with 0 only
@@ -46,8 +46,8 @@ const LANES: usize = 2;
 
 fn main() -> ExitCode {
     let wanted = env::args().nth(1).unwrap_or_default();
-    let chosen: Vec<&Mutant> =
-        TABLE.iter().copied().flatten().filter(|m| m.name.contains(&wanted)).collect();
+    let is_wanted = |m: &&Mutant| wanted.split(',').any(|part| m.name.contains(part));
+    let chosen: Vec<&Mutant> = TABLE.iter().copied().flatten().filter(is_wanted).collect();
     let root = root();
     let tree = Tree::copy(root);
     let mut cargo = Cargo::new(tree.path(), &root.join("target/mutants/build"));

@@ -1,10 +1,13 @@
-//! A copier that ends anywhere.
+//! A copier, or a mover, that ends anywhere.
 
-use cached_repo::failpoint::{self, Failure, Point};
+use cached_repo::{
+    ErrorKind, Strategy,
+    failpoint::{self, Failure, Point},
+};
 
 use super::{keeper, plain, rows};
 use crate::{
-    stage::{On, Over, todo},
+    stage::{On, Over, name, todo},
     write_behind::scene::Scene,
 };
 
@@ -80,3 +83,90 @@ async fn a_snapshot_that_is_dropped_is_no_harm() {
         assert_eq!(scene.row("1").await, "three");
     }
 }
+
+#[tokio::test]
+async fn a_move_that_ends_anywhere_goes_on() {
+    let points = [
+        Point::PositionRead,
+        Point::RecordsRead,
+        Point::Committed,
+        Point::Acknowledged,
+        Point::SidesSeen,
+        Point::SidesTurned,
+        Point::JournalFenced,
+        Point::EpochSeen,
+        Point::RowsRead,
+        Point::RestCopied,
+        Point::SidesLeaving,
+        Point::EntriesFound,
+        Point::MoveDone,
+    ];
+    for over in [Over::InProcess, Over::Redis] {
+        for point in points {
+            let scene = Scene::new(On::Memory, over).await;
+            let ledger = format!("{}@snapshot", scene.entity());
+            let (behind, only) = (scene.writer().await, plain(&scene).await);
+            behind.repo.save(&todo("1", "journaled")).await.unwrap();
+            behind.repo.save(&todo("2", "journaled")).await.unwrap();
+            failpoint::arm(point, &ledger, Failure::Error, 1);
+            let failed = only.repo.import().await.is_err();
+            if failed {
+                only.repo.save(&todo("1", "too early")).await.unwrap_err();
+                if point != Point::SidesSeen {
+                    let error = only.repo.export().await.unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
+                }
+                only.repo.import().await.unwrap();
+            }
+            assert_eq!(failed, IMPORTING.contains(&point), "{point:?}");
+            assert_eq!(name(only.repo.get("2").await.unwrap()), "journaled");
+            only.repo.save(&todo("1", "kept")).await.unwrap();
+            only.repo.delete("2").await.unwrap();
+            failpoint::arm(point, &ledger, Failure::Error, 1);
+            let failed = only.repo.export().await.is_err();
+            assert_eq!(failed, EXPORTING.contains(&point), "{point:?}");
+            failpoint::arm(point, &ledger, Failure::Error, 0);
+            // It is kept as before, or the export has to go on first.
+            match only.repo.import().await {
+                _ if !failed => {}
+                Ok(rows) => assert_eq!(rows, 0),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Fenced, "{error}"),
+            }
+            // Whether it may be written to or not, what is acknowledged is there.
+            let saved = only.repo.save(&todo("3", "between")).await.is_ok();
+            only.repo.export().await.unwrap();
+            let between = if saved { "between" } else { "none" };
+            assert_eq!(
+                rows(&scene, &["1", "2", "3"]).await,
+                ["kept", "none", between],
+                "{point:?}"
+            );
+            let after = scene.under(Strategy::WriteThrough).await;
+            after.repo.save(&todo("1", "after")).await.unwrap();
+            assert_eq!(scene.row("1").await, "after");
+        }
+    }
+}
+
+/// The points that an import passes, and an export.
+const IMPORTING: [Point; 6] = [
+    Point::SidesSeen,
+    Point::SidesTurned,
+    Point::JournalFenced,
+    Point::EpochSeen,
+    Point::RowsRead,
+    Point::MoveDone,
+];
+const EXPORTING: [Point; 11] = [
+    Point::PositionRead,
+    Point::RecordsRead,
+    Point::Committed,
+    Point::Acknowledged,
+    Point::SidesSeen,
+    Point::SidesTurned,
+    Point::RestCopied,
+    Point::SidesLeaving,
+    Point::EpochSeen,
+    Point::EntriesFound,
+    Point::MoveDone,
+];

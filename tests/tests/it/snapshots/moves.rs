@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use cached_repo::{
     ErrorKind, Incident, Repository, Strategy,
-    failpoint::{self, Failure, Point},
-    store::StoreError,
+    failpoint::{self, Point},
+    store::{Entry, Ledger, Store, StoreError},
 };
 
 use super::{INTERVAL, PLACES, keeper, plain, rows, table};
@@ -100,58 +100,6 @@ async fn an_export_leaves_nothing_in_redis() {
     }
 }
 
-#[tokio::test]
-async fn a_move_that_ends_anywhere_goes_on() {
-    let points = [
-        Point::Claimed,
-        Point::PositionRead,
-        Point::RecordsRead,
-        Point::Committed,
-        Point::Acknowledged,
-    ];
-    for over in [Over::InProcess, Over::Redis] {
-        for point in points {
-            let scene = Scene::new(On::Memory, over).await;
-            let ledger = format!("{}@snapshot", scene.entity());
-            let (behind, only) = (scene.writer().await, plain(&scene).await);
-            behind.repo.save(&todo("1", "journaled")).await.unwrap();
-            behind.repo.save(&todo("2", "journaled")).await.unwrap();
-            failpoint::arm(point, &ledger, Failure::Error, 1);
-            let failed = only.repo.import().await.is_err();
-            if failed {
-                only.repo.save(&todo("1", "too early")).await.unwrap_err();
-                let error = only.repo.export().await.unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
-                only.repo.import().await.unwrap();
-            }
-            assert_eq!(failed, matches!(point, Point::RecordsRead | Point::Acknowledged));
-            assert_eq!(name(only.repo.get("2").await.unwrap()), "journaled");
-            only.repo.save(&todo("1", "kept")).await.unwrap();
-            only.repo.delete("2").await.unwrap();
-            failpoint::arm(point, &ledger, Failure::Error, 1);
-            let error = only.repo.export().await.unwrap_err();
-            assert_eq!(failpoint::left(point, &ledger), 0, "{error}");
-            // It is kept as before, or the export has to go on first.
-            match only.repo.import().await {
-                Ok(rows) => assert_eq!(rows, 0),
-                Err(error) => assert_eq!(error.kind(), ErrorKind::Fenced, "{error}"),
-            }
-            // Whether it may be written to or not, what is acknowledged is there.
-            let saved = only.repo.save(&todo("3", "between")).await.is_ok();
-            only.repo.export().await.unwrap();
-            let between = if saved { "between" } else { "none" };
-            assert_eq!(
-                rows(&scene, &["1", "2", "3"]).await,
-                ["kept", "none", between],
-                "{point:?}"
-            );
-            let after = scene.under(Strategy::WriteThrough).await;
-            after.repo.save(&todo("1", "after")).await.unwrap();
-            assert_eq!(scene.row("1").await, "after");
-        }
-    }
-}
-
 /// As where each instance of a deployment does it: whatever becomes of either, nothing is lost.
 #[tokio::test]
 async fn two_exports_at_a_time_lose_nothing() {
@@ -166,7 +114,8 @@ async fn two_exports_at_a_time_lose_nothing() {
             if fails {
                 scene.gate.fail(tests::Point::BeforeApply, None, StoreError::transient("a fault"));
             }
-            let _ = tokio::join!(one.repo.export(), two.repo.export());
+            let (first, second) = tokio::join!(one.repo.export(), two.repo.export());
+            assert!(fails || first.is_ok() && second.is_ok(), "one waits for the other");
             // Where it is kept again it may be written to.
             let saved = one.repo.save(&todo("2", "between")).await.is_ok();
             while one.repo.export().await.is_err() {
@@ -198,6 +147,75 @@ async fn a_copier_that_was_paused_writes_nothing_after_an_export() {
     held.release();
     copying.await.unwrap().unwrap_err();
     assert_eq!(scene.row("1").await, "after");
+}
+
+/// What is not there was not deleted: it is not imported yet.
+#[tokio::test(start_paused = true)]
+async fn a_copier_that_was_paused_deletes_nothing_that_is_being_imported() {
+    for is_imported_meanwhile in [false, true] {
+        let scene = Scene::in_process().await;
+        let ledger = format!("{}@snapshot", scene.entity());
+        let (slow, only) = (keeper(&scene).await, keeper(&scene).await);
+        only.repo.save(&todo("1", "first")).await.unwrap();
+        only.repo.snapshot_now().await.unwrap();
+        only.repo.save(&todo("1", "kept")).await.unwrap();
+        // It knows what changed, and is about to ask for the position.
+        let held = scene.gate.hold(tests::Point::BeforeLedger, "offset");
+        let copying = tokio::spawn(async move { slow.repo.snapshot_now().await });
+        held.arrived().await;
+        only.repo.export().await.unwrap();
+        let half = failpoint::hold(Point::RowsRead, &ledger);
+        let importing = tokio::spawn(async move { only.repo.import().await });
+        half.arrived().await;
+        let read = failpoint::hold(Point::RecordsRead, &ledger);
+        held.release();
+        read.arrived().await;
+        if is_imported_meanwhile {
+            half.release();
+            importing.await.unwrap().unwrap();
+            read.release();
+            copying.await.unwrap().unwrap();
+        } else {
+            read.release();
+            copying.await.unwrap().unwrap_err();
+            half.release();
+            importing.await.unwrap().unwrap();
+        }
+        assert_eq!(scene.row("1").await, "kept", "while it was imported: {is_imported_meanwhile}");
+    }
+}
+
+/// It finds a position that nobody has settled, as an export is about to.
+#[tokio::test(start_paused = true)]
+async fn a_copier_that_was_paused_opens_nothing_that_is_exported_meanwhile() {
+    let scene = Scene::in_process().await;
+    let (slow, only) = (keeper(&scene).await, keeper(&scene).await);
+    only.repo.save(&todo("1", "first")).await.unwrap();
+    only.repo.snapshot_now().await.unwrap();
+    only.repo.save(&todo("1", "kept")).await.unwrap();
+    let held = scene.gate.hold(tests::Point::BeforeLedger, "offset");
+    let mut copying = tokio::spawn(async move { slow.repo.snapshot_now().await });
+    held.arrived().await;
+    let settle = scene.gate.hold(tests::Point::BeforeLedger, "settle");
+    let exporting = tokio::spawn(async move { only.repo.export().await });
+    settle.arrived().await;
+    let recover = scene.gate.hold(tests::Point::BeforeLedger, "recover");
+    held.release();
+    let copied = tokio::select! {
+        copied = &mut copying => Some(copied),
+        () = recover.arrived() => None,
+    };
+    settle.release();
+    exporting.await.unwrap().unwrap();
+    recover.release();
+    let copied = if let Some(copied) = copied { copied } else { copying.await };
+    copied.unwrap().unwrap_err();
+    let entity = format!("{}@snapshot", scene.entity());
+    let offset = Ledger::Offset { entity: &entity, partition: 0 };
+    let Entry::Offset(Some(offset)) = scene.gate.ledger(offset).await.unwrap() else {
+        panic!("there is no position of copies")
+    };
+    assert!(offset.sealed, "it was opened");
 }
 
 /// The store says that it was exported, whatever Redis has forgotten.

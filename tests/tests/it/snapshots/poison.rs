@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use cached_repo::{Event, Health, store::StoreError};
+use cached_repo::{
+    Event, Health,
+    failpoint::{self, Point},
+    store::StoreError,
+};
 use tokio::time::sleep;
 
 use super::{INTERVAL, copier, keeper, rows};
@@ -134,4 +138,65 @@ async fn what_the_store_does_not_manage_in_its_time_it_manages_in_parts() {
     scene.gate.manage(100);
     sleep(INTERVAL + Duration::from_secs(20)).await;
     assert_eq!(rows(&scene, &["0", "299"]).await, ["many", "many"]);
+}
+
+/// Its first part is copied before everything is found, and what cannot be copied then is tried again at the
+/// end.
+#[tokio::test]
+async fn what_was_refused_in_a_part_of_a_survey_is_no_failure_when_it_was_mended_at_its_end() {
+    let scene = Scene::new(On::Sqlite, Over::InProcess).await;
+    scene.let_names_be_unique().await;
+    let process = keeper(&scene).await;
+    let twins: Vec<_> = (0..40).map(|id| todo(&format!("twin {id}"), "same")).collect();
+    process.repo.save_many(&twins).await.unwrap();
+    let ids: Vec<String> = (0..10_400).map(|id| id.to_string()).collect();
+    for ids in ids.chunks(400) {
+        let some: Vec<_> = ids.iter().map(|id| todo(id, id)).collect();
+        process.repo.save_many(&some).await.unwrap();
+    }
+    let ledger = format!("{}@snapshot", scene.entity());
+    // The first pages were copied, and the last one was found.
+    let refused = |event: &Event| matches!(event, Event::CopyRefused { .. });
+    let repo = process.repo.clone();
+    let mut held = failpoint::hold(Point::RecordsRead, &ledger);
+    let exporting = tokio::spawn(async move { repo.export().await });
+    loop {
+        held.arrived().await;
+        if process.events.count(refused) > 0 {
+            break;
+        }
+        let next = failpoint::hold(Point::RecordsRead, &ledger);
+        std::mem::replace(&mut held, next).release();
+    }
+    for (number, twin) in twins.iter().enumerate() {
+        process.repo.save(&todo(&twin.id, &format!("name {number}"))).await.unwrap();
+    }
+    held.release();
+    let exported = exporting.await.unwrap().expect("everything is in the store at the end");
+    assert!(exported.is_complete(), "{exported:?}");
+    assert_eq!(rows(&scene, &["0", "twin 0", "twin 39"]).await, ["0", "name 0", "name 39"]);
+}
+
+#[tokio::test]
+async fn what_refers_to_a_row_that_is_copied_behind_it_is_copied_by_the_same_call() {
+    let scene = Scene::new(On::Memory, Over::InProcess).await;
+    let process = keeper(&scene).await;
+    for exports in [false, true] {
+        process.repo.snapshot_now().await.unwrap();
+        let name = format!("exports: {exports}");
+        process.repo.save(&todo("child", &name)).await.unwrap();
+        process.repo.save(&todo("parent", &name)).await.unwrap();
+        // As one batch, and by itself.
+        for _ in 0..2 {
+            let missing = StoreError::reference("there is no such parent");
+            scene.gate.fail(tests::Point::BeforeApply, "child", missing);
+        }
+        let snapshot = match exports {
+            false => process.repo.snapshot_now().await.unwrap(),
+            true => process.repo.export().await.unwrap(),
+        };
+        assert!(snapshot.is_complete(), "{snapshot:?}");
+        assert_eq!((snapshot.copied, snapshot.left), (2, 0), "{snapshot:?}");
+        assert_eq!(rows(&scene, &["child", "parent"]).await, [&*name, &*name]);
+    }
 }

@@ -1,8 +1,10 @@
 //! What other strategies may do with an entity that is copied.
 
-use cached_repo::{ErrorKind, Repository};
+use std::time::Duration;
 
-use super::{keeper, rows};
+use cached_repo::{ErrorKind, Repository, Strategy};
+
+use super::{keeper, kept, rows};
 use crate::{
     stage::{On, Over, STORE_FIRST, Todo, WITH_STORE, name, todo},
     write_behind::scene::{Scene, patient},
@@ -85,5 +87,36 @@ async fn what_was_written_behind_before_is_drained_first() {
         behind.repo.save(&todo("2", "late")).await.unwrap_err();
         process.repo.snapshot_now().await.unwrap();
         assert_eq!(rows(&scene, &["1", "2"]).await, ["kept", "journaled"]);
+    }
+}
+
+#[tokio::test]
+async fn its_partitions_stay_and_what_is_said_gives_it_others() {
+    for over in [Over::InProcess, Over::Redis] {
+        let scene = Scene::new(On::Memory, over).await;
+        let process = keeper(&scene).await;
+        process.repo.save(&todo("1", "kept")).await.unwrap();
+        process.repo.snapshot_now().await.unwrap();
+        let cache = scene.cache(patient().no_worker()).await;
+        for exported in [false, true] {
+            if exported {
+                process.repo.save(&todo("1", "exported")).await.unwrap();
+                process.repo.export().await.unwrap();
+            }
+            for strategy in Strategy::ALL {
+                let builder = scene.builder::<Todo>(&cache).strategy(*strategy).partitions(4);
+                let error = builder.repartition(Duration::from_secs(60)).await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Configuration, "{strategy}: {error}");
+                for word in ["another prefix", "the same table", "`Repository::export`"] {
+                    assert!(error.to_string().contains(word), "{strategy}: {error}");
+                }
+            }
+        }
+        let others = || scene.builder::<Todo>(&cache).prefix("others").partitions(4);
+        let aside = others().strategy(Strategy::CacheAside).build().await.unwrap();
+        assert_eq!(name(aside.get("1").await.unwrap()), "exported");
+        let only = kept(others()).build().await.unwrap();
+        only.import().await.unwrap();
+        assert_eq!(name(only.get("1").await.unwrap()), "exported", "{over:?}");
     }
 }

@@ -1,6 +1,9 @@
 //! What was there before snapshots were.
 
-use cached_repo::Incident;
+use cached_repo::{
+    Incident,
+    failpoint::{self, Point},
+};
 
 use tests::servers;
 
@@ -74,6 +77,43 @@ async fn another_redis_server_is_copied_anew() {
     scene.host.suffer(Incident::Wipe).await.unwrap();
     process.repo.snapshot_now().await.unwrap();
     assert_eq!(scene.row("1").await, "replicated", "the copy is what is left");
+}
+
+/// How far another server was means nothing to this one, nor that it was done.
+#[tokio::test]
+async fn on_another_redis_server_a_survey_does_not_go_on_where_it_was() {
+    let scene = Scene::new(On::Memory, Over::Redis).await;
+    let (before, process) = (plain(&scene).await, keeper(&scene).await);
+    let entities: Vec<_> = (0..30).map(|id| todo(&id.to_string(), "kept")).collect();
+    before.repo.save_many(&entities).await.unwrap();
+    let survey = format!("{}:@survey", scene.entity());
+    for at in ["4611686018427387903", "done"] {
+        // As a replica has it that is promoted.
+        let mut set = redis::cmd("HSET");
+        set.arg(&survey).arg("server").arg("gone/gone").arg("at").arg(at);
+        set.query_async::<()>(&mut scene.raw().await).await.unwrap();
+        let snapshot = process.repo.snapshot_now().await.unwrap();
+        assert_eq!(snapshot.copied, 30, "{at}");
+    }
+}
+
+/// The page was of one server, and what was marked of it is on another one when that is told.
+#[tokio::test]
+async fn progress_of_a_survey_that_was_made_on_another_redis_server_is_none() {
+    let scene = Scene::new(On::Memory, Over::Redis).await;
+    let (before, process) = (plain(&scene).await, keeper(&scene).await);
+    before.repo.save(&todo("1", "kept")).await.unwrap();
+    let held = failpoint::hold(Point::RecordsRead, &format!("{}@snapshot", scene.entity()));
+    let repo = process.repo.clone();
+    let surveying = tokio::spawn(async move { repo.snapshot_now().await });
+    held.arrived().await;
+    let mut fail_over = redis::pipe();
+    fail_over.cmd("HSET").arg(format!("{}:@survey", scene.entity())).arg("server").arg("gone/gone");
+    fail_over.cmd("DEL").arg(scene.own_key("changed"));
+    fail_over.query_async::<()>(&mut scene.raw().await).await.unwrap();
+    held.release();
+    assert_eq!(surveying.await.unwrap().unwrap().copied, 1);
+    assert_eq!(scene.row("1").await, "kept");
 }
 
 /// It is no part of what every user gets, as it shows the names of all keys.

@@ -3,10 +3,12 @@
 use super::{journal::Stage, *};
 
 #[tokio::test]
-async fn a_generated_column_is_computed_and_may_not_be_mapped() {
+async fn a_generated_column_is_computed_and_may_be_read_and_not_written() {
     let ddl = "CREATE TABLE notes (id BIGINT PRIMARY KEY, body VARCHAR(99), rank INTEGER,
         loud VARCHAR(99) GENERATED ALWAYS AS (upper(body)) STORED)";
-    let mapped = schema("notes", NOTES_COLUMNS.iter().cloned().chain([column("loud", Kind::Text)]));
+    let with = |loud| schema("notes", NOTES_COLUMNS.iter().cloned().chain([loud]));
+    let mapped = with(column("loud", Kind::Text));
+    let generated = with(column("loud", Kind::Text).generated());
     for stage in &mut Stage::each(ddl).await {
         let store = &stage.drain.store;
         for body in ["first", "second"] {
@@ -18,6 +20,13 @@ async fn a_generated_column_is_computed_and_may_not_be_mapped() {
         assert!(store.describe(&NOTES).await.unwrap().missing.is_empty());
         let missing = store.describe(&mapped).await.unwrap().missing.join(" ");
         assert!(missing.contains("`loud` of the table `notes` is computed"), "{missing}");
+        assert_eq!(store.describe(&generated).await.unwrap().missing, [""; 0]);
+        let row = record(vec![Value::I64(2), text("x"), Value::I64(7), text("a lie")]);
+        let put = [Change::Put { id: note_id(2), record: row }];
+        let batch = Batch::new(&put, Instant::now() + Duration::from_secs(10)).returning(true);
+        let written = store.apply(&generated, batch).await.unwrap();
+        let [Applied::Put(Some(row))] = written.as_slice() else { panic!("{written:?}") };
+        assert_eq!(row.get(3), Some(&text("X")));
     }
 }
 

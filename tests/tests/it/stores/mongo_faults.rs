@@ -17,10 +17,13 @@ pub(super) struct Failing<'a> {
 }
 
 impl<'a> Failing<'a> {
-    pub(super) async fn new(mongo: &'a Mongo, times: i32, mut data: Document) -> Self {
+    pub(super) async fn new(mongo: &'a Mongo, times: i32, data: Document) -> Self {
+        Self::when(mongo, doc! { "times": times }, data).await
+    }
+
+    pub(super) async fn when(mongo: &'a Mongo, mode: Document, mut data: Document) -> Self {
         let turn = FAIL_POINT.lock().await;
         data.insert("appName", &mongo.name);
-        let mode = doc! { "times": times };
         let set = doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data };
         let count = mongo.admin(set).await;
         let entered = count.get_i64("count").or(count.get_i32("count").map(i64::from));

@@ -25,6 +25,55 @@ async fn an_epoch_is_not_raised_under_a_write_that_was_fenced_by_it() {
     assert_eq!(class(&late), Class::Fenced);
 }
 
+/// Of two that recover at a time one raises the epoch. The other one does nothing, and is to be as late: a
+/// write that was fenced before may be on its way still.
+#[tokio::test]
+async fn who_recovers_at_the_same_time_waits_for_writes_as_well() {
+    let mongo = Mongo::installed().await;
+    assert_eq!(raise(&mongo.store, "notes").await.unwrap(), 1);
+    let client = mongo.database.client();
+    let mut writer = client.start_session().await.unwrap();
+    writer.start_transaction().await.unwrap();
+    let fences = mongo.documents("cached_repo_fences");
+    let hold = fences.update_one(doc! {}, doc! { "$inc": { "writes": 1 } }).session(&mut writer);
+    assert_eq!(hold.await.unwrap().matched_count, 1);
+    // It has seen the epoch, and is about to raise it.
+    let hang = doc! {
+        "failCommands": ["findAndModify"], "blockConnection": true, "blockTimeMS": 500,
+    };
+    let failing = Failing::when(&mongo, doc! { "skip": 1 }, hang).await;
+    let recover = |store: SharedStore| {
+        tokio::spawn(async move {
+            let (entity, partition, journal, home) = ("notes", 0, "journal", "home");
+            let (epoch_min, seen) = (0, 1);
+            store
+                .ledger(Ledger::Recover { entity, partition, journal, home, epoch_min, seen })
+                .await
+        })
+    };
+    let late = recover(mongo.store.clone());
+    failing.reached(1).await;
+    let url = mongo.url().replace("appName=", "appName=other_");
+    let other = recover(store::connect(&url).await.unwrap());
+    let fences = format!("{}.cached_repo_fences", mongo.name);
+    let waiting = doc! { "ns": fences, "active": true };
+    let waiting = [doc! { "$currentOp": {} }, doc! { "$match": waiting }];
+    loop {
+        assert!(!late.is_finished(), "it is done, and the write is not");
+        let list = doc! { "aggregate": 1, "pipeline": &waiting[..], "cursor": {} };
+        let found = mongo.admin(list).await;
+        let found = found.get_document("cursor").unwrap().get_array("firstBatch").unwrap().len();
+        if found == 2 {
+            break;
+        }
+    }
+    writer.commit_transaction().await.unwrap();
+    let other = other.await.unwrap().unwrap();
+    assert!(matches!(other, Entry::Offset(Some(Offset { epoch: 2, .. }))), "{other:?}");
+    assert_eq!(late.await.unwrap().unwrap(), Entry::Offset(None));
+    failing.stop().await;
+}
+
 #[tokio::test]
 async fn an_epoch_is_raised_while_many_write() {
     let mongo = Mongo::installed().await;

@@ -16,7 +16,7 @@ const FLOORS: [&[&str]; 8] = [
     &["cache", "batching"],
     &["journal"],
     &["strategy", "worker"],
-    &["repository", "builder", "handle"],
+    &["repository", "builder", "handle", "decoders"],
     &["lib"],
 ];
 /// Folders of one floor do not import each other; files of one floor may.

@@ -14,14 +14,14 @@ use crate::{
 };
 
 /// Longer than a busy machine takes for anything.
-const LONG: Duration = Duration::from_secs(60);
+pub(super) const LONG: Duration = Duration::from_secs(60);
 
 async fn connected(url: &str) -> MultiplexedConnection {
     let client = redis::Client::open(url).unwrap();
     client.get_multiplexed_async_connection().await.unwrap()
 }
 
-async fn ask<T: redis::FromRedisValue>(server: &PrivateRedis, words: &[&str]) -> T {
+pub(super) async fn ask<T: redis::FromRedisValue>(server: &PrivateRedis, words: &[&str]) -> T {
     let mut command = redis::cmd(words[0]);
     command.arg(&words[1..]).query_async(&mut connected(&server.url()).await).await.unwrap()
 }
@@ -34,7 +34,7 @@ async fn durable(scene: &Scene, level: Durability, longest: Duration) -> Process
 }
 
 /// A replica that has everything.
-async fn replica_of(master: &PrivateRedis) -> PrivateRedis {
+pub(super) async fn replica_of(master: &PrivateRedis) -> PrivateRedis {
     let url = master.url();
     let port = url.rsplit_once(':').unwrap().1;
     let replica = PrivateRedis::start(&["--replicaof", "127.0.0.1", port]).await;
@@ -178,7 +178,45 @@ async fn the_connection_that_waits_holds_up_no_other_call() {
     saving.abort();
 }
 
-async fn blocked(server: &PrivateRedis) -> usize {
+/// Whoever asks for several asks for as long as it waits itself.
+#[tokio::test]
+async fn who_is_more_patient_than_others_waits_for_longer() {
+    let master = PrivateRedis::start(&["--repl-diskless-sync-delay", "0"]).await;
+    let scene = Scene::at(On::Memory, Over::Redis, master.url()).await;
+    scene.open().await;
+    let mut settings = [LONG, Duration::from_millis(50), LONG].into_iter();
+    let cache = scene.cache(patient().no_worker()).await;
+    let mut saving = Vec::new();
+    let journaled: usize = ask(&master, &["XLEN", &scene.own_key("journal")]).await;
+    for number in 1..=3 {
+        let builder = scene.builder::<Todo>(&cache).durability(Durability::Replicated(1));
+        let longest = settings.next().unwrap();
+        let repo = builder.durability_timeout(longest).build().await.unwrap();
+        saving.push(crate::stage::save(&repo, todo(&number.to_string(), "x")));
+        let journal = scene.own_key("journal");
+        while ask::<usize>(&master, &["XLEN", &journal]).await < journaled + number
+            || blocked(&master).await == 0
+        {
+            tokio::task::yield_now().await;
+        }
+        // Behind the answer to that save, so that it waits by now.
+        repo.get("none").await.unwrap();
+    }
+    // The first one asks alone. Its end is the beginning of what the impatient one asks for both.
+    let clients: String = ask(&master, &["CLIENT", "LIST"]).await;
+    let waiting = clients.lines().find(|line| line.contains("cmd=wait")).unwrap();
+    let id = waiting.split(' ').find_map(|field| field.strip_prefix("id=")).unwrap();
+    let _: u64 = ask(&master, &["CLIENT", "UNBLOCK", id]).await;
+    let patient = (saving.swap_remove(2), saving.swap_remove(0));
+    let error = saving.remove(0).await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DurabilityNotMet, "{error}");
+    let _replica = replica_of(&master).await;
+    for patient in [patient.0, patient.1] {
+        assert_eq!(patient.await.unwrap().unwrap().replicas(), 1);
+    }
+}
+
+pub(super) async fn blocked(server: &PrivateRedis) -> usize {
     let info: String = ask(server, &["INFO", "clients"]).await;
     let line = info.lines().find_map(|line| line.strip_prefix("blocked_clients:"));
     line.unwrap().trim().parse().unwrap()

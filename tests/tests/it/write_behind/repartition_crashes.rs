@@ -25,7 +25,7 @@ use super::{
 use crate::stage::{On, Over, Todo, name, todo};
 
 /// Every step, in order.
-const STEPS: [Step; 8] = [
+pub(super) const STEPS: [Step; 8] = [
     Step::LayoutAnnounced,
     Step::PartitionSealed,
     Step::PartitionDrained,

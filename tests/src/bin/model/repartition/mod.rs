@@ -3,11 +3,13 @@
 use stateright::{Model, Property};
 
 mod state;
-use state::{First, Layout, Mover, NEW, OLD, Recovery, State, Worker};
+use state::{First, Layout, Mover, NEW, OLD, Partition, Recovery, Redis, State, Worker};
 
 mod steps;
 
 mod mover;
+
+mod retiring;
 
 mod cases;
 pub(crate) use cases::cases;
@@ -34,6 +36,14 @@ pub(crate) struct Repartition {
     epoch_above: bool,
     /// Mutant: the new number counts before the old partition is drained.
     layout_first: bool,
+    /// A recovery that began at one server does not end at another one, which may know its ticket.
+    stays_at_server: bool,
+    /// What comes back of a partition that is closed is removed.
+    retired: bool,
+    /// Mutant: only what the store's position says to be drained.
+    retired_by_position: bool,
+    /// Mutant: what was written to the new partition as well.
+    retired_by_id: bool,
     /// Writes behind with the old number, and with the new one; and to the store first, with the old.
     behind: [u8; 2],
     first: bool,
@@ -51,6 +61,10 @@ const RULES: Repartition = Repartition {
     close_compares: true,
     epoch_above: true,
     layout_first: false,
+    stays_at_server: true,
+    retired: true,
+    retired_by_position: false,
+    retired_by_id: false,
     behind: [2, 1],
     first: true,
     crashes: 1,
@@ -70,7 +84,9 @@ pub(crate) enum Action {
     Commit,
     Acknowledge,
     Move,
+    Retire,
     Crash,
+    Wipe,
     Replicate,
     Failover,
 }
@@ -112,7 +128,11 @@ impl Model for Repartition {
                 actions.push(Action::Crash);
             }
         }
+        if self.retired && state.rows[OLD].is_closed {
+            actions.push(Action::Retire);
+        }
         if state.failovers < self.failovers {
+            actions.push(Action::Wipe);
             if state.replica != state.redis {
                 actions.push(Action::Replicate);
             }
@@ -133,17 +153,19 @@ impl Model for Repartition {
             Action::Commit => state.commit()?,
             Action::Acknowledge => state.acknowledge()?,
             Action::Move => self.step(&mut state)?,
+            Action::Retire => self.retire(&mut state),
             Action::Crash => {
                 state.mover = Mover::Down;
                 state.recoveries[MOVER] = Recovery::None;
                 state.crashes += 1;
             }
             Action::Replicate => state.replica = state.redis.clone(),
+            Action::Wipe => state.suffer(Redis::default()),
+            // The old master may come back as a replica with what it had.
             Action::Failover => {
-                state.redis = state.replica.clone();
+                let replica = std::mem::replace(&mut state.replica, state.redis.clone());
                 state.server += 1;
-                state.failovers += 1;
-                state.newest = None;
+                state.suffer(replica);
             }
         }
         (state != *last).then_some(state)
@@ -151,20 +173,51 @@ impl Model for Repartition {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("P1 no acknowledged write is lost or overtaken", |_, s: &State| {
-                !s.is_at_rest() || s.newest.is_none_or(|newest| newest == s.value)
-            }),
-            Property::always("P3 a copy that is read at rest is the row", |_, s: &State| {
-                let is_over = s.is_at_rest() && s.layout == Layout::New;
+            Property::always(
+                "P1 no acknowledged write is lost or overtaken",
+                |m: &Self, s: &State| {
+                    !m.is_at_rest(s) || s.newest.is_none_or(|newest| newest == s.value)
+                },
+            ),
+            Property::always("P3 a copy that is read at rest is the row", |m: &Self, s: &State| {
+                let is_over = m.is_at_rest(s) && s.layout == Layout::New;
                 !is_over || s.read() == s.value
             }),
             Property::always(
                 "P4 whoever knows the new number reads what was acknowledged",
-                |_, s: &State| {
-                    let is_over = s.is_calm() && s.layout == Layout::New;
+                |m: &Self, s: &State| {
+                    let is_over = m.is_calm(s) && s.layout == Layout::New;
                     !is_over || s.newest.is_none_or(|newest| newest == s.read())
                 },
             ),
         ]
+    }
+}
+
+impl Repartition {
+    /// Nobody is in the middle of something, and nothing is left that a worker may drain.
+    fn is_at_rest(&self, state: &State) -> bool {
+        let is_drained = |p: &Partition| p.journal.is_empty();
+        let [old, new] = &state.redis.partitions;
+        let is_over = state.layout == Layout::New || is_drained(old);
+        self.is_calm(state) && is_drained(new) && is_over
+    }
+
+    /// No write, drain or recovery is under way, and none is needed before somebody writes. Nobody
+    /// recovers a partition that is closed; the backlog tells workers what to remove of it.
+    fn is_calm(&self, state: &State) -> bool {
+        let is_at_home = |partition: usize| {
+            let home = state.redis.partitions[partition].home;
+            home == state.server || home == 0 && state.rows[partition].epoch == 0
+        };
+        let is_settled = match state.rows[OLD].is_closed {
+            true => !self.retired || state.redis.partitions[OLD].journal.is_empty(),
+            false => is_at_home(OLD),
+        };
+        is_settled
+            && is_at_home(NEW)
+            && state.worker == Worker::Idle
+            && matches!(state.first, First::Idle | First::Over)
+            && state.recoveries.iter().all(|recovery| *recovery == Recovery::None)
     }
 }

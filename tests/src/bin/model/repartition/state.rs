@@ -54,14 +54,17 @@ pub(super) enum Layout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Recovery {
     None,
-    /// The ticket is placed; the epoch that was read.
+    /// The ticket is placed at a server; the epoch that was read.
     Ticketed {
+        server: u8,
         ticket: u8,
         seen: u8,
     },
     Raised {
+        server: u8,
         ticket: u8,
         epoch: u8,
+        settled: u8,
         position: u8,
     },
     Repaired {
@@ -149,20 +152,11 @@ impl State {
         }
     }
 
-    /// Nobody is in the middle of something, and nothing is left that a worker may drain.
-    pub(super) fn is_at_rest(&self) -> bool {
-        let is_drained = |p: &Partition| p.journal.is_empty();
-        let [old, new] = &self.redis.partitions;
-        self.is_calm() && is_drained(new) && (self.layout == Layout::New || is_drained(old))
-    }
-
-    /// No write, drain or recovery is under way, and none is needed before somebody writes.
-    pub(super) fn is_calm(&self) -> bool {
-        let is_at_home = |p: &Partition| p.home == 0 || p.home == self.server;
-        self.worker == Worker::Idle
-            && matches!(self.first, First::Idle | First::Over)
-            && self.recoveries.iter().all(|recovery| *recovery == Recovery::None)
-            && self.redis.partitions.iter().all(is_at_home)
+    /// From now on Redis has this, and nobody knows what was acknowledged before.
+    pub(super) fn suffer(&mut self, redis: Redis) {
+        self.redis = redis;
+        self.failovers += 1;
+        self.newest = None;
     }
 
     /// What a reader that knows the new number is answered.

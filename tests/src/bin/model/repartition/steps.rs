@@ -51,7 +51,7 @@ impl Repartition {
         } else {
             state.tickets += 1;
             state.redis.partitions[partition].ticket = state.tickets;
-            Recovery::Ticketed { ticket: state.tickets, seen: row.epoch }
+            Recovery::Ticketed { server: state.server, ticket: state.tickets, seen: row.epoch }
         };
         Some(())
     }
@@ -60,12 +60,14 @@ impl Repartition {
         let partition = if who == NEW { NEW } else { OLD };
         let row = &mut state.rows[partition];
         state.recoveries[who] = match state.recoveries[who] {
-            Recovery::Ticketed { ticket, seen } if row.epoch == seen => {
+            Recovery::Ticketed { server, ticket, seen } if row.epoch == seen => {
                 row.epoch += 1;
-                Recovery::Raised { ticket, epoch: row.epoch, position: row.position }
+                let Row { epoch, settled, position, .. } = *row;
+                Recovery::Raised { server, ticket, epoch, settled, position }
             }
-            Recovery::Raised { ticket, epoch, position } => {
-                match state.repair(partition, ticket, (epoch, position)) {
+            Recovery::Raised { server, ticket, epoch, settled, position } => {
+                let is_there = server == state.server || !self.stays_at_server;
+                match is_there && state.repair(partition, ticket, (epoch, settled, position)) {
                     true => Recovery::Repaired { epoch },
                     false => Recovery::None,
                 }
@@ -84,7 +86,7 @@ impl Repartition {
     pub(super) fn begin(&self, state: &mut State) -> Option<()> {
         let old = &state.redis.partitions[OLD];
         let (home, epoch, acked) = (old.home, old.epoch, old.acked);
-        if home != state.server {
+        if home != 0 && home != state.server {
             return self.begin_recovery(state, OLD, OLD);
         }
         if state.redis.entry.is_some_and(|entry| entry.is_dirty && entry.value > acked) {
@@ -98,17 +100,27 @@ impl Repartition {
 }
 
 impl State {
-    /// Makes this server the journal's home; false if another recovery began meanwhile.
-    fn repair(&mut self, partition: usize, ticket: u8, (epoch, position): (u8, u8)) -> bool {
+    /// Makes this server the journal's home; false if another recovery began meanwhile. A journal from
+    /// before the last settled epoch had been given up.
+    fn repair(
+        &mut self,
+        partition: usize,
+        ticket: u8,
+        (epoch, settled, position): (u8, u8, u8),
+    ) -> bool {
         let found = &mut self.redis.partitions[partition];
         if found.ticket != ticket {
             return false;
         }
-        found.journal.retain(|value| *value > position);
+        let is_outdated = found.epoch < settled;
+        let goes = |value: u8| is_outdated || value <= position;
+        let is_gone = |entry: &Entry| {
+            entry.is_dirty && found.journal.contains(&entry.value) && goes(entry.value)
+        };
+        self.redis.entry = self.redis.entry.filter(|entry| !is_gone(entry));
+        found.journal.retain(|value| !goes(*value));
         found.acked = position;
         (found.home, found.epoch, found.is_sealed, found.ticket) = (self.server, epoch, false, 0);
-        let is_drained = |entry: &Entry| entry.is_dirty && entry.value <= position;
-        self.redis.entry = self.redis.entry.filter(|entry| !is_drained(entry));
         true
     }
 

@@ -27,6 +27,8 @@ mod writing;
 mod moves;
 
 mod storms;
+mod retiring;
+mod fuzz;
 
 pub(crate) const TABLE: &[&[Mutant]] = &[
     drain::MUTANTS,
@@ -38,9 +40,11 @@ pub(crate) const TABLE: &[&[Mutant]] = &[
     in_process::MUTANTS,
     formats::MUTANTS,
     moves::MUTANTS,
+    retiring::MUTANTS,
     simulation::MUTANTS,
     snapshots::MUTANTS,
     storms::MUTANTS,
+    fuzz::MUTANTS,
 ];
 
 /// What every backend passes.

@@ -14,12 +14,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "write_behind::repartition::old_processes"),
     mutant!("new-number-counts-too-early": "new processes write before old partitions are drained",
         "cached-repo/src/worker/repartition.rs",
-        "        let closes = old()" =>
-        "        self.record(self.goal(), self.after()).await?;\n        let closes = old()",
+        "        let old = stream::iter(self.old.partitions());\n" =>
+        "        self.record(self.goal(), self.after()).await?;\n        let old = stream::iter(self.old.partitions());\n",
         "write_behind::repartition_crashes::it_may_be_cut_off"),
     mutant!("tried-without-a-drain": "nobody writes while a person has to mend something",
         "cached-repo/src/worker/repartition.rs",
-        "        drains.buffer_unordered(AT_A_TIME).try_collect::<()>().await?;\n" => "        drop(drains);\n",
+        "        self.drain_all().await?;\n        if self.announce()" => "        if self.announce()",
         "write_behind::repartition_crashes::what_only_a_person"),
     mutant!("new-epochs-from-one": "copies that were outdated count again",
         "cached-repo/src/worker/repartition.rs",
@@ -65,7 +65,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "oldest and not may_be_left\n" => "oldest\n",
         REDIS),
     mutant!("closed-partitions-drained": "a change that was cut off can never be ended",
-        "cached-repo/src/worker/repartition.rs",
-        "if offset.is_some_and(|offset| offset.home == CLOSED) {" => "if false && offset.is_some() {",
-        "repartition_crashes::without_a_journal"),
+        "cached-repo/src/worker/drain.rs",
+        ".filter(|offset| offset.home == CLOSED)" => ".filter(|offset| false && offset.home == CLOSED)",
+        "repartition_crashes::without_a_journal", "repartition_incidents::what_comes_back"),
 ];

@@ -106,7 +106,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         REDIS),
     mutant!("ticket-ignored": "a recovery that was overtaken repairs with what it read before",
         "cached-repo/src/redis/scripts/repair.lua",
-        "if meta.ticket ~= ticket then" => "if false then",
+        "if meta.ticket ~= ticket .. ' ' .. home then" => "if false then",
         REDIS),
     mutant!("outdated-journal-kept": "a journal that was given up comes back and is drained",
         "cached-repo/src/redis/scripts/repair.lua",

@@ -185,6 +185,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "cached-repo/src/store/sql/mysql/codes.rs",
         "1213 | 1205 | 1206 | 1099 => Class::Transient" => "1205 | 1206 | 1099 => Class::Transient",
         "stores::codes::each_code_of_mysql"),
+    mutant!("mongodb-recovers-too-early": "a write from before a takeover commits behind it",
+        "cached-repo/src/store/mongo/offsets.rs",
+        "        self.take_slots(entity, partition).await?;\n" =>
+        "        if after.is_some() {\n            self.take_slots(entity, partition).await?;\n        }\n",
+        "who_recovers_at_the_same_time"),
     mutant!("mongodb-asks-once": "a vault that is a moment late is not asked again",
         "cached-repo/src/store/mongo/renewed.rs",
         "const QUESTIONS_MAX: usize = 2;" => "const QUESTIONS_MAX: usize = 1;",
