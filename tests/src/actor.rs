@@ -3,7 +3,7 @@
 use std::{env, path::PathBuf, time::Duration};
 
 use cached_repo::{
-    Cache, CachedEntity, Durability, Repository, Result, Strategy,
+    Cache, CachedEntity, Durability, OnFull, Repository, Result, Strategy,
     failpoint::{self, Failure, Point},
     store::{self, SharedStore},
 };
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgPoolOptions;
 
 mod log;
-pub use log::{Answer, Line, Log, Operation};
+pub use log::{Answer, ENDED, Line, Log, Operation, STORED};
 
 mod burden;
 pub use burden::Burden;
@@ -29,6 +29,13 @@ const CONNECTIONS_MAX: u32 = 6;
 const REDIS_TIMEOUT: Duration = Duration::from_secs(1);
 /// A write that a replica does not get is given up soon, so that the next one is made.
 const CONFIRMED_MAX: Duration = Duration::from_millis(100);
+
+/// The environment variable that bounds the backlog of a process' writes.
+pub const MAX_BACKLOG: &str = "CACHED_REPO_TEST_MAX_BACKLOG";
+/// The one that says what its writes do then, as in the attribute `on_full`. They wait otherwise.
+pub const ON_FULL: &str = "CACHED_REPO_TEST_ON_FULL";
+/// The one that says how many milliseconds a process may take to end that is told to (SIGTERM).
+pub const END_MS: &str = "CACHED_REPO_TEST_END_MS";
 
 /// The environment variable that names the point at which a process kills itself.
 pub const KILL_AT: &str = "CACHED_REPO_TEST_KILL_AT";
@@ -193,7 +200,16 @@ pub async fn connect<E: Named>(orders: &Orders, log: &Log) -> Result<(Cache, Rep
         0 => Durability::Memory,
         replicas => Durability::Replicated(replicas),
     };
-    let repository = Repository::builder(&cache)
+    let mut builder = Repository::builder(&cache);
+    if let Ok(writes) = env::var(MAX_BACKLOG) {
+        builder = builder.max_backlog(writes.parse().unwrap());
+    }
+    match env::var(ON_FULL).as_deref() {
+        Ok("reject") => builder = builder.on_full(OnFull::Reject),
+        Ok("write_through") => builder = builder.on_full(OnFull::WriteThrough),
+        _ => {}
+    }
+    let repository = builder
         .strategy(Strategy::WriteBehind)
         .partitions(PARTITIONS)
         .durability(durability)

@@ -24,7 +24,7 @@ pub mod actor;
 pub mod hoard;
 
 pub mod proxy;
-pub use proxy::{Mode, Proxy};
+pub use proxy::{Direction, Mode, Proxy};
 
 pub mod gate;
 pub use gate::{Gated, Held, Point};

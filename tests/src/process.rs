@@ -36,6 +36,13 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// How many KiB of memory it has.
+    pub fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Sends a signal to the process and to its children.
     pub fn signal(&self, name: &str) {
         let pid = self.child.id();

@@ -38,7 +38,7 @@ impl Default for WriteBehindSettings {
 
 impl<E: CachedEntity> RepositoryBuilder<E> {
     /// How many journaled writes of the entity may wait for the drain under `write_behind`; each
-    /// partition has an equal share. At least one per partition. Defaults to the attribute, and without one
+    /// partition has an equal share, rounded up. At least one per partition. Defaults to the attribute, and without one
     /// to 100,000.
     pub fn max_backlog(mut self, writes: u64) -> Self {
         self.settings.max_backlog = Some(writes);

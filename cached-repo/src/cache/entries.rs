@@ -52,6 +52,8 @@ pub(crate) enum Entry {
     Hit(Record<'static>),
     /// "No such row."
     Absent,
+    /// What the store does not have: the entity, or that it is deleted.
+    Unstored(Option<Record<'static>>),
     /// Nothing.
     Nothing,
     /// An entry of another schema or format, or an earlier generation.
@@ -136,7 +138,7 @@ impl Entries {
             match (state, self.judge(id, slot, Seen { raw: Some(raw), ..seen })) {
                 (Some(State::Dirty | State::Tombstone), _) => Only::Journaled,
                 // Other programs write entries without an envelope.
-                (Some(State::Kept) | None, Entry::Hit(record)) => {
+                (Some(State::Kept) | None, Entry::Hit(record) | Entry::Unstored(Some(record))) => {
                     let is_of_other = fingerprint != Some(self.codec.fingerprint());
                     Only::Kept { record, is_of_other }
                 }
@@ -206,10 +208,14 @@ impl Entries {
                 return Entry::Outdated(decoded.record);
             }
         }
+        let unstored = decoded.envelope.is_some_and(|envelope| envelope.state.is_pinned());
         match decoded.record {
+            Some(record) if !self.answers(id, &record) => {
+                Entry::Undecodable(ColumnError::new("the entry holds another id"))
+            }
+            record if unstored => Entry::Unstored(record),
+            Some(record) => Entry::Hit(record),
             None => Entry::Absent,
-            Some(record) if self.answers(id, &record) => Entry::Hit(record),
-            Some(_) => Entry::Undecodable(ColumnError::new("the entry holds another id")),
         }
     }
 

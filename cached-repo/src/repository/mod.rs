@@ -336,7 +336,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::store::{self, SharedStore};
+    use crate::{
+        codec::Format,
+        store::{self, SharedStore},
+    };
 
     #[derive(Clone, Debug, PartialEq, crate::CachedEntity)]
     #[cache(prefix = "rows", strategy = "read_through", crate = "crate")]
@@ -348,6 +351,26 @@ mod tests {
 
     async fn repository(db: &SharedStore) -> Repository<Row> {
         Repository::builder(&Cache::in_memory()).store(db).build().await.unwrap()
+    }
+
+    /// The store does not have it, and whoever journaled it has been told that everybody reads it.
+    #[tokio::test(start_paused = true)]
+    async fn a_journaled_write_is_read_although_an_invalidation_is_owed() {
+        let (cache, db) = (Cache::builder().no_worker().in_memory(), store::memory());
+        let builder = || Repository::<Row>::builder(&cache).store(&db);
+        for format in [Format::Json, Format::Hash] {
+            let repo = builder().build().await.unwrap();
+            let behind = builder().strategy(Strategy::WriteBehind).format(format);
+            let behind = behind.build().await.unwrap();
+            let ids = repo.ids("test", &[1]).unwrap();
+            repo.shared.entries.owe(repo.shared.entries.slots(&ids), "token");
+            let row = Row { id: 1, name: format.to_string() };
+            behind.save(&row).await.unwrap();
+            assert_eq!(repo.get(1).await.unwrap(), Some(row));
+            behind.delete(1).await.unwrap();
+            assert_eq!(repo.get(1).await.unwrap(), None);
+            assert_eq!(repo.counts().store_loads, 0, "the entry says everything");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -61,7 +61,8 @@ impl Loader {
             tokio::time::sleep(Duration::from_millis(wait_ms)).await;
             let ids: Vec<_> = waiting.iter().map(|lead| lead.id.clone()).collect();
             let Ok(entries) = self.entries.read(&ids).await else { break };
-            let mut there = entries.into_iter().map(|e| matches!(e, Entry::Hit(_) | Entry::Absent));
+            let is_there = |e| matches!(e, Entry::Hit(_) | Entry::Absent | Entry::Unstored(_));
+            let mut there = entries.into_iter().map(is_there);
             // Dropping a lead sends its passengers into the cache, where the entry is.
             waiting.retain(|_| !there.next().unwrap_or(false));
         }

@@ -107,7 +107,8 @@ impl Loader {
         };
         // Before the entries are read: a debt that is settled in between has removed its entry.
         let owed = self.entries.owed(&asked);
-        let read = match closely {
+        // Where the entry is not believed, the store is, which does not have what is journaled.
+        let read = match closely || !owed.is_empty() {
             true => self.entries.read_closely(&asked).await,
             false => self.entries.read(&asked).await,
         };
@@ -131,7 +132,8 @@ impl Loader {
                 failed = Some(unusable(id).caused_by(error));
                 return true;
             }
-            miss.past_cache = owed.contains(id);
+            // A journaled write is later than the one whose invalidation is owed.
+            miss.past_cache = owed.contains(id) && !matches!(entry, Entry::Unstored(_));
             let taken = if miss.past_cache { None } else { self.take(entry, miss) };
             match taken {
                 Some(record) => found[miss.index] = record,
@@ -146,11 +148,11 @@ impl Loader {
     fn take(&self, entry: Entry, miss: &mut Miss) -> Option<Found> {
         let counters = &self.entries.counters;
         match entry {
-            Entry::Hit(record) => {
+            Entry::Hit(record) | Entry::Unstored(Some(record)) => {
                 counters.hits.add(1);
                 return Some(Some(record));
             }
-            Entry::Absent => {
+            Entry::Absent | Entry::Unstored(None) => {
                 counters.negative_hits.add(1);
                 return Some(None);
             }

@@ -32,6 +32,7 @@ impl RedisOnly {
         let found = found.into_iter().zip(ids).map(|(entry, id)| match entry {
             // There is nothing newer anywhere: an older shape is read by name.
             Entry::Hit(record) | Entry::Outdated(Some(record)) => Ok(Some(record)),
+            Entry::Unstored(record) => Ok(record),
             Entry::Absent | Entry::Nothing | Entry::Outdated(None) => Ok(None),
             Entry::Undecodable(cause) | Entry::Unusable(cause) => {
                 counters.undecodable.add(1);

@@ -7,10 +7,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use cached_repo::{Counts, Event, Outcome, Result};
+use cached_repo::{Counts, Event, Outcome, Result, Saved};
 use serde::{Deserialize, Serialize};
 
 use super::Burden;
+
+/// What stands in the log in place of an error, where a write went to the database.
+pub const STORED: &str = "it was written through";
+/// The event that a process which is told to end logs last.
+pub const ENDED: &str = "Ended";
 
 /// One line of a log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,15 +104,22 @@ pub enum Answer {
 }
 
 impl Line {
-    /// What became of a write.
-    pub fn written(id: i64, name: Option<String>, outcome: Result<u64>) -> Self {
-        match outcome {
-            Ok(version) => Self::Acknowledged { id, name, version },
+    /// What became of a write. One that was written through has no version to order it by: it counts as
+    /// one of which nobody knows.
+    pub fn written(id: i64, name: Option<String>, outcome: Result<Saved>) -> Self {
+        match outcome.map(|saved| saved.version()) {
+            Ok(Some(version)) => Self::Acknowledged { id, name, version },
+            Ok(None) => Self::Failed { id, name, unknown: true, error: STORED.to_owned() },
             Err(error) => {
                 let unknown = error.outcome() != Outcome::NotApplied;
                 Self::Failed { id, name, unknown, error: error.to_string() }
             }
         }
+    }
+
+    /// How a process ended that was told to: with so many writes that it did not drain.
+    pub fn ended(left: u64) -> Self {
+        Self::Event { name: ENDED.to_owned(), text: left.to_string() }
     }
 
     /// What a repository did.

@@ -3,14 +3,25 @@
 // It has nobody to tell but the one who reads its output.
 #![allow(clippy::unwrap_used)]
 
-use std::{env, time::Duration};
-
-use cached_repo::{Cache, Outcome, Repository, Result, Saved};
-use tests::actor::{
-    Answer, Burden, COLD, HOT, Item, Line, Log, Named, NewItem, Operation, Orders, Release, Role,
-    arm, connect,
+use std::{
+    env,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
 };
-use tokio::{task::JoinSet, time::sleep};
+
+use cached_repo::{Cache, Outcome, Repository, Result, Saved, Shutdown};
+use tests::actor::{
+    Answer, Burden, COLD, END_MS, HOT, Item, Line, Log, Named, NewItem, Operation, Orders, Release,
+    Role, arm, connect,
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::{JoinHandle, JoinSet},
+    time::{sleep, timeout},
+};
 
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 const REPORT_INTERVAL: Duration = Duration::from_millis(20);
@@ -32,10 +43,43 @@ async fn main() {
 }
 
 async fn run<E: Named>(orders: Orders) {
+    let mut termination = signal(SignalKind::terminate()).unwrap();
     let log = Log::new(&orders.log);
     arm();
     let (cache, repository) = connected::<E>(&orders, &log).await;
     log.write(&Line::Ready);
+    let is_told = Arc::new(AtomicBool::new(false));
+    let mut working =
+        tokio::spawn(work(orders, cache.clone(), repository, log.clone(), is_told.clone()));
+    tokio::select! {
+        ended = &mut working => ended.unwrap(),
+        _ = termination.recv() => {
+            is_told.store(true, SeqCst);
+            end(&cache, working, &log).await;
+        }
+    }
+}
+
+/// Drains, or says what is left. Writers make an end of what they have begun before that.
+async fn end(cache: &Cache, mut working: JoinHandle<()>, log: &Log) {
+    let deadline =
+        env::var(END_MS).map_or(SHUTDOWN_MAX, |ms| Duration::from_millis(ms.parse().unwrap()));
+    // One that only drains does so until the shutdown.
+    drop(timeout(deadline, &mut working).await);
+    let left = match cache.shutdown(deadline).await.unwrap() {
+        Shutdown::Drained => 0,
+        Shutdown::Left(left) => left,
+    };
+    log.write(&Line::ended(left));
+}
+
+async fn work<E: Named>(
+    orders: Orders,
+    cache: Cache,
+    repository: Repository<E>,
+    log: Log,
+    is_told: Arc<AtomicBool>,
+) {
     let report = report(repository.clone(), log.clone());
     match orders.role {
         Role::Worker | Role::Reader => {
@@ -43,9 +87,11 @@ async fn run<E: Named>(orders: Orders) {
         }
         Role::Writer { embedded, tasks, .. } => {
             let reporting = tokio::spawn(report);
-            let task = |task| write(orders.clone(), repository.clone(), log.clone(), task);
+            let task = |task| {
+                write(orders.clone(), repository.clone(), log.clone(), is_told.clone(), task)
+            };
             all((0..tasks as u64).map(task)).await;
-            if embedded {
+            if embedded && !is_told.load(SeqCst) {
                 // What is left is for others to drain.
                 drop(cache.shutdown(SHUTDOWN_MAX).await);
             }
@@ -94,11 +140,17 @@ async fn all<F: Future<Output = ()> + Send + 'static>(tasks: impl Iterator<Item 
     }
 }
 
-async fn write<E: Named>(orders: Orders, repository: Repository<E>, log: Log, task: u64) {
+async fn write<E: Named>(
+    orders: Orders,
+    repository: Repository<E>,
+    log: Log,
+    is_told: Arc<AtomicBool>,
+    task: u64,
+) {
     let Role::Writer { number, seed, writes, pace_us, .. } = orders.role else { return };
     let mut random = fastrand::Rng::with_seed(seed.wrapping_add(task));
     for turn in 0.. {
-        if turn >= writes && orders.stop.exists() {
+        if is_told.load(SeqCst) || turn >= writes && orders.stop.exists() {
             return;
         }
         if (task, turn) == (0, WARM) {
@@ -110,8 +162,7 @@ async fn write<E: Named>(orders: Orders, repository: Repository<E>, log: Log, ta
         };
         let name = (random.u8(..DELETE_EVERY) > 0).then(|| format!("{number}-{task}-{turn}"));
         let written = written(&repository, id, name.as_deref()).await;
-        let outcome = written.map(|saved| saved.version().unwrap());
-        log.write(&Line::written(id, name, outcome));
+        log.write(&Line::written(id, name, written));
         sleep(Duration::from_micros(random.u64(..=2 * pace_us))).await;
     }
 }
@@ -180,7 +231,7 @@ async fn perform<E: Named>(
         Err(error) if error.outcome() == Outcome::NotApplied => Some(Answer::NotDone),
         Err(_) => None,
     };
-    log.write(&Line::written(id, name, written.map(|saved| saved.version().unwrap())));
+    log.write(&Line::written(id, name, written));
     answer
 }
 

@@ -159,6 +159,43 @@ async fn a8_a_read_after_a_pending_write_does_not_join_a_load_from_before_it() {
     let _ = early.await.unwrap();
 }
 
+/// What is owed sends readers to the store, which does not have what is journaled.
+#[tokio::test]
+async fn a8_a_journaled_write_is_read_by_a_process_that_owes_an_invalidation() {
+    let (stage, proxy, process) = behind_proxy(Strategy::WriteThrough, Outage::Strict).await;
+    proxy.set(Mode::Refuse);
+    proxy.cut();
+    for id in ["1", "2"] {
+        assert!(process.save(&todo(id, "refused")).await.is_err());
+    }
+    assert_eq!(process.counts().invalidations_owed, 2);
+    // As long as one cannot be settled, the debts stay.
+    let (mut raw, key) = (stage.raw().await, stage.repo.key("2").unwrap());
+    let intents = key.replace("todos:", "todos:@intents:");
+    let _: i64 = redis::cmd("LPUSH").arg(intents).arg("x").query_async(&mut raw).await.unwrap();
+    proxy.set(Mode::Pass);
+    for format in [Format::Json, Format::Hash] {
+        let writer = stage.builder(stage.cache()).strategy(Strategy::WriteBehind).format(format);
+        let writer = writer.build().await.unwrap();
+        // The first write needs the store.
+        writer.save(&todo("1", "first")).await.unwrap();
+        stage.gate.down();
+        writer.save(&todo("1", "journaled")).await.unwrap();
+        let read = loop {
+            let failures = process.counts().cache_failures;
+            match process.get("1").await {
+                // Not before the breaker lets a caller through.
+                Err(_) if process.counts().cache_failures > failures => {}
+                found => break found,
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert_eq!(name(read.unwrap()), "journaled", "{format}");
+        stage.gate.up();
+        writer.flush().await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn t1_a_cache_step_that_fails_leaves_the_entry_empty_and_the_save_done() {
     for strategy in STORE_FIRST {

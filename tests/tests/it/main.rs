@@ -31,6 +31,7 @@ mod send;
 mod simulation;
 mod snapshots;
 mod state_machine;
+mod storms;
 mod stores;
 mod swaps;
 mod testing;

@@ -30,6 +30,7 @@ mod writing;
 
 mod moves;
 
+mod storms;
 mod retiring;
 mod fuzz;
 
@@ -47,6 +48,7 @@ pub(crate) const TABLE: &[&[Mutant]] = &[
     retiring::MUTANTS,
     simulation::MUTANTS,
     snapshots::MUTANTS,
+    storms::MUTANTS,
     fuzz::MUTANTS,
     testing::MUTANTS,
 ];

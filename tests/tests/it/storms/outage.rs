@@ -1,0 +1,101 @@
+//! E6: the database is away for long, the journal is full, and memory stays flat.
+
+use std::time::{Duration, Instant};
+
+use tests::actor::{Line, MAX_BACKLOG, ON_FULL, STORED};
+use tokio::time::sleep;
+
+use super::{
+    processes::{Actor, Scene},
+    seed, sized, tell, turn, until,
+};
+
+const TASKS: usize = 4;
+const PACE_US: u64 = 2000;
+/// What a process may grow by while it can only refuse: buffers of connections, and the allocator's.
+const GROWTH_MAX: f64 = 1.5;
+
+#[tokio::test]
+async fn an_outage_of_the_database_fills_the_journal_and_no_memory() {
+    let _turn = turn().await;
+    seed();
+    let cap = sized(1024, 5120);
+    let outage = Duration::from_secs(sized(3, 45));
+    let mut scene = Scene::new().await;
+    let cap_text = cap.to_string();
+    let mut writers = ["block", "reject", "write_through"].map(|on_full| {
+        scene.writer(TASKS, PACE_US, &[(MAX_BACKLOG, &cap_text), (ON_FULL, on_full)])
+    });
+    until("all processes write", async || writers.iter().all(|w| w.acknowledged() > 50)).await;
+    scene.postgres.stop();
+    // Every partition has its share.
+    until("the journal is full", async || scene.backlog().await > cap * 4 / 5).await;
+    until("writes are refused", async || writers.iter().all(|w| refused(w) > 0)).await;
+    let before = writers.each_ref().map(|writer| writer.process.resident_kib());
+    let (begin, refused_before) = (Instant::now(), writers.each_ref().map(refused));
+    let mut highest = 0;
+    while begin.elapsed() < outage {
+        highest = highest.max(scene.backlog().await);
+        sleep(Duration::from_millis(20)).await;
+    }
+    until("each one has refused more", async || {
+        writers.iter().zip(refused_before).all(|(writer, before)| refused(writer) > before + 5)
+    })
+    .await;
+    let after = writers.each_ref().map(|writer| writer.process.resident_kib());
+    assert!(highest <= cap, "{highest} records of {cap}");
+    scene.postgres.restart().await;
+    until("the drain catches up", async || scene.backlog().await < cap / 10).await;
+    let acknowledged = writers.each_ref().map(Actor::acknowledged);
+    until("all processes write again", async || {
+        writers.iter().zip(acknowledged).all(|(writer, before)| writer.acknowledged() > before + 50)
+    })
+    .await;
+    let mut lines = Vec::new();
+    for writer in &mut writers {
+        writer.process.signal("TERM");
+        assert!(writer.process.ends_well());
+        lines.extend(writer.log());
+    }
+    let (through, kinds) = (count(&lines, STORED), kinds(&writers));
+    let judged = scene.check(lines).await;
+    let growth = before.iter().zip(&after).map(|(a, b)| *b as f64 / *a as f64);
+    let growth = growth.fold(0.0, f64::max);
+    tell(
+        "E6",
+        format_args!(
+            "stopped for {outage:?}: {highest} of {cap} records at most, memory grew by a factor of \
+             {growth:.2} at most; {} writes acknowledged, {through} written through, {} refused",
+            judged.acknowledged,
+            judged.failed.len()
+        ),
+    );
+    assert!(growth < GROWTH_MAX, "{before:?} KiB have become {after:?}");
+    for (kind, on_full) in kinds.iter().zip(["as many writes", "as many writes", "store"]) {
+        assert!(kind.contains(on_full), "{kind}");
+    }
+}
+
+/// How many writes had no effect.
+fn refused(writer: &Actor) -> usize {
+    let is_refused = |line: &&Line| matches!(line, Line::Failed { unknown: false, .. });
+    writer.log().iter().filter(is_refused).count()
+}
+
+/// How often this stands in place of an error.
+fn count(lines: &[Line], text: &str) -> usize {
+    let is_meant = |line: &&Line| matches!(line, Line::Failed { error, .. } if error == text);
+    lines.iter().filter(is_meant).count()
+}
+
+/// The last error of each process.
+fn kinds(writers: &[Actor]) -> Vec<String> {
+    let last = |writer: &Actor| {
+        let log = writer.log();
+        log.into_iter().rev().find_map(|line| match line {
+            Line::Failed { error, unknown: false, .. } => Some(error),
+            _ => None,
+        })
+    };
+    writers.iter().filter_map(last).collect()
+}
