@@ -80,7 +80,7 @@ pub(super) type Blow = (bool, Fault);
 /// The blows that are still to come, and those that met something.
 #[derive(Default)]
 pub(super) struct Deck {
-    pub(super) left: Vec<Blow>,
+    left: Vec<Blow>,
     pub(super) met: BTreeMap<Blow, usize>,
 }
 
@@ -97,6 +97,14 @@ impl Deck {
             fastrand::shuffle(&mut self.left);
         }
         self.left.pop().unwrap()
+    }
+
+    /// A blow that met nothing comes again.
+    pub(super) fn put_away(&mut self, blow: Blow, has_met: bool) {
+        match has_met {
+            true => *self.met.entry(blow).or_default() += 1,
+            false => self.left.insert(0, blow),
+        }
     }
 
     /// Those that met nothing.

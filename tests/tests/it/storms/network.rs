@@ -175,11 +175,7 @@ impl Storm {
                     false => self.pause().await,
                 }
                 proxy.set(Mode::Pass);
-                if blow.1.effects(proxy) > before {
-                    *deck.met.entry(blow).or_default() += 1;
-                } else {
-                    deck.left.insert(0, blow);
-                }
+                deck.put_away(blow, blow.1.effects(proxy) > before);
             }
             self.is_over.set(true);
         };
