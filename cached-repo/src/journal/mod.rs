@@ -44,7 +44,7 @@ pub(crate) use copying::{CopyPosition, Copying, exported};
 pub use events::Event;
 pub(crate) use events::Listener;
 pub(crate) use moved::{moving, recorded, unreadable};
-pub(crate) use parents::{AFTER, KNOWN, Tail};
+pub(crate) use parents::{AFTER, KNOWN, Tail, listed};
 pub(crate) use receipt::Receipt;
 pub(crate) use roster::{Roster, Target};
 
