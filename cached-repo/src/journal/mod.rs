@@ -40,7 +40,7 @@ mod roster;
 mod wait;
 
 pub(crate) use confirm::{DurabilitySettings, Reached};
-pub(crate) use copying::{CopyPosition, Copying, exported};
+pub(crate) use copying::{CopyPosition, Copying, Older, TRIES_MAX, busy, exported, fell_back};
 pub use events::Event;
 pub(crate) use events::Listener;
 pub(crate) use moved::{moving, recorded, unreadable};
