@@ -27,7 +27,7 @@ impl Three {
     }
 
     async fn build<E: CachedEntity>(&self, after: &[&str]) -> Result<(), Error> {
-        self.build_at(&self.process().await, after).await
+        self.build_at::<E>(&self.process().await, after).await
     }
 
     async fn build_at<E: CachedEntity>(&self, at: &Cache, after: &[&str]) -> Result<(), Error> {
