@@ -14,7 +14,10 @@ use crate::{
 };
 
 mod recovery;
-pub(crate) use recovery::{News, Repair, Repaired};
+pub(crate) use recovery::{News, Repair, Repaired, Retired};
+
+/// So many records are looked at by one step that keeps the server busy.
+pub(crate) const STEP_RECORDS: usize = 64;
 
 pub(crate) trait JournalBackend {
     /// Appends writes to a partition's journal and writes their entries, dirty and without a time to
@@ -79,17 +82,18 @@ pub(crate) trait JournalBackend {
         last_id: u64,
     ) -> Reply<'a, Option<u64>>;
 
-    /// Of a partition that was given up in this epoch, which nobody recovers: removes the entries that some
-    /// records above `after` left dirty, in whatever epoch up to this one. What is dirty in a later one was
-    /// written to another partition since. Answers the last record that was looked at; `None` at the end,
-    /// when journal, meta and place in the backlog are gone as well. Copies of up to then are outdated.
+    /// Of a partition that was given up in this epoch, which nobody recovers: removes what is known of it,
+    /// its oldest records, and the entries that these left dirty in an earlier epoch. What is dirty in a
+    /// later one was written to another partition since. At the end the place in the backlog is gone as
+    /// well, and copies are outdated. Each step begins anew with what the server has, which may be another
+    /// one. Refuses another journal, and one that was recovered in this epoch or a later one.
     fn retire<'a>(
         &'a self,
         keys: &'a Keyspace,
         partition: u32,
-        after: u64,
+        journal: &'a str,
         epoch: u64,
-    ) -> Reply<'a, Option<u64>>;
+    ) -> Reply<'a, Retired>;
 
     /// Asks whether what was written to these partitions is as durable as this, and waits for it for
     /// `longest` at most.
@@ -221,6 +225,8 @@ pub(crate) struct Meta {
     /// What the last recovery found. Whoever settles its epoch tells of it.
     pub(crate) news: News,
     pub(crate) standing: Standing,
+    /// The epoch of the store's position of copies when `redis_only` took the partition over.
+    pub(crate) copies_epoch: u64,
 }
 
 impl Meta {

@@ -132,7 +132,7 @@ impl Entries {
 
     /// Removes an entry that was journaled in an epoch up to this one.
     pub(super) fn disown(&mut self, key: &str, epoch: u64, now: u64) {
-        let is_found = |entry: &Entry| entry.is_journaled(now) && entry.generation() <= epoch;
+        let is_found = |entry: &Entry| entry.is_journaled(now) && entry.generation() < epoch;
         if self.0.get(key).is_some_and(is_found) {
             self.remove(key);
         }

@@ -6,7 +6,7 @@ use crate::{
         Reply, Side,
         journal::{
             Acknowledged, Acknowledgement, Append, Appended, Confirmed, JournalBackend,
-            JournalRecord, Mark, Meta, News, Repair, Repaired,
+            JournalRecord, Mark, Meta, News, Repair, Repaired, Retired, STEP_RECORDS,
         },
     },
     entity::Durability,
@@ -108,17 +108,11 @@ impl JournalBackend for MemoryBackend {
         &'a self,
         keys: &'a Keyspace,
         partition: u32,
-        after: u64,
+        journal: &'a str,
         epoch: u64,
-    ) -> Reply<'a, Option<u64>> {
+    ) -> Reply<'a, Retired> {
         let (mut state, now) = self.enter();
-        for entry in state.named(keys, partition, after, u64::MAX) {
-            state.entries.disown(&entry, epoch, now);
-        }
-        *state.partition(keys, partition) = Partition::default();
-        state.enlist(keys, partition);
-        state.generations.insert(keys.generation(partition).to_owned(), epoch);
-        done(None)
+        done(state.retire(keys, partition, (journal, epoch), now))
     }
 
     fn confirm<'a>(
@@ -180,9 +174,12 @@ impl State {
     }
 
     pub(super) fn meta(&self, keys: &Keyspace, partition: u32) -> Meta {
-        let found = self.partitions.get(&keys.meta(partition)).map(|p| p.meta.clone());
         let (server, standing) = (self.server.clone(), self.standing(keys, partition));
-        Meta { server, standing, ..found.unwrap_or_default() }
+        let Some(found) = self.partitions.get(&keys.meta(partition)) else {
+            return Meta { server, ..Meta::default() };
+        };
+        let copies_epoch = found.marks.copies_epoch;
+        Meta { server, standing, copies_epoch, ..found.meta.clone() }
     }
 
     pub(super) fn partition(&mut self, keys: &Keyspace, partition: u32) -> &mut Partition {
@@ -244,6 +241,28 @@ impl State {
             }
         }
         Acknowledged::Done { left }
+    }
+
+    fn retire(
+        &mut self,
+        keys: &Keyspace,
+        partition: u32,
+        (journal, epoch): (&str, u64),
+        now: u64,
+    ) -> Retired {
+        let meta = self.meta(keys, partition);
+        if meta.exists() && (meta.journal != journal || meta.epoch >= epoch) {
+            return Retired::Refused;
+        }
+        for entry in self.partition(keys, partition).give_up(STEP_RECORDS) {
+            self.entries.disown(&entry, epoch, now);
+        }
+        if !self.partition(keys, partition).is_empty() {
+            return Retired::More;
+        }
+        self.enlist(keys, partition);
+        self.generations.insert(keys.generation(partition).to_owned(), epoch);
+        Retired::Done
     }
 
     fn repair(&mut self, keys: &Keyspace, repair: &Repair<'_>, now: u64) -> Repaired {

@@ -88,6 +88,21 @@ impl Partition {
         meant.map(|(_, appended)| appended.record.entry.clone()).collect()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Forgets all but the records that are not among so many oldest ones; answers the keys of the entries
+    /// that these name.
+    pub(super) fn give_up(&mut self, count: usize) -> Vec<String> {
+        let left = match self.records.keys().nth(count).copied() {
+            Some(first) => self.records.split_off(&first),
+            None => BTreeMap::new(),
+        };
+        let gone = std::mem::replace(self, Self { records: left, ..Self::default() });
+        gone.records.into_values().map(|appended| appended.record.entry).collect()
+    }
+
     /// The version of the oldest record that is not drained.
     pub(super) fn oldest(&self) -> Option<u64> {
         let left = self.meta.backlog() > 0;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::{
     backend::{
         Begin, Lease, PutReply, Side,
-        journal::{Acknowledged, Appended, Repaired},
+        journal::{Acknowledged, Appended, Repaired, Retired},
         snapshot::{Changed, Standing, Survey, Turned},
     },
     codec::Raw,
@@ -124,6 +124,16 @@ pub(super) fn survey(answer: &str) -> Option<Survey> {
     match answer {
         DONE => Some(Survey::Done),
         cursor => Some(Survey::At(cursor.parse().ok()?)),
+    }
+}
+
+/// `retire.lua`.
+pub(super) fn retired(answer: &str) -> Option<Retired> {
+    match answer {
+        "more" => Some(Retired::More),
+        "done" => Some(Retired::Done),
+        "refused" => Some(Retired::Refused),
+        _ => None,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
         CacheError, Reply,
         journal::{
             Acknowledged, Acknowledgement, Append, Appended, Confirmed, Fate, JournalBackend,
-            JournalRecord, Mark, Meta, Repair, Repaired,
+            JournalRecord, Mark, Meta, Repair, Repaired, Retired, STEP_RECORDS,
         },
     },
     entity::Durability,
@@ -26,8 +26,6 @@ use crate::{
 
 /// So many records are asked for first.
 const PAGE_FIRST: usize = 4;
-/// So many are looked at by one step that keeps the server busy.
-const SWEPT_RECORDS: usize = 1_000;
 /// So many bytes of data are asked for at a time, as far as that can be told.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
@@ -185,7 +183,7 @@ impl JournalBackend for RedisBackend {
         Box::pin(async move {
             let mut call = Call::default();
             call.key(keys.journal(partition)).argument(after).argument(last_id);
-            call.argument(SWEPT_RECORDS);
+            call.argument(STEP_RECORDS);
             self.version(Step::Sweep, &call).await
         })
     }
@@ -194,16 +192,17 @@ impl JournalBackend for RedisBackend {
         &'a self,
         keys: &'a Keyspace,
         partition: u32,
-        after: u64,
+        journal: &'a str,
         epoch: u64,
-    ) -> Reply<'a, Option<u64>> {
+    ) -> Reply<'a, Retired> {
         Box::pin(async move {
             let mut call = Call::default();
             call.key(keys.meta(partition)).key(keys.generation(partition));
             call.key(keys.journal(partition)).key(keys.backlog(partition));
-            call.argument(after).argument(epoch).argument(keys.member(partition));
-            call.argument(SWEPT_RECORDS);
-            self.version(Step::Retire, &call).await
+            call.argument(journal).argument(epoch).argument(keys.member(partition));
+            call.argument(STEP_RECORDS);
+            let answer: String = self.run(Step::Retire, &call).await?;
+            answers::retired(&answer).ok_or_else(|| unexpected(Step::Retire))
         })
     }
 

@@ -12,7 +12,7 @@ use crate::{
         PutReply, Reply, Seen, Server, SnapshotBackend,
         journal::{
             Acknowledged, Acknowledgement, Append, Appended, Confirmed, JournalRecord, Mark, Meta,
-            Repair, Repaired,
+            Repair, Repaired, Retired,
         },
         snapshot::{self, AskChanged, Changed, Report, Survey, Turn, Turned},
     },
@@ -132,7 +132,7 @@ impl JournalBackend for ToRedis {
         Ticket ticket(partition: u32, ticket: &'a str) -> Meta, at(partition);
         Repair repair(repair: Repair<'a>) -> Repaired, at(repair.partition);
         Other sweep(partition: u32, after: u64, last_id: u64) -> Option<u64>, at(partition);
-        Other retire(partition: u32, after: u64, epoch: u64) -> Option<u64>, at(partition);
+        Other retire(partition: u32, journal: &'a str, epoch: u64) -> Retired, at(partition);
         Confirm confirm(marks: &'a [Mark<'a>], durability: Durability, longest: Duration)
             -> Confirmed, String::new();
         Other seal(partition: u32, epoch: u64, may_be_left: bool) -> Option<u64>, at(partition);

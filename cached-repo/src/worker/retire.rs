@@ -7,7 +7,14 @@ use super::{
     drain::Session,
     ending::{Ending, Trouble},
 };
-use crate::{backend::journal::Meta, journal::Event, store::Offset};
+use crate::{
+    backend::journal::{Meta, Retired},
+    journal::Event,
+    store::Offset,
+};
+
+const LIVES: &str = "its journal in Redis was recovered after the database said that the partition is closed: \
+                     the database was restored to before that, or Redis is another one's. Nothing is removed";
 
 impl Session<'_> {
     /// Removes a partition that was closed. As long as nothing happened to it since, its records are
@@ -24,14 +31,19 @@ impl Session<'_> {
                 return Ok(resting);
             }
         }
-        // Before it: better twice than never.
+        // Before it: better twice than never, and afterwards there is less to count.
         self.report_lost(closed).await?;
-        let (entries, epoch) = (&self.journal.entries, closed.epoch);
-        let mut after = Some(0);
-        while let Some(at) = after {
-            after = entries.backend.retire(&entries.keys, self.partition, at, epoch).await?;
+        let entries = &self.journal.entries;
+        loop {
+            let (keys, identity) = (&entries.keys, &closed.journal);
+            match entries.backend.retire(keys, self.partition, identity, closed.epoch).await? {
+                // Nothing is carried over: Redis may have fallen back meanwhile to what was removed.
+                Retired::More => {}
+                Retired::Done => return Ok(Ending::Idle),
+                // This process stood still for long.
+                Retired::Refused => return Err(Trouble::Passing(LIVES.to_owned())),
+            }
         }
-        Ok(Ending::Idle)
     }
 
     /// Reports what an incident took before the partition was closed, and brought back now.

@@ -60,8 +60,24 @@ fn run(input: &[u8], probe: &Probe) -> Outcome {
 }
 
 fn seeds() -> Vec<Vec<u8>> {
-    let meta =
-        ["id replid", "ab", "3", "9", "8", "7", "5", "90", "4", "80", "", "recovered 2", "k", "id"];
+    let meta = [
+        "id replid",
+        "ab",
+        "3",
+        "9",
+        "8",
+        "7",
+        "5",
+        "90",
+        "4",
+        "80",
+        "",
+        "recovered 2",
+        "k",
+        "ab",
+        "3",
+        "id",
+    ];
     let answers: &[(&str, u8, &[&[&str]])] = &[
         ("lease", 4, &[&["7", "granted", "held", "blocked", "present"]]),
         ("begin", 1, &[&["begun", "3", "7"], &["fenced"], &["dirty", "1"], &["kept", "0"]]),
@@ -79,7 +95,7 @@ fn seeds() -> Vec<Vec<u8>> {
                 &["overtaken"],
             ],
         ),
-        ("meta", 1, &[&meta, &[""; 14]]),
+        ("meta", 1, &[&meta, &[""; 16]]),
         ("claim", 1, &[&meta]),
         ("repair", 1, &[&["overtaken"], &["kept", "2"], &["replaced", "3"]]),
         ("turn", 1, &[&["turned", "", ""], &["is", "k", "ab"]]),

@@ -41,3 +41,13 @@ pub(crate) enum Repaired {
     /// away.
     Replaced { discarded: u64 },
 }
+
+/// What became of the rest of a partition that was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retired {
+    /// Some of it is left.
+    More,
+    Done,
+    /// It is another journal, or lives: nothing was changed.
+    Refused,
+}

@@ -1,31 +1,40 @@
--- Removes what is left of a partition that was given up: the entries of its journal first.
+-- Removes some of what is left of a partition that was given up: the entries of its oldest records.
 --
 -- KEYS: meta of the partition, generation of the partition, journal, backlog; and the entries that the
 --   records name, which only the journal knows.
--- ARGV: version behind which to look, epoch in which it was given up, member of the backlog, most records
---   to look at.
--- Returns: the version of the last record that was looked at (text); nil at the end, when all is gone.
--- Atomic because: an entry must not be written again between the look at its generation and its removal.
+-- ARGV: journal's identity, epoch in which it was given up, member of the backlog, most records to look at.
+-- Returns: 'refused' (nothing changed); 'more'; 'done', when all is gone.
+-- Atomic because: nobody may recover the journal between the look at its meta and its removal, and no
+--   entry may be written again between the look at its generation and its removal.
 
 local meta_key, generation_key, journal, backlog = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local after, epoch = next_argument(), tonumber(next_argument())
+local identity, epoch = next_argument(), tonumber(next_argument())
 local member, most = next_argument(), next_argument()
-local page = redis.call('XRANGE', journal, '(' .. after .. '-0', '+', 'COUNT', most)
-local last
+local meta = meta_of(meta_key)
+-- Another one, or recovered since: whoever asks knows less than this server.
+if meta.home and (meta.journal ~= identity or number(meta.epoch) >= epoch) then
+  return 'refused'
+end
+local page = redis.call('XRANGE', journal, '-', '+', 'COUNT', most)
+-- First what needs no memory: there may be none. Without it the rest is no journal, so that nobody goes on
+-- with a part of one.
+redis.call('UNLINK', meta_key)
 for _, record in ipairs(page) do
   local entry = field_of(record, 'entry')
   -- The generation of a journaled write is its epoch; that of another partition's is a later one.
   local generation = entry and journaled_generation(entry)
-  if generation and generation <= epoch then
+  if generation and generation < epoch then
     redis.call('UNLINK', entry)
   end
-  last = version_of(record)
 end
-if last then
-  return last
+-- The next step begins with what is there then, maybe at a server that has other records.
+if page[1] then
+  trim(journal, number(version_of(page[#page])))
 end
--- First what needs no memory: there may be none.
-redis.call('UNLINK', journal, meta_key)
+if redis.call('XLEN', journal) > 0 then
+  return 'more'
+end
+redis.call('UNLINK', journal)
 redis.call('ZREM', backlog, member)
 redis.call('SET', generation_key, text_of(epoch))
-return false
+return 'done'
