@@ -14,32 +14,32 @@ use tokio::{
 };
 
 /// What the suite asks is answered, but maybe not at once: the machine may be busy.
-fn builder(namespace: impl Into<String>) -> CacheBuilder {
-    let patient = Duration::from_secs(30);
-    Cache::builder().namespace(namespace).timeout(patient).connect_timeout(patient)
+fn patient(namespace: impl Into<String>) -> CacheBuilder {
+    let longest = Duration::from_secs(30);
+    Cache::builder().namespace(namespace).timeout(longest).connect_timeout(longest)
 }
 
 #[tokio::test]
 async fn the_in_process_backend_conforms() {
-    builder("suite").in_memory().check_conformance().await;
+    patient("suite").in_memory().check_conformance().await;
 }
 
 #[tokio::test]
 async fn redis_conforms() {
-    let builder = builder(isolate::unique("backend"));
+    let builder = patient(isolate::unique("backend"));
     builder.connect(&servers::redis_url()).await.unwrap().check_conformance().await;
 }
 
 #[tokio::test]
 async fn redis_without_functions_conforms() {
-    let builder = builder(isolate::unique("backend")).refuse_functions();
+    let builder = patient(isolate::unique("backend")).refuse_functions();
     builder.connect(&servers::redis_url()).await.unwrap().check_conformance().await;
 }
 
 #[tokio::test]
 async fn redis_with_documents_conforms() {
     for functions in [true, false] {
-        let builder = builder(isolate::unique("backend"));
+        let builder = patient(isolate::unique("backend"));
         let builder = if functions { builder } else { builder.refuse_functions() };
         let cache = builder.connect(&servers::redis_json_url()).await.unwrap();
         cache.check_conformance().await;
@@ -49,7 +49,7 @@ async fn redis_with_documents_conforms() {
 #[tokio::test]
 async fn a_node_in_cluster_mode_conforms() {
     for functions in [true, false] {
-        let builder = builder(isolate::unique("backend")).accept_cluster();
+        let builder = patient(isolate::unique("backend")).accept_cluster();
         let builder = if functions { builder } else { builder.refuse_functions() };
         let cache = builder.connect(&servers::redis_cluster_url()).await.unwrap();
         cache.check_conformance().await;
@@ -59,9 +59,9 @@ async fn a_node_in_cluster_mode_conforms() {
 #[tokio::test]
 async fn redis_conforms_when_it_refuses() {
     let server = PrivateRedis::start(&[]).await;
-    let builder = builder("a");
+    let builder = patient("a");
     builder.connect(&server.url()).await.unwrap().check_conformance_in_trouble().await;
-    let builder = builder("b").refuse_functions();
+    let builder = patient("b").refuse_functions();
     builder.connect(&server.url()).await.unwrap().check_conformance_in_trouble().await;
 }
 
@@ -108,7 +108,7 @@ async fn serve_waits(client: TcpStream, comes: UnboundedSender<()>, answers: Arc
 async fn functions_and_scripts_that_are_flushed_are_loaded_again() {
     for functions in [true, false] {
         let server = PrivateRedis::start(&[]).await;
-        let builder = builder("flushed");
+        let builder = patient("flushed");
         let builder = if functions { builder } else { builder.refuse_functions() };
         let cache = builder.connect(&server.url()).await.unwrap();
         let mut other = Other::connect(&server.url()).await;
@@ -129,7 +129,7 @@ async fn a_client_that_may_not_use_functions_runs_scripts() {
         let mut other = Other::connect(&server.url()).await;
         other.ask(&["ACL", "SETUSER", "u", "on", ">p", "~*", "+@all", lacking]).await;
         let url = server.url().replace("://", "://u:p@");
-        let builder = builder("lacking");
+        let builder = patient("lacking");
         builder.connect(&url).await.unwrap().check_conformance().await;
         assert!(other.used().await.contains(&"evalsha"), "{lacking}");
     }
