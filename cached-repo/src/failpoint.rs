@@ -41,6 +41,8 @@ pub enum Point {
     LayoutChanged,
     /// The steps of moving an entity between `redis_only` and the strategies with a store.
     SidesSeen,
+    /// Each of them.
+    SideTaken,
     SidesTurned,
     JournalFenced,
     EpochSeen,
@@ -60,7 +62,7 @@ pub(crate) async fn reach(_: Point, _: &str) -> Result<(), String> {
 #[cfg(feature = "conformance")]
 pub(crate) use armed::reach;
 #[cfg(feature = "conformance")]
-pub use armed::{Failure, Held, arm, hold, left};
+pub use armed::{Failure, Held, arm, arm_at, hold, hold_at, left};
 
 #[cfg(feature = "conformance")]
 mod armed {
@@ -85,8 +87,11 @@ mod armed {
         Panic,
     }
 
-    type Armed = HashMap<(Point, String), (Failure, usize)>;
-    type Gates = HashMap<(Point, String), (watch::Sender<bool>, oneshot::Receiver<()>)>;
+    /// With the visits that pass before, and those that fail.
+    type Armed = HashMap<(Point, String), (Failure, usize, usize)>;
+    type Gate = (watch::Sender<bool>, oneshot::Receiver<()>);
+    /// With the visits that pass before.
+    type Gates = HashMap<(Point, String), (Gate, usize)>;
 
     /// By point and the entity's name in the store's ledger, so that tests stay apart.
     static ARMED: Mutex<Option<Armed>> = Mutex::new(None);
@@ -114,29 +119,48 @@ mod armed {
 
     /// Holds the next one that comes by this point of an entity.
     pub fn hold(point: Point, entity: &str) -> Held {
+        hold_at(point, entity, 1)
+    }
+
+    /// The same for a later visit than the first one.
+    pub fn hold_at(point: Point, entity: &str, visit: usize) -> Held {
         let ((arrived, has_arrived), (release, released)) =
             (watch::channel(false), oneshot::channel());
         let mut gates = GATES.lock().unwrap_or_else(PoisonError::into_inner);
-        gates.get_or_insert_default().insert((point, entity.to_owned()), (arrived, released));
+        let gate = ((arrived, released), visit.saturating_sub(1));
+        gates.get_or_insert_default().insert((point, entity.to_owned()), gate);
         Held { arrived: has_arrived, release }
     }
 
-    fn gate(point: Point, entity: &str) -> Option<(watch::Sender<bool>, oneshot::Receiver<()>)> {
+    fn gate(point: Point, entity: &str) -> Option<Gate> {
         let mut gates = GATES.lock().unwrap_or_else(PoisonError::into_inner);
-        gates.as_mut()?.remove(&(point, entity.to_owned()))
+        let (gates, key) = (gates.as_mut()?, (point, entity.to_owned()));
+        let (_, passing) = gates.get_mut(&key)?;
+        if let Some(less) = passing.checked_sub(1) {
+            *passing = less;
+            return None;
+        }
+        gates.remove(&key).map(|(gate, _)| gate)
     }
 
     /// Lets the next `times` visits to a point of an entity fail.
     pub fn arm(point: Point, entity: &str, failure: Failure, times: usize) {
         let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
-        armed.get_or_insert_default().insert((point, entity.to_owned()), (failure, times));
+        armed.get_or_insert_default().insert((point, entity.to_owned()), (failure, 0, times));
+    }
+
+    /// Lets one visit fail: the first one is 1.
+    pub fn arm_at(point: Point, entity: &str, failure: Failure, visit: usize) {
+        let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
+        let failure = (failure, visit.saturating_sub(1), 1);
+        armed.get_or_insert_default().insert((point, entity.to_owned()), failure);
     }
 
     /// How many of the visits that were to fail have not been made yet.
     pub fn left(point: Point, entity: &str) -> usize {
         let armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
         let left = armed.as_ref().and_then(|armed| armed.get(&(point, entity.to_owned())));
-        left.map_or(0, |(_, left)| *left)
+        left.map_or(0, |(_, _, left)| *left)
     }
 
     pub(crate) async fn reach(point: Point, entity: &str) -> Result<(), String> {
@@ -159,7 +183,11 @@ mod armed {
 
     fn take(point: Point, entity: &str) -> Option<Failure> {
         let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
-        let (failure, left) = armed.as_mut()?.get_mut(&(point, entity.to_owned()))?;
+        let (failure, passing, left) = armed.as_mut()?.get_mut(&(point, entity.to_owned()))?;
+        if let Some(less) = passing.checked_sub(1) {
+            *passing = less;
+            return None;
+        }
         *left = left.checked_sub(1)?;
         Some(*failure)
     }

@@ -225,6 +225,8 @@ pub(crate) struct Meta {
     /// What the last recovery found. Whoever settles its epoch tells of it.
     pub(crate) news: News,
     pub(crate) standing: Standing,
+    /// The epoch of the store's position of copies when `redis_only` took the partition over.
+    pub(crate) copies_epoch: u64,
 }
 
 impl Meta {

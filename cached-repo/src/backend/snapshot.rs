@@ -155,6 +155,8 @@ pub(crate) struct Turn<'a> {
     /// Who must have turned it there; `None`: whoever it was.
     pub(crate) behind: Option<&'a str>,
     pub(crate) to: Side,
+    /// The epoch of the store's position of copies, where it is to be noted.
+    pub(crate) epoch: Option<u64>,
 }
 
 /// The answer to a turn.

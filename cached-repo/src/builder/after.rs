@@ -8,7 +8,7 @@ use crate::{
     cache::Entries,
     entity::CachedEntity,
     error::{Error, Result},
-    journal::{AFTER, KNOWN},
+    journal::{AFTER, KNOWN, Roster, listed},
     key::{Keyspace, check_name},
 };
 
@@ -61,8 +61,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
 /// Refuses parents that are behind this entity, or in another database, and says to all processes what
 /// the parents are.
 pub(super) async fn agree(entries: &Entries, parents: &[Keyspace]) -> Result<()> {
-    let names: Vec<_> = parents.iter().map(Keyspace::prefix).collect();
-    let wanted = names.join(",");
+    let wanted = listed(parents);
     check(entries, parents).await?;
     for _ in 0..TRIES_MAX {
         let [before] = facts(entries, &entries.keys, [AFTER]).await?;
@@ -78,7 +77,10 @@ pub(super) async fn agree(entries: &Entries, parents: &[Keyspace]) -> Result<()>
         }
         // Of two processes that would wait for each other at least one sees what the other one said.
         if let Err(error) = check(entries, parents).await {
-            amend(&wanted, &before).await?;
+            // What is wrong is told in any case; that it stays recorded is worth a line.
+            if let Err(error) = amend(&wanted, &before).await {
+                tracing::warn!(%error, "`after` as it was refused could not be taken back");
+            }
             return Err(error);
         }
         return Ok(());
@@ -86,6 +88,23 @@ pub(super) async fn agree(entries: &Entries, parents: &[Keyspace]) -> Result<()>
     Err(Error::configuration(
         "other processes of this entity say now this and now that about `after`: say the same everywhere",
     ))
+}
+
+/// Refuses parents that are others than a repository of the same entity has that is built here already: one
+/// journal is drained by one of the two.
+pub(super) fn agree_here(entries: &Entries, parents: &[Keyspace], roster: &Roster) -> Result<()> {
+    let Some(known) = roster.journal(entries.schema.prefix()) else { return Ok(()) };
+    let (first, wanted) = (listed(&known.parents), listed(parents));
+    if first == wanted {
+        return Ok(());
+    }
+    let said = |names: String| if names.is_empty() { "nobody".to_owned() } else { names };
+    Err(Error::configuration(format!(
+        "another repository of this entity in this process is drained after {}, this one would be after {}: \
+         say the same in all of them",
+        said(first),
+        said(wanted)
+    )))
 }
 
 /// Goes from parents to their parents, each once.

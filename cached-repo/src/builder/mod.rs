@@ -238,6 +238,7 @@ impl<E: CachedEntity> RepositoryBuilder<E> {
             Arc::new(Journal::new(entries, Arc::clone(store), settings, roster).after(&parents))
         });
         if journal.is_some() {
+            after::agree_here(&entries, &parents, &duties.roster)?;
             after::agree(&entries, &parents).await?;
         }
         duties.own(entries.schema.prefix(), std::any::type_name::<E>())?;

@@ -197,6 +197,7 @@ impl Cache {
         for journal in roster.journals() {
             let strangers = journal.strangers().await.unwrap_or_default();
             reasons.extend(strangers.iter().map(|parent| stranger(journal.prefix(), parent)));
+            reasons.extend(journal.contradiction().await.unwrap_or_default());
         }
         if let Ok(left @ 1..) = left(&mut None, &roster.journals()).await
             && !roster.working.load(Ordering::Relaxed)

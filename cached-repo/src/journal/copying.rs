@@ -102,10 +102,10 @@ impl Copying {
         partition: u32,
         seen: &Standing,
     ) -> Result<Option<CopyPosition>> {
-        loop {
+        for _ in 0..TRIES_MAX {
             let known = self.offset(partition).await?;
             if known.as_ref().is_some_and(|offset| offset.sealed) {
-                return Err(exported());
+                return Err(self.why_sealed(partition).await);
             }
             let epoch = match known {
                 Some(Offset { journal, epoch, settled, last_id, .. }) if epoch == settled => {
@@ -122,6 +122,7 @@ impl Copying {
                 return Ok(Some(position));
             }
         }
+        Err(busy())
     }
 
     /// The epoch of the position; 0 before there is one.
@@ -132,7 +133,17 @@ impl Copying {
     /// Keeps every copier from its commit that has read the position before, and opens the position: if it
     /// was not raised since this epoch. Answers the position.
     pub(crate) async fn raise(&self, partition: u32, seen: u64) -> Result<Option<CopyPosition>> {
-        let (entity, journal, home, epoch_min) = (&*self.ledger, JOURNAL, "", 0);
+        self.raise_above(partition, seen, 0).await
+    }
+
+    /// The same, and the epoch is above `epoch_min` then.
+    pub(crate) async fn raise_above(
+        &self,
+        partition: u32,
+        seen: u64,
+        epoch_min: u64,
+    ) -> Result<Option<CopyPosition>> {
+        let (entity, journal, home) = (&*self.ledger, JOURNAL, "");
         let recover = Ledger::Recover { entity, partition, journal, home, epoch_min, seen };
         let Entry::Offset(Some(raised)) = self.ask(recover).await? else { return Ok(None) };
         let Offset { journal, epoch, last_id, .. } = raised;
@@ -148,9 +159,28 @@ impl Copying {
         Ok(sealed == Entry::Changed(true))
     }
 
-    /// Whether the store says that it keeps the partition.
-    pub(crate) async fn is_sealed(&self, partition: u32) -> Result<bool> {
-        Ok(self.offset(partition).await?.is_some_and(|offset| offset.sealed))
+    /// Where the store says that it keeps a partition which Redis has under `redis_only`: which of the two
+    /// came back in an older state. `None` if the store does not say so.
+    ///
+    /// Each export seals the position in a higher epoch than the one that Redis noted when `redis_only` took
+    /// the partition over, and each import opens it in a higher one than it was sealed in.
+    pub(crate) async fn older(&self, partition: u32) -> Result<Option<Older>> {
+        let Some(Offset { epoch, sealed: true, .. }) = self.offset(partition).await? else {
+            return Ok(None);
+        };
+        let meta = self.journal.meta(partition).await.map_err(CacheError::into_error)?;
+        let noted = meta.copies_epoch;
+        Ok(Some(if epoch > noted { Older::Redis } else { Older::Store { sealed: epoch, noted } }))
+    }
+
+    /// Why nothing is copied from a partition whose position is sealed.
+    pub(crate) async fn why_sealed(&self, partition: u32) -> Error {
+        match self.older(partition).await {
+            Ok(Some(Older::Redis)) => fell_back(),
+            Ok(Some(Older::Store { .. })) => restored(),
+            Ok(None) => busy(),
+            Err(error) => error,
+        }
     }
 
     async fn offset(&self, partition: u32) -> Result<Option<Offset>> {
@@ -165,15 +195,56 @@ impl Copying {
     }
 }
 
+/// Which of the two came back in an older state than the other one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Older {
+    /// In one from before the export that the store knows of.
+    Redis,
+    /// In one from before the import that Redis knows of: Redis has the only copies.
+    Store {
+        /// The epoch of its position.
+        sealed: u64,
+        /// The epoch that Redis noted.
+        noted: u64,
+    },
+}
+
 /// Why nothing is copied.
 pub(crate) fn exported() -> Error {
     Error::configuration(
         "the store keeps this entity, as it was exported: use a strategy with a store, or \
-         `Repository::import` it. If Redis came back in a state from before the export, call \
-         `Repository::export` again",
+         `Repository::import` it",
     )
 }
 
+/// The same where Redis has it still, or again.
+pub(crate) fn fell_back() -> Error {
+    Error::configuration(
+        "the store keeps this entity, as it was exported, and Redis came back in a state from before that: \
+         what `redis_only` writes there is written to old entities, and is not copied. Use a strategy with \
+         a store, and call `Repository::export` once more, which removes these entities from Redis",
+    )
+}
+
+/// Why nothing is copied where the store does not know that `redis_only` took the entity over.
+fn restored() -> Error {
+    Error::configuration(
+        "the database came back in a state from before this entity was imported, and Redis has the only \
+         copies. Call `Repository::import`, behind which the next snapshot copies everything anew, or \
+         `Repository::export`, which copies everything itself",
+    )
+}
+
+/// Others raise the position again and again.
+pub(crate) fn busy() -> Error {
+    Error::new(
+        ErrorKind::StoreUnavailable,
+        "other processes copy or move this entity at the same time",
+    )
+}
+
+/// How often a position is looked up, or raised, that others have raised meanwhile.
+pub(crate) const TRIES_MAX: usize = 10;
 /// Changes of a batch at most.
 const BATCH_MAX: usize = 500;
 /// The identity of a position that only counts.

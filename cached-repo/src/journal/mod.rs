@@ -40,11 +40,11 @@ mod roster;
 mod wait;
 
 pub(crate) use confirm::{DurabilitySettings, Reached};
-pub(crate) use copying::{CopyPosition, Copying, exported};
+pub(crate) use copying::{CopyPosition, Copying, Older, TRIES_MAX, busy, exported, fell_back};
 pub use events::Event;
 pub(crate) use events::Listener;
 pub(crate) use moved::{moving, recorded, unreadable};
-pub(crate) use parents::{AFTER, KNOWN, Tail};
+pub(crate) use parents::{AFTER, KNOWN, Tail, listed};
 pub(crate) use receipt::Receipt;
 pub(crate) use roster::{Roster, Target};
 

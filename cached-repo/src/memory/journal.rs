@@ -174,9 +174,12 @@ impl State {
     }
 
     pub(super) fn meta(&self, keys: &Keyspace, partition: u32) -> Meta {
-        let found = self.partitions.get(&keys.meta(partition)).map(|p| p.meta.clone());
         let (server, standing) = (self.server.clone(), self.standing(keys, partition));
-        Meta { server, standing, ..found.unwrap_or_default() }
+        let Some(found) = self.partitions.get(&keys.meta(partition)) else {
+            return Meta { server, ..Meta::default() };
+        };
+        let copies_epoch = found.marks.copies_epoch;
+        Meta { server, standing, copies_epoch, ..found.meta.clone() }
     }
 
     pub(super) fn partition(&mut self, keys: &Keyspace, partition: u32) -> &mut Partition {

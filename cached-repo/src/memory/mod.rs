@@ -134,9 +134,20 @@ impl Backend for MemoryBackend {
         done(ends.iter().map(|end| state.end(keys, end, now)).collect())
     }
 
-    fn put<'a>(&'a self, keys: &'a Keyspace, puts: &'a [Put<'a>], _: bool) -> Reply<'a, PutReply> {
+    fn put<'a>(
+        &'a self,
+        keys: &'a Keyspace,
+        puts: &'a [Put<'a>],
+        asks_server: bool,
+    ) -> Reply<'a, PutReply> {
         let (mut state, now) = self.enter();
-        done(state.put(keys, puts, now))
+        let mut reply = state.put(keys, puts, now);
+        if let PutReply::Written { server, .. } = &mut reply
+            && !asks_server
+        {
+            server.clear();
+        }
+        done(reply)
     }
 
     fn evict<'a>(&'a self, keys: &'a Keyspace, slots: &'a [Slot]) -> Reply<'a, Vec<bool>> {

@@ -17,6 +17,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub(super) struct Marks {
     pub(super) standing: Standing,
+    pub(super) copies_epoch: u64,
     /// Version by id.
     changed: BTreeMap<String, u64>,
     /// When (µs) by id.
@@ -51,10 +52,14 @@ impl Marks {
 impl SnapshotBackend for MemoryBackend {
     fn turn<'a>(&'a self, keys: &'a Keyspace, partition: u32, turn: Turn<'a>) -> Reply<'a, Turned> {
         let (mut state, _) = self.enter();
-        let standing = &mut state.partition(keys, partition).marks.standing;
+        let marks = &mut state.partition(keys, partition).marks;
+        let standing = &mut marks.standing;
         let is_expected = turn.behind.is_none_or(|token| standing.turned_by == token);
         if !is_expected || !turn.from.contains(&standing.side) {
             return done(Turned::Is(standing.clone()));
+        }
+        if let Some(epoch) = turn.epoch {
+            marks.copies_epoch = epoch;
         }
         let turned = Standing { side: turn.to, turned_by: turn.token.to_owned() };
         done(Turned::From(mem::replace(standing, turned)))

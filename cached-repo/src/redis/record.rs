@@ -48,8 +48,9 @@ pub(super) fn meta(answer: Vec<String>) -> Option<Meta> {
         news,
         side,
         turned_by,
+        copies_epoch,
         server,
-    ]: [String; 15] = answer.try_into().ok()?;
+    ]: [String; 16] = answer.try_into().ok()?;
     let number = |text: String| if text.is_empty() { Some(0) } else { text.parse().ok() };
     Some(Meta {
         server,
@@ -66,6 +67,7 @@ pub(super) fn meta(answer: Vec<String>) -> Option<Meta> {
         sealed: !sealed.is_empty(),
         news: news_of(&news)?,
         standing: Standing { side: Side::parse(&side)?, turned_by },
+        copies_epoch: number(copies_epoch)?,
     })
 }
 

@@ -112,14 +112,14 @@ impl Step {
             Step::Sweep => ("sweep", include_str!("scripts/sweep.lua"), MAKES_ROOM),
             Step::Retire => ("retire", include_str!("scripts/retire.lua"), MAKES_ROOM),
             Step::Confirm => ("confirm", include_str!("scripts/confirm.lua"), MAKES_ROOM),
-            Step::Turn => ("turn", include_str!("scripts/turn.lua"), WRITES),
+            Step::Turn => ("turn", include_str!("scripts/turn.lua"), MAKES_ROOM),
             Step::Changed => ("changed", include_str!("scripts/changed.lua"), MAKES_ROOM),
             Step::Copied => ("copied", include_str!("scripts/copied.lua"), MAKES_ROOM),
             Step::Mark => ("mark", include_str!("scripts/mark.lua"), WRITES),
-            Step::Survey => ("survey", include_str!("scripts/survey.lua"), WRITES),
+            Step::Survey => ("survey", include_str!("scripts/survey.lua"), MAKES_ROOM),
             Step::Keep => ("keep", include_str!("scripts/keep.lua"), WRITES),
             Step::Free => ("free", include_str!("scripts/free.lua"), MAKES_ROOM),
-            Step::Hold => ("hold", include_str!("scripts/hold.lua"), WRITES),
+            Step::Hold => ("hold", include_str!("scripts/hold.lua"), MAKES_ROOM),
         }
     }
 

@@ -20,6 +20,7 @@ impl SnapshotBackend for RedisBackend {
             call.argument(u8::from(turn.behind.is_some()))
                 .argument(turn.behind.unwrap_or_default());
             call.argument(turn.to.letter());
+            call.argument(turn.epoch.map(|epoch| epoch.to_string()).unwrap_or_default());
             for side in turn.from {
                 call.argument(side.letter());
             }

@@ -51,14 +51,19 @@ impl<E: CachedEntity> Repository<E> {
     /// already, beside the store, stays as it is.
     ///
     /// It goes page by page. When it fails, is dropped, or its process dies, call it again: nothing is lost,
-    /// and writes are refused until then. Where another process is at it, it waits for that one, and then
-    /// answers 0; for one that died up to 10 s.
+    /// and writes are refused until then. Where another process is at it, it waits for that one, for one that
+    /// died or says nothing up to 10 s, and answers 0 then if everything is imported. Call it when all
+    /// processes run this version of the library: older ones know nothing of moves.
+    ///
+    /// Where `redis_only` keeps the entity, and the database came back in a state from before its import, it
+    /// answers 0 as well, and the next snapshot copies everything anew.
     ///
     /// # Errors
     ///
     /// As [`snapshot_now`](Self::snapshot_now); `Fenced` if an [`export`](Self::export) is under way, or was
     /// cut off, or if others went on with this import while this process was paused, and have exported the
-    /// entity since; `Undecodable` where a row is no entity.
+    /// entity since; `Undecodable` where a row is no entity; `Configuration` where Redis came back in a state
+    /// from before an export.
     pub async fn import(&self) -> Result<u64> {
         let copying = self.copying("import")?;
         let imported = worker::import(&copying).instrument(self.span("import"));
@@ -68,23 +73,32 @@ impl<E: CachedEntity> Repository<E> {
     /// Moves an entity from `redis_only` to the strategies with a store: copies everything to the store as a
     /// snapshot does, and removes it from Redis when the store has it.
     ///
-    /// Processes may go on writing under `redis_only`: what is acknowledged is copied. Partition by partition
-    /// their writes are refused from a moment on ([`Fenced`](crate::ErrorKind::Fenced)), after which the rest
-    /// is copied; writes of the others are refused until the partition is at its end. When it returns `Ok`,
-    /// the store has every write that was acknowledged, and repositories with a store can be built. Processes
+    /// Processes may go on writing under `redis_only` while most is copied: what is acknowledged is copied. Then
+    /// all partitions are turned over, and their writes are refused
+    /// ([`Fenced`](crate::ErrorKind::Fenced)) while the rest is copied and all keys of Redis are scanned for what
+    /// is to be removed; writes of the others are refused until that is done. When it returns `Ok`, the
+    /// store has every write that was acknowledged, and repositories with a store can be built. Processes
     /// that go on running under `redis_only` can write no more, and what they read may be gone from Redis.
     /// Entities with a time to live have none in the store.
     ///
-    /// When it fails, is dropped, or its process dies, call it again: nothing is lost. Where another process
-    /// is at it, it waits for that one; for one that died up to 10 s. Rows of ids that `redis_only` never had
-    /// stay, as with a snapshot.
+    /// When it fails, is dropped, or its process dies, call it again: nothing is lost. If it fails before the
+    /// store has everything, `redis_only` goes on keeping the entity, unless Redis cannot be told so. If it
+    /// fails later, or is cut off after the partitions were turned over, nobody may write until it was called
+    /// again. Where another process is at it, it waits for that one; for one that died or says nothing up to
+    /// 10 s. Rows of ids that `redis_only` never had stay, as with a snapshot. Call it when all processes run
+    /// this version of the library.
+    ///
+    /// If the database came back in a state from before the last import, everything is copied anew. If it came
+    /// back in a later one, delete the key `…@survey` of the entity in Redis first, which does the same: what
+    /// Redis knows to be copied may be missing there.
     ///
     /// # Errors
     ///
     /// As [`snapshot_now`](Self::snapshot_now); [`Refused`](crate::ErrorKind::Refused) if the store does not
     /// take all entities: then `redis_only` goes on keeping them; `Fenced` if an
     /// [`import`](Self::import) is under way, or was cut off, or if others went on with this export while
-    /// this process was paused, and have imported the entity since.
+    /// this process was paused, and have imported the entity since; `Configuration` if Redis came back in a
+    /// state from before that while the store had taken the entity already.
     pub async fn export(&self) -> Result<Snapshot> {
         let copying = self.copying("export")?;
         let exported = worker::export(&copying).instrument(self.span("export"));

@@ -13,17 +13,19 @@ use tokio::time::Instant;
 use super::{
     Worker,
     drain::Session,
-    ending::{Ending, Trouble},
+    ending::{Ending, Kept, Trouble},
     plan::DELETE,
 };
 use crate::{
     backend::journal::Meta,
     failpoint::Point,
-    journal::{Journal, Tail, Target},
+    journal::{Journal, Roster, Tail, Target},
 };
 
 /// A wait is worth telling when it has lasted so long: shorter ones are how it works.
 const TOLD_AFTER: Duration = Duration::from_secs(1);
+/// How long parents are waited for before they are looked at again: at first, and at most.
+const PARENTS_WAIT: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
 /// Up to where a partition may be drained, and what the store must have before.
 #[derive(Clone, Debug)]
@@ -41,10 +43,27 @@ impl Horizon {
         self.journal == meta.journal && self.epoch == meta.epoch && self.version > meta.acked
     }
 
-    fn waits_for(&self, journal: &Journal, target: &Target) -> bool {
-        self.tails.iter().any(|tail| {
-            tail.partition == target.partition && journal.parent_of(tail) == target.prefix
-        })
+    fn waits_for(&self, target: &Target) -> bool {
+        let mut tails = self.tails.iter();
+        tails.any(|tail| tail.partition == target.partition && tail.prefix() == target.prefix)
+    }
+
+    /// What is waited for, and what this process knows to be in the way of that.
+    pub(super) fn reason(&self, roster: &Roster) -> String {
+        let parents: BTreeSet<_> = self.tails.iter().map(Tail::prefix).collect();
+        let parents: Vec<_> = parents.into_iter().collect();
+        let mut reason = format!(
+            "it waits, as its `after` says, until the store has what was journaled before of {}",
+            parents.join(", ")
+        );
+        let targets = self
+            .tails
+            .iter()
+            .map(|tail| Target { prefix: tail.prefix().to_owned(), partition: tail.partition });
+        if let Some(trouble) = targets.filter_map(|target| roster.trouble_of(&target)).next() {
+            reason.push_str(&format!(", which is in trouble itself: {trouble}"));
+        }
+        reason
     }
 }
 
@@ -59,7 +78,7 @@ impl Session<'_> {
         if meta.backlog() == 0 {
             return Ok(None);
         }
-        let kept = self.horizon.take().filter(|horizon| horizon.is_of(meta));
+        let kept = self.kept.horizon.clone().filter(|horizon| horizon.is_of(meta));
         let horizon = match kept {
             Some(mut horizon) => {
                 horizon.tails = self.journal.ahead(horizon.tails).await?;
@@ -73,15 +92,18 @@ impl Session<'_> {
             }
         };
         self.until = horizon.version;
-        if horizon.tails.is_empty() {
+        let is_reached = horizon.tails.is_empty();
+        // Whatever comes of this session, the next one goes on up to the same horizon.
+        let tails = &self.kept.horizon.insert(horizon).tails;
+        if is_reached {
             return Ok(None);
         }
+        self.journal.nudge_parents(tails);
         if let Some(version) = self.leading_deletes(meta).await? {
             self.until = version;
             return Ok(None);
         }
-        self.journal.nudge_parents(&horizon.tails);
-        Ok(Some(Ending::Waiting(horizon)))
+        Ok(Some(Ending::Waiting))
     }
 
     /// Up to where nothing but deletes is to be drained, if that is what comes next. What is deleted needs
@@ -101,40 +123,22 @@ impl Session<'_> {
 
 impl Worker<'_> {
     /// Tries a partition again that waits for parents, when one of them was drained or after a while.
-    pub(super) fn wait_for_parents(&mut self, journal: &Journal, target: Target, horizon: Horizon) {
+    pub(super) fn wait_for_parents(&mut self, journal: &Journal, target: Target) {
         journal.entries.counters.drain_waits.add(1);
         let now = self.clock.now();
-        if now - horizon.since >= TOLD_AFTER {
-            self.roster.trouble(&target, Some(self.reason(journal, &horizon)));
+        let horizon = self.kept.get(&target).and_then(|kept| kept.horizon.as_ref());
+        if let Some(horizon) = horizon.filter(|horizon| now - horizon.since >= TOLD_AFTER) {
+            self.roster.trouble(&target, Some(horizon.reason(self.roster)));
         }
-        self.pauses.waits(target.clone(), now, &self.random);
-        self.horizons.insert(target, horizon);
-    }
-
-    fn reason(&self, journal: &Journal, horizon: &Horizon) -> String {
-        let parents: BTreeSet<_> = horizon.tails.iter().map(|t| journal.parent_of(t)).collect();
-        let parents: Vec<_> = parents.into_iter().collect();
-        let mut reason = format!(
-            "it waits, as its `after` says, until the store has what was journaled before of {}",
-            parents.join(", ")
-        );
-        let targets = horizon.tails.iter().map(|tail| Target {
-            prefix: journal.parent_of(tail).to_owned(),
-            partition: tail.partition,
-        });
-        if let Some(trouble) = targets.filter_map(|t| self.roster.trouble_of(&t)).next() {
-            reason.push_str(&format!(", which is in trouble itself: {trouble}"));
-        }
-        reason
+        self.pauses.waits(target, PARENTS_WAIT, now, &self.random);
     }
 
     /// Something of an entity was drained: looks again at what waits for it.
     pub(super) fn wake(&mut self, drained: &Target) {
-        let waits = |(target, horizon): (&Target, &Horizon)| {
-            let journal = self.roster.journal(&target.prefix)?;
-            horizon.waits_for(&journal, drained).then(|| target.clone())
+        let waits = |(target, kept): (&Target, &Kept)| {
+            kept.horizon.as_ref()?.waits_for(drained).then(|| target.clone())
         };
-        let waiting: Vec<_> = self.horizons.iter().filter_map(waits).collect();
+        let waiting: Vec<_> = self.kept.iter().filter_map(waits).collect();
         let now = self.clock.now();
         for target in waiting {
             self.pauses.wake(&target, now);

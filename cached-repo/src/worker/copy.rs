@@ -15,7 +15,7 @@ use crate::{
     change::Change,
     error::{Error, ErrorKind, Result},
     failpoint::{self, Point},
-    journal::{CopyPosition, Copying, Event, exported},
+    journal::{CopyPosition, Copying, Event, busy, exported},
     store::{Batch, Class, Journaled, Position, Refused, Source, StoreError},
 };
 
@@ -100,8 +100,7 @@ impl<'a> Copier<'a> {
                 }
             }
         }
-        let busy = "other processes copy this entity at the same time";
-        Err(Error::new(ErrorKind::StoreUnavailable, busy))
+        Err(busy())
     }
 
     /// Up to which version changes are meant. What the store refused is a change again by then, if that

@@ -4,19 +4,10 @@
 //! where the store's own compare-and-set has moved it. So any number of workers may drain a partition
 //! at a time: the claim in Redis only keeps them from doing the same work twice.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
-
-use tokio::time::sleep;
+use std::time::Duration;
 
 use super::{
-    after::Horizon,
-    ending::{Ending, Trouble},
+    ending::{Ending, Kept, Tries, Trouble},
     plan::Plan,
     position::Reading,
 };
@@ -29,7 +20,6 @@ use crate::{
     failpoint::{self, Point},
     journal::Journal,
     layout::CLOSED,
-    retry::Backoff,
     store::{Applied, Batch, Class, Journaled, Position, Refused, Source, StoreError, Unreadable},
 };
 
@@ -58,10 +48,8 @@ pub(super) struct Session<'a> {
     pub(super) batch: usize,
     /// Up to where it drains.
     pub(super) until: u64,
-    /// What an earlier session waited for.
-    pub(super) horizon: Option<Horizon>,
-    /// Whether it waits, and lets others have its place.
-    pauses: Arc<AtomicBool>,
+    /// What an earlier session left to this one, and this one leaves to the next.
+    pub(super) kept: Kept,
     /// How batches are made and what is done with what the store refuses.
     mode: Mode,
 }
@@ -88,22 +76,17 @@ enum Step {
 
 impl<'a> Session<'a> {
     pub(super) fn new(journal: &'a Journal, partition: u32, token: String, batch: usize) -> Self {
-        let (until, horizon, pauses, mode) = (u64::MAX, None, Arc::default(), Mode::Plain);
-        Self { journal, partition, token, batch, until, horizon, pauses, mode }
+        let (until, kept, mode) = (u64::MAX, Kept::default(), Mode::Plain);
+        Self { journal, partition, token, batch, until, kept, mode }
     }
 
-    /// The same session, which goes on waiting where an earlier one was.
-    pub(super) fn waited(self, horizon: Option<Horizon>) -> Self {
-        Self { horizon, ..self }
-    }
-
-    /// The same session, which says here when it pauses.
-    pub(super) fn observed(self, pauses: Arc<AtomicBool>) -> Self {
-        Self { pauses, ..self }
+    /// The same session, which goes on where an earlier one was.
+    pub(super) fn going_on(self, kept: Kept) -> Self {
+        Self { kept, ..self }
     }
 
     /// Drains until nothing is left, or for as long as a session may.
-    pub(super) async fn run(mut self) -> Ending {
+    pub(super) async fn run(mut self) -> (Ending, Kept) {
         let ending = self.drain().await.unwrap_or_else(Ending::Failed);
         if !matches!(ending, Ending::Taken) {
             let keys = &self.journal.entries.keys;
@@ -111,7 +94,7 @@ impl<'a> Session<'a> {
             // If it cannot be given back it ends by itself.
             drop(released.await);
         }
-        ending
+        (ending, self.kept)
     }
 
     async fn drain(&mut self) -> Result<Ending, Trouble> {
@@ -161,9 +144,12 @@ impl<'a> Session<'a> {
     /// Drains from a position; `None` if it has to be looked up again. While the store writes one
     /// batch, the next one is read.
     async fn follow(&mut self, reading: &mut Reading) -> Result<Option<Ending>, Trouble> {
-        let (mut ahead, mut references) = (None, Backoff::new(REFERENCE_WAIT, REFERENCE_WAIT_MAX));
-        let mut tries = 1;
-        let mut batches = 0;
+        let full = self.journal.settings.batch;
+        let mut tries = self.kept.tries.next_at((reading.offset.epoch, reading.at));
+        if tries > 1 {
+            self.batch = full;
+        }
+        let (mut ahead, mut batches) = (None, 0);
         while batches < BATCHES_MAX {
             let mut records = match ahead.take() {
                 Some(records) => records,
@@ -194,18 +180,15 @@ impl<'a> Session<'a> {
                 tokio::join!(self.apply(reading, &plan, &records, tries), self.read(plan.to));
             match self.judge(applied, tries)? {
                 Step::Again => return Ok(None),
+                // What it refers to may be one of the next records.
+                Step::Wait if self.batch < full => self.batch = full,
                 Step::Wait => {
-                    self.pause(references.wait(&self.journal.entries.random)).await;
-                    let full = self.journal.settings.batch;
-                    if self.batch < full {
-                        // What it refers to may be one of the next records.
-                        self.batch = full;
-                    } else {
-                        tries += 1;
-                        ahead = Some(records);
-                    }
+                    let place = (reading.offset.epoch, reading.at);
+                    self.kept.tries = Tries { place, count: tries };
+                    return Ok(Some(Ending::Missing));
                 }
                 Step::Bury => {
+                    self.expect_no_parents(tries).await?;
                     self.mode = Mode::Bury;
                     ahead = Some(records);
                 }
@@ -281,12 +264,19 @@ impl<'a> Session<'a> {
         self.journal.store.apply(&entries.schema, batch).await
     }
 
-    /// Lets others have the place of this session meanwhile: what it waits for may be among them.
-    async fn pause(&self, wait: Duration) {
-        self.pauses.store(true, Ordering::Relaxed);
-        self.journal.nudge(self.partition);
-        sleep(wait).await;
-        self.pauses.store(false, Ordering::Relaxed);
+    /// Buries nothing whose row may be among what a restored store gets again of the parents.
+    async fn expect_no_parents(&self, tries: usize) -> Result<(), Trouble> {
+        if tries < REFERENCE_TRIES {
+            return Ok(());
+        }
+        match self.journal.replaying_parents().await?.first() {
+            None => Ok(()),
+            Some(parent) => Err(Trouble::Passing(format!(
+                "a row it refers to may be among those that the restored store gets again of {}, of which \
+                 partition {} is not there yet",
+                parent.prefix, parent.partition
+            ))),
+        }
     }
 
     /// What follows from the store's answer.
@@ -309,5 +299,7 @@ impl<'a> Session<'a> {
     }
 }
 
-const REFERENCE_WAIT: Duration = Duration::from_millis(50);
-const REFERENCE_WAIT_MAX: Duration = Duration::from_millis(800);
+/// How long the row is waited for in between, at first and at most. Others have the place meanwhile: it
+/// may be among what they bring.
+pub(super) const REFERENCE_WAIT: (Duration, Duration) =
+    (Duration::from_millis(50), Duration::from_millis(800));

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{drain::Session, ending::Ending};
+use super::{
+    drain::{REFERENCE_WAIT, Session},
+    ending::{Ending, Kept, Trouble},
+};
 use crate::{
     backend::CacheError,
     error::{Error, ErrorKind, Result},
     journal::Journal,
+    retry::Backoff,
 };
 
 /// Drains a partition to which nobody appends any more.
@@ -18,7 +22,7 @@ pub(super) async fn drained(journal: &Journal, partition: u32, token: &str) -> R
         if !meta.exists() || meta.backlog() == 0 {
             return Ok(());
         }
-        match patient(journal, partition, token).await {
+        match patient(journal, partition, token, |_| ()).await {
             Ending::Taken => sleep(TAKEN_WAIT).await,
             Ending::Failed(trouble) => {
                 let reason = trouble.reason();
@@ -30,17 +34,34 @@ pub(super) async fn drained(journal: &Journal, partition: u32, token: &str) -> R
     }
 }
 
-/// A session at a partition that waits for parents for as long as it takes.
-pub(super) async fn patient(journal: &Journal, partition: u32, token: &str) -> Ending {
-    let mut horizon = None;
+/// Drains as a session does, and waits for parents and for rows in between, for as long as a write would
+/// wait. Says meanwhile what is waited for.
+pub(super) async fn patient(
+    journal: &Journal,
+    partition: u32,
+    token: &str,
+    told: impl Fn(&str),
+) -> Ending {
+    let (clock, settings) = (&journal.entries.clock, &journal.settings);
+    let mut kept = Kept::default();
+    let mut references = Backoff::new(REFERENCE_WAIT.0, REFERENCE_WAIT.1);
+    let began = clock.now();
     loop {
-        let (batch, token) = (journal.settings.batch, token.to_owned());
-        let session = Session::new(journal, partition, token, batch).waited(horizon.take());
-        match session.run().await {
-            Ending::Waiting(until) => horizon = Some(until),
-            ending => return ending,
+        let session = Session::new(journal, partition, token.to_owned(), settings.batch);
+        let ending;
+        (ending, kept) = session.going_on(kept).run().await;
+        match (ending, &kept.horizon) {
+            (Ending::Waiting, Some(horizon)) => {
+                let reason = horizon.reason(&journal.roster);
+                told(&reason);
+                if clock.now() - began >= settings.patience {
+                    return Ending::Failed(Trouble::Passing(reason));
+                }
+                sleep(PARENTS_WAIT).await;
+            }
+            (Ending::Missing, _) => sleep(references.wait(&journal.entries.random)).await,
+            (ending, _) => return ending,
         }
-        sleep(PARENTS_WAIT).await;
     }
 }
 

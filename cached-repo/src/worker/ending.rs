@@ -20,9 +20,34 @@ pub(super) enum Ending {
     Taken,
     /// There is more.
     More,
-    /// The store is to have others' writes before.
-    Waiting(Horizon),
+    /// The store is to have the parents' writes before.
+    Waiting,
+    /// A record refers to a row that is not there: it may come.
+    Missing,
     Failed(Trouble),
+}
+
+/// What a session leaves to the next one at its partition.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Kept {
+    /// Up to where it drains behind its parents.
+    pub(super) horizon: Option<Horizon>,
+    pub(super) tries: Tries,
+}
+
+/// How often the batch behind a position was tried.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tries {
+    /// The epoch and the position.
+    pub(super) place: (u64, u64),
+    pub(super) count: usize,
+}
+
+impl Tries {
+    /// Which try the next one is.
+    pub(super) fn next_at(self, place: (u64, u64)) -> usize {
+        if self.place == place { self.count + 1 } else { 1 }
+    }
 }
 
 /// Why a session failed.

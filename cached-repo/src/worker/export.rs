@@ -1,7 +1,7 @@
 //! Exporting an entity: everything that `redis_only` keeps goes to the store, and is removed from Redis.
 
 use super::{
-    moving::{Halt, Mover, moved, standings},
+    moving::{Halt, Mover, Tries, moved, standings},
     snapshot::{Ask, Snapshot, copy_all, copy_partitions},
     survey::importing,
 };
@@ -9,26 +9,35 @@ use crate::{
     backend::{Side, Standing},
     error::{Error, ErrorKind, Result},
     failpoint::Point,
-    journal::Copying,
+    journal::{Copying, Older, TRIES_MAX, busy, fell_back},
 };
 
 /// Moves everything that `redis_only` keeps to the store.
 pub(crate) async fn export(copying: &Copying) -> Result<Snapshot> {
-    let (mut summary, mut was_overtaken) = (Snapshot::default(), false);
+    let (mut summary, mut tries) = (Snapshot::default(), Tries::default());
     loop {
         // Before another mover is waited for.
         let found = standings(copying).await?;
         check(&found)?;
         let is_back = |(_, at): &(_, Standing)| matches!(at.side, Side::Open | Side::Kept);
-        if was_overtaken && found.iter().all(is_back) {
-            return Err(moved());
+        if tries.was_overtaken && found.iter().all(is_back) {
+            for &(partition, _) in &found {
+                if copying.older(partition).await? == Some(Older::Redis) {
+                    return Err(fell_back());
+                }
+            }
+            if tries.finds_others(&found) {
+                return Err(moved());
+            }
         }
+        tries.know(&found);
         let Some(mover) = Mover::begin(copying).await? else { continue };
+        tries.know_mover(&mover);
         let exported = try_once(&mover, &mut summary).await;
         if let Some(exported) = mover.end(exported).await {
             return exported.map(|()| summary);
         }
-        was_overtaken = true;
+        tries.was_overtaken = true;
     }
 }
 
@@ -48,7 +57,8 @@ async fn try_once(mover: &Mover<'_>, summary: &mut Snapshot) -> Result<(), Halt>
             continue;
         }
         // It was cut off here, or Redis came back in a state from before: the store has newer rows.
-        if at.side == Side::Leaving || copying.is_sealed(partition).await? {
+        let is_leaving = at.side == Side::Leaving;
+        if is_leaving || copying.older(partition).await? == Some(Older::Redis) {
             mover.reach(Point::SidesSeen).await?;
             if !mover.take(partition, at, Side::Leaving).await? {
                 return Err(Halt::Overtaken);
@@ -59,7 +69,8 @@ async fn try_once(mover: &Mover<'_>, summary: &mut Snapshot) -> Result<(), Halt>
         }
     }
     if !kept.is_empty() {
-        copy_most(copying, &found, summary).await?;
+        mover.reopen(&kept).await?;
+        copy_most(mover, &found, summary).await?;
         mover.reach(Point::SidesSeen).await?;
         leaving.extend(leave(mover, kept, summary).await?);
     }
@@ -82,21 +93,32 @@ async fn try_once(mover: &Mover<'_>, summary: &mut Snapshot) -> Result<(), Halt>
 
 /// Copies most of it while others go on writing.
 async fn copy_most(
-    copying: &Copying,
+    mover: &Mover<'_>,
     found: &[(u32, Standing)],
     summary: &mut Snapshot,
 ) -> Result<(), Halt> {
     let ask = Ask { retries: true, waits: true, skips_stored: true };
-    match copy_all(copying, ask).await {
+    match copy_all(mover.copying, ask).await {
         Ok(copied) => {
             summary.add(copied);
             complete(summary)?;
             Ok(())
         }
-        // What another mover has exported meanwhile is not copied any more.
-        Err(_) if standings(copying).await? != found => Err(Halt::Overtaken),
-        Err(error) => Err(error.into()),
+        Err(error) => {
+            let now = standings(mover.copying).await;
+            // What another mover has exported meanwhile is not copied any more. Anything else is an error of
+            // its own.
+            let is_others = now.is_ok_and(|now| found.iter().zip(&now).any(was_moved));
+            Err(if is_others { Halt::Overtaken } else { error.into() })
+        }
     }
+}
+
+/// Whether another mover has been at a partition since it was seen first. A survey has a kept one made of an
+/// open one, and so does this process; and a Redis that lost everything has an open one.
+fn was_moved((before, now): (&(u32, Standing), &(u32, Standing))) -> bool {
+    let sides = (before.1.side, now.1.side);
+    before != now && !matches!(sides, (Side::Open, Side::Kept) | (_, Side::Open))
 }
 
 /// Copies the rest of what is in these partitions, to which nobody writes from then on. Either the store has
@@ -106,8 +128,8 @@ async fn leave(
     kept: Vec<(u32, Standing)>,
     summary: &mut Snapshot,
 ) -> Result<Vec<u32>, Halt> {
-    let partitions: Vec<u32> = kept.iter().map(|(partition, _)| *partition).collect();
-    let copied = match take(mover, kept).await {
+    let mut partitions = Vec::with_capacity(kept.len());
+    let copied = match take(mover, kept, &mut partitions).await {
         Ok(()) => copy_rest(mover, &partitions, summary).await,
         halt => halt,
     };
@@ -128,16 +150,28 @@ async fn leave(
     Ok(partitions)
 }
 
-async fn take(mover: &Mover<'_>, kept: Vec<(u32, Standing)>) -> Result<(), Halt> {
+/// Turns these partitions over, and adds each to those that it has taken.
+async fn take(
+    mover: &Mover<'_>,
+    kept: Vec<(u32, Standing)>,
+    taken: &mut Vec<u32>,
+) -> Result<(), Halt> {
     for (partition, mut at) in kept {
         if at.side == Side::Open {
             // A survey has turned it since.
             at = mover.copying.standing(partition).await?;
         }
-        if !matches!(at.side, Side::Kept | Side::Exporting)
-            || !mover.take(partition, &at, Side::Exporting).await?
-        {
+        if !matches!(at.side, Side::Kept | Side::Exporting) {
             return Err(Halt::Overtaken);
+        }
+        match mover.take(partition, &at, Side::Exporting).await {
+            Ok(true) => taken.push(partition),
+            Ok(false) => return Err(Halt::Overtaken),
+            Err(error) => {
+                // Nobody knows whether it was turned: if it was not, nobody has taken it either.
+                drop(mover.pass(partition, Side::Exporting, Side::Kept).await);
+                return Err(error.into());
+            }
         }
     }
     Ok(())
@@ -150,7 +184,7 @@ async fn copy_rest(
     summary: &mut Snapshot,
 ) -> Result<(), Halt> {
     mover.reach(Point::SidesTurned).await?;
-    mover.renew().await?;
+    mover.renew().await;
     let ask = Ask { retries: true, waits: true, skips_stored: false };
     copy_partitions(mover.copying, partitions, &mover.token, ask, summary).await?;
     complete(summary)?;
@@ -160,13 +194,14 @@ async fn copy_rest(
 
 /// Remembers in the store that it has the partition. Nobody opens it again but an import that begins later.
 async fn seal(mover: &Mover<'_>, partition: u32) -> Result<(), Halt> {
-    loop {
-        mover.renew().await?;
+    for _ in 0..TRIES_MAX {
+        mover.renew().await;
         let position = mover.raise(partition, Side::Leaving).await?;
         if mover.copying.seal(partition, &position).await? {
             return Ok(());
         }
     }
+    Err(busy().into())
 }
 
 fn complete(summary: &Snapshot) -> Result<()> {
@@ -178,7 +213,7 @@ fn complete(summary: &Snapshot) -> Result<()> {
         ErrorKind::Refused,
         format!(
             "the store does not take all entities ({refused} are refused, {postponed} refer to rows that \
-             are not there), so `redis_only` keeps them: the events `CopyRefused` say which. Mend them, \
+             are not there, or are still referred to), so `redis_only` keeps them: the events `CopyRefused` say which. Mend them, \
              and call `export` again"
         ),
     ))

@@ -2,7 +2,7 @@
 
 use super::{
     drained::drained,
-    moving::{Halt, Mover, moved, standings},
+    moving::{Halt, Mover, Tries, moved, standings},
 };
 use crate::{
     backend::{Side, Standing},
@@ -11,7 +11,7 @@ use crate::{
     codec::Body,
     error::{Error, ErrorKind, Result},
     failpoint::Point,
-    journal::Copying,
+    journal::{Copying, Older, fell_back},
     store::{Query, StoreError},
 };
 
@@ -20,21 +20,26 @@ const PAGE: u32 = 200;
 
 /// Imports an entity. Answers how many rows there were; none where `redis_only` keeps the entity already.
 pub(crate) async fn import(copying: &Copying) -> Result<u64> {
-    let mut was_overtaken = false;
+    let mut tries = Tries::default();
     loop {
         // Before another mover is waited for.
         let found = standings(copying).await?;
         check(&found)?;
         let is_back = |(_, at): &(_, Standing)| matches!(at.side, Side::Open | Side::Stored);
-        if was_overtaken && found.iter().all(is_back) {
+        if tries.was_overtaken && found.iter().all(is_back) && tries.finds_others(&found) {
             return Err(moved());
         }
+        if is_kept(copying, &found).await? {
+            return Ok(0);
+        }
+        tries.know(&found);
         let Some(mover) = Mover::begin(copying).await? else { continue };
+        tries.know_mover(&mover);
         let imported = try_once(&mover).await;
         if let Some(imported) = mover.end(imported).await {
             return imported;
         }
-        was_overtaken = true;
+        tries.was_overtaken = true;
     }
 }
 
@@ -44,11 +49,28 @@ fn check(standings: &[(u32, Standing)]) -> Result<()> {
     if standings.iter().any(is_leaving) { Err(exporting()) } else { Ok(()) }
 }
 
+/// Whether `redis_only` keeps all of these, and the store knows.
+async fn is_kept(copying: &Copying, found: &[(u32, Standing)]) -> Result<bool> {
+    if found.iter().any(|(_, at)| at.side != Side::Kept) {
+        return Ok(false);
+    }
+    for &(partition, _) in found {
+        match copying.older(partition).await? {
+            None => {}
+            Some(Older::Redis) => return Err(fell_back()),
+            Some(Older::Store { .. }) => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
 async fn try_once(mover: &Mover<'_>) -> Result<u64, Halt> {
     let copying = mover.copying;
     let found = standings(copying).await?;
     check(&found)?;
     mover.reach(Point::SidesSeen).await?;
+    let kept: Vec<_> = found.iter().filter(|(_, at)| at.side == Side::Kept).cloned().collect();
+    mover.reopen(&kept).await?;
     // What an export left behind is older than the rows.
     let stored = found.iter().filter(|(_, at)| at.side == Side::Stored);
     let stored: Vec<_> = stored.map(|(p, at)| (*p, at.turned_by.clone())).collect();
@@ -58,17 +80,18 @@ async fn try_once(mover: &Mover<'_>) -> Result<u64, Halt> {
         return Ok(0);
     }
     mover.reach(Point::SidesTurned).await?;
+    let mut epochs = Vec::with_capacity(partitions.len());
     for &partition in &partitions {
-        mover.renew().await?;
+        mover.renew().await;
         drained(&copying.journal, partition, &mover.token).await?;
         copying.fence(partition).await?;
         mover.reach(Point::JournalFenced).await?;
-        mover.raise(partition, Side::Importing).await?;
+        epochs.push((partition, mover.raise(partition, Side::Importing).await?.epoch));
     }
     let rows = keep_rows(mover, &partitions).await?;
-    for &partition in &partitions {
+    for (partition, epoch) in epochs {
         mover.reach(Point::MoveDone).await?;
-        if !mover.pass(partition, Side::Importing, Side::Kept).await? {
+        if !mover.keep(partition, epoch).await? {
             return Err(Halt::Overtaken);
         }
     }
@@ -99,7 +122,7 @@ async fn keep_rows(mover: &Mover<'_>, partitions: &[u32]) -> Result<u64, Halt> {
     let entries = &mover.copying.journal.entries;
     let (mut after, mut count) = (None, 0);
     loop {
-        mover.renew().await?;
+        mover.renew().await;
         let page = Query::Scan { after: after.as_ref(), limit: PAGE };
         let rows = mover.copying.journal.store.load(&entries.schema, page).await;
         let rows = rows.map_err(StoreError::into_error)?;

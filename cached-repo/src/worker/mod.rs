@@ -5,10 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -47,10 +44,9 @@ mod snapshot;
 mod supervise;
 mod survey;
 
-use after::Horizon;
 pub use dead_letters::DeadLetters;
-use drain::Session;
-use ending::{Ending, Trouble};
+use drain::{REFERENCE_WAIT, Session};
+use ending::{Ending, Kept, Trouble};
 pub(crate) use export::export;
 pub(crate) use import::import;
 use pauses::Pauses;
@@ -66,8 +62,6 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// So many partitions are drained into a store at a time: more than it writes at a time, fewer than it
 /// has connections. One that hangs keeps the partitions of other stores from nothing.
 const SESSIONS_MAX: usize = 4;
-/// With those that wait for rows of others there are no more than so many.
-const PAUSED_MAX: usize = 16;
 /// A journal that nobody has written to for so long, and that this process does not write to, is sealed.
 const SEAL_AFTER: Duration = Duration::from_secs(60);
 
@@ -85,7 +79,7 @@ async fn run(roster: Arc<Roster>, clock: Clock, random: Random) {
         seals: HashMap::new(),
         due: VecDeque::new(),
         pauses: Pauses::default(),
-        horizons: BTreeMap::new(),
+        kept: BTreeMap::new(),
         visited: BTreeMap::new(),
         sealing: BTreeMap::new(),
         known: 0,
@@ -124,7 +118,7 @@ struct Worker<'a> {
     roster: &'a Arc<Roster>,
     clock: Clock,
     random: Random,
-    sessions: JoinSet<Ending>,
+    sessions: JoinSet<(Ending, Kept)>,
     running: HashMap<Id, Running>,
     /// Tasks that seal a partition.
     seals: HashMap<Id, Target>,
@@ -133,8 +127,8 @@ struct Worker<'a> {
     /// What is to be drained next, each once.
     due: VecDeque<Target>,
     pauses: Pauses,
-    /// What waits for its parents.
-    horizons: BTreeMap<Target, Horizon>,
+    /// What sessions left to the next ones, where these go on.
+    kept: BTreeMap<Target, Kept>,
     /// What retains records: since when nothing else is known, and when it was last looked at.
     visited: BTreeMap<Target, (Instant, Instant)>,
     /// What is to be sealed when nobody writes to it until then.
@@ -146,8 +140,6 @@ struct Worker<'a> {
 struct Running {
     target: Target,
     journal: Arc<Journal>,
-    /// Whether it waits for rows that others may bring, and lets them have its place.
-    pauses: Arc<AtomicBool>,
 }
 
 impl Worker<'_> {
@@ -174,39 +166,48 @@ impl Worker<'_> {
             let Some(journal) = self.roster.journal(&target.prefix) else { continue };
             let running = || self.running.values();
             let is_running = running().any(|running| running.target == target);
-            let at_store = || running().filter(|r| Arc::ptr_eq(&r.journal.store, &journal.store));
-            let at_work = at_store().filter(|running| !running.pauses.load(Ordering::Relaxed));
-            let is_full = at_work.count() >= SESSIONS_MAX || at_store().count() >= PAUSED_MAX;
-            if is_running || is_full {
+            let at_store = running().filter(|r| Arc::ptr_eq(&r.journal.store, &journal.store));
+            if is_running || at_store.count() >= SESSIONS_MAX {
                 later.push_back(target);
                 continue;
             }
             // None of a later change of their number, which this process does not know.
             let Some(journal) = journal.of(target.partition) else { continue };
             let batch = self.pauses.batch(&target, journal.settings.batch);
-            let horizon = self.horizons.get(&target).cloned();
-            let (token, pauses) = (self.token.clone(), Arc::default());
-            let running = Running { target, journal, pauses };
-            let started = self.sessions.spawn(running.session(token, batch, horizon));
+            let (token, kept) = (self.token.clone(), self.kept.get(&target).cloned());
+            let running = Running { target, journal };
+            let started =
+                self.sessions.spawn(running.session(token, batch, kept.unwrap_or_default()));
             self.running.insert(started.id(), running);
         }
         self.due = later;
     }
 
-    fn end(&mut self, ended: Result<(Id, Ending), JoinError>) {
+    fn end(&mut self, ended: Result<(Id, (Ending, Kept)), JoinError>) {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         if let Some(target) = self.seals.remove(&id) {
-            if !matches!(ended, Ok((_, Ending::Idle))) {
+            if !matches!(ended, Ok((_, (Ending::Idle, _)))) {
                 self.sealing.insert(target, self.clock.now() + SEAL_AFTER);
             }
             return;
         }
         let Some(Running { target, journal, .. }) = self.running.remove(&id) else { return };
-        let ending =
-            ended.map_or_else(|error| self.panicked(&journal, &target, &error), |(_, e)| e);
+        let ending = match ended {
+            Ok((_, (ending, kept))) => {
+                self.kept.insert(target.clone(), kept);
+                ending
+            }
+            Err(error) => self.panicked(&journal, &target, &error),
+        };
+        if matches!(ending, Ending::Idle | Ending::Retaining | Ending::Drained) {
+            self.kept.remove(&target);
+        }
         match ending {
             Ending::Failed(trouble) => self.wait(&journal, target, trouble),
-            Ending::Waiting(horizon) => self.wait_for_parents(&journal, target, horizon),
+            Ending::Waiting => self.wait_for_parents(&journal, target),
+            Ending::Missing => {
+                self.pauses.waits(target, REFERENCE_WAIT, self.clock.now(), &self.random);
+            }
             Ending::Taken => {}
             Ending::Idle => self.recovered(&journal, &target),
             Ending::Retaining => {
@@ -249,7 +250,6 @@ impl Worker<'_> {
 
     /// A partition that failed before works.
     fn recovered(&mut self, journal: &Journal, target: &Target) {
-        self.horizons.remove(target);
         self.wake(target);
         self.roster.trouble(target, None);
         if self.pauses.succeeded(target, journal.settings.batch) {
@@ -264,14 +264,10 @@ impl Running {
         &self,
         token: String,
         batch: usize,
-        horizon: Option<Horizon>,
-    ) -> impl Future<Output = Ending> + use<> {
-        let Self { target, journal, pauses } = self;
+        kept: Kept,
+    ) -> impl Future<Output = (Ending, Kept)> + use<> {
+        let Self { target, journal } = self;
         let (partition, journal) = (target.partition, Arc::clone(journal));
-        let pauses = Arc::clone(pauses);
-        async move {
-            let session = Session::new(&journal, partition, token, batch);
-            session.waited(horizon).observed(pauses).run().await
-        }
+        async move { Session::new(&journal, partition, token, batch).going_on(kept).run().await }
     }
 }

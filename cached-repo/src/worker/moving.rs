@@ -7,13 +7,13 @@
 //! of its later steps compares. One that was paused while others went on, were done, and moved the entity
 //! once more, finds another token there, whatever the side is.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use tokio::time::sleep;
 
 use super::{
     copy::COPY_HOLD,
-    survey::{TAKEN_WAIT, slots_of},
+    survey::{TAKEN_WAIT, slots_of, survey_anew},
 };
 use crate::{
     backend::{
@@ -22,7 +22,7 @@ use crate::{
     },
     error::{Error, ErrorKind, Result},
     failpoint::{self, Point},
-    journal::{CopyPosition, Copying},
+    journal::{CopyPosition, Copying, Older, TRIES_MAX, busy},
 };
 
 /// Keys of a page, about so many.
@@ -55,11 +55,35 @@ impl From<CacheError> for Halt {
     }
 }
 
+/// What one call knows of its tries.
+#[derive(Default)]
+pub(super) struct Tries {
+    pub(super) was_overtaken: bool,
+    /// The tokens that it has found or drawn.
+    tokens: HashSet<String>,
+}
+
+impl Tries {
+    pub(super) fn know(&mut self, found: &[(u32, Standing)]) {
+        self.tokens.extend(found.iter().map(|(_, at)| at.turned_by.clone()));
+    }
+
+    pub(super) fn know_mover(&mut self, mover: &Mover<'_>) {
+        self.tokens.insert(mover.token.clone());
+    }
+
+    /// Whether another mover has turned one of these since. Where there is none, Redis fell back.
+    pub(super) fn finds_others(&self, found: &[(u32, Standing)]) -> bool {
+        let is_new = |token: &str| !token.is_empty() && !self.tokens.contains(token);
+        found.iter().any(|(_, at)| is_new(&at.turned_by))
+    }
+}
+
 impl<'a> Mover<'a> {
     /// A mover, as soon as no other process is at it. `None` if one is: look again.
     pub(super) async fn begin(copying: &'a Copying) -> Result<Option<Self>> {
         let mover = Self { copying, token: copying.journal.entries.random.token() };
-        if mover.renew().await? {
+        if mover.hold().await? {
             return Ok(Some(mover));
         }
         sleep(TAKEN_WAIT).await;
@@ -84,8 +108,13 @@ impl<'a> Mover<'a> {
         }
     }
 
-    /// Keeps others waiting for a while longer. That only saves work, so nothing follows if it is too late.
-    pub(super) async fn renew(&self) -> Result<bool> {
+    /// Keeps others waiting for a while longer. That only saves work, so nothing follows if it is too late, or
+    /// fails.
+    pub(super) async fn renew(&self) {
+        drop(self.hold().await);
+    }
+
+    async fn hold(&self) -> Result<bool> {
         let entries = &self.copying.journal.entries;
         let renewed = entries.backend.take_move(&entries.keys, &self.token, MOVE_HOLD).await;
         renewed.map_err(CacheError::into_error)
@@ -93,22 +122,35 @@ impl<'a> Mover<'a> {
 
     /// Turns a partition over that is where it was seen; false if it is not.
     pub(super) async fn take(&self, partition: u32, seen: &Standing, to: Side) -> Result<bool> {
-        self.turn(partition, (seen.side, &seen.turned_by), to).await
+        let is_taken = self.turn(partition, (seen.side, &seen.turned_by), (to, None)).await?;
+        self.reach(Point::SideTaken).await?;
+        Ok(is_taken)
     }
 
     /// Turns a partition over that this mover has turned before; false if another one has since.
     pub(super) async fn pass(&self, partition: u32, from: Side, to: Side) -> Result<bool> {
-        self.turn(partition, (from, &self.token), to).await
+        self.turn(partition, (from, &self.token), (to, None)).await
     }
 
-    async fn turn(&self, partition: u32, (from, behind): (Side, &str), to: Side) -> Result<bool> {
-        let turn = Turn { token: &self.token, from: &[from], behind: Some(behind), to };
+    /// The same at the end of an import, which has opened the position in this epoch.
+    pub(super) async fn keep(&self, partition: u32, epoch: u64) -> Result<bool> {
+        let from = (Side::Importing, &*self.token);
+        self.turn(partition, from, (Side::Kept, Some(epoch))).await
+    }
+
+    async fn turn(
+        &self,
+        partition: u32,
+        (from, behind): (Side, &str),
+        (to, epoch): (Side, Option<u64>),
+    ) -> Result<bool> {
+        let turn = Turn { token: &self.token, from: &[from], behind: Some(behind), to, epoch };
         Ok(matches!(self.copying.turn(partition, turn).await?, Turned::From(_)))
     }
 
     /// Opens the position of copies, which an export has sealed, and keeps copiers from before from it.
     pub(super) async fn raise(&self, partition: u32, side: Side) -> Result<CopyPosition, Halt> {
-        loop {
+        for _ in 0..TRIES_MAX {
             // In this order: whoever overtakes this mover raises it behind that, so that this does nothing.
             let seen = self.copying.epoch(partition).await?;
             let standing = self.copying.standing(partition).await?;
@@ -121,6 +163,31 @@ impl<'a> Mover<'a> {
                 return Ok(position);
             }
         }
+        Err(busy().into())
+    }
+
+    /// Opens the positions of those partitions that the store, in a state from before an import, says that it
+    /// keeps. From then on everything is to be copied anew.
+    pub(super) async fn reopen(&self, kept: &[(u32, Standing)]) -> Result<(), Halt> {
+        let mut sealed_ones = Vec::new();
+        for (partition, at) in kept {
+            if let Some(Older::Store { sealed, noted }) = self.copying.older(*partition).await? {
+                sealed_ones.push((*partition, at, sealed, noted));
+            }
+        }
+        if sealed_ones.is_empty() {
+            return Ok(());
+        }
+        // First, so that whoever ends in between has left nothing that looks as if it was copied.
+        survey_anew(self.copying, &self.token).await?;
+        for (partition, at, sealed, noted) in sealed_ones {
+            self.reach(Point::EpochSeen).await?;
+            let is_same = self.copying.standing(partition).await? == *at;
+            if !is_same || self.copying.raise_above(partition, sealed, noted).await?.is_none() {
+                return Err(Halt::Overtaken);
+            }
+        }
+        Ok(())
     }
 
     /// Removes what `redis_only` has left behind in these partitions, which the store has.
@@ -132,7 +199,7 @@ impl<'a> Mover<'a> {
         let mut cursor = 0;
         for page in 0.. {
             if page % PAGES_RENEWED == 0 {
-                self.renew().await?;
+                self.renew().await;
             }
             let (next, found) = entries.backend.scan(&entries.keys, cursor, KEYS).await?;
             let slots = slots_of(entries, found).await?;

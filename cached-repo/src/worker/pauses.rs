@@ -9,8 +9,6 @@ use crate::{clock::Random, journal::Target, retry::Backoff};
 
 pub(super) const PASSING_FIRST: Duration = Duration::from_millis(50);
 pub(super) const PASSING_MAX: Duration = Duration::from_secs(2);
-const WAITING_FIRST: Duration = Duration::from_millis(20);
-const WAITING_MAX: Duration = Duration::from_millis(500);
 const LASTING_FIRST: Duration = Duration::from_secs(1);
 const LASTING_MAX: Duration = Duration::from_secs(15);
 
@@ -68,10 +66,16 @@ impl Pauses {
     }
 
     /// What waits for others is looked at again after a while, which is longer every time.
-    pub(super) fn waits(&mut self, target: Target, now: Instant, random: &Random) {
+    pub(super) fn waits(
+        &mut self,
+        target: Target,
+        (first, longest): (Duration, Duration),
+        now: Instant,
+        random: &Random,
+    ) {
         let (mut backoff, is_lasting) = match self.waiting.get(&target) {
             Some(wait) => (wait.backoff, wait.is_lasting),
-            None => (Backoff::new(WAITING_FIRST, WAITING_MAX), false),
+            None => (Backoff::new(first, longest), false),
         };
         let until = now + backoff.wait(random);
         self.waiting.insert(target, Wait { until, backoff, is_lasting });

@@ -5,7 +5,11 @@
 //! nobody: no transaction that knows it can commit, and no recovery opens it again.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -34,7 +38,7 @@ const BACKOFF_MAX: Duration = Duration::from_millis(200);
 
 /// Moves an entity from the partitions of one journal to those of another, within `deadline`.
 pub(crate) async fn repartition(old: &Journal, new: &Journal, deadline: Duration) -> Result<()> {
-    let mover = Mover { old, new, closed: AtomicUsize::new(0) };
+    let mover = Mover { old, new, closed: AtomicUsize::new(0), waits: Mutex::default() };
     let moved = timeout(deadline, mover.run()).await;
     moved.unwrap_or_else(|_| Err(mover.late()))
 }
@@ -44,6 +48,8 @@ struct Mover<'a> {
     new: &'a Journal,
     /// How many old partitions are closed.
     closed: AtomicUsize,
+    /// What those wait for that are behind parents.
+    waits: Mutex<BTreeMap<u32, String>>,
 }
 
 impl Mover<'_> {
@@ -206,7 +212,13 @@ impl Mover<'_> {
     /// person can mend what is in the way.
     async fn drain(&self, partition: u32) -> Result<()> {
         let journal = self.old;
-        match patient(journal, partition, &journal.entries.random.token()).await {
+        let waits = || self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = |reason: &str| drop(waits().insert(partition, reason.to_owned()));
+        let ending = patient(journal, partition, &journal.entries.random.token(), told).await;
+        if !matches!(ending, Ending::Failed(_)) {
+            waits().remove(&partition);
+        }
+        match ending {
             Ending::Failed(Trouble::Lasting(reason)) => Err(Error::new(
                 ErrorKind::Dirty,
                 format!(
@@ -242,12 +254,16 @@ impl Mover<'_> {
 
     fn late(&self) -> Error {
         let (closed, of) = (self.closed.load(Ordering::Relaxed), self.old.partitions().len());
+        let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits =
+            waits.iter().next().map(|(partition, why)| format!(" (partition {partition}: {why})"));
         Error::new(
             ErrorKind::Dirty,
             format!(
                 "the number of partitions was not changed in time: {closed} of {of} old partitions are \
-                 drained and closed. Nothing is lost: see whether the store takes writes \
-                 (`Cache::health`), and call it again"
+                 drained and closed{}. Nothing is lost: see whether the store takes writes \
+                 (`Cache::health`), and call it again",
+                waits.unwrap_or_default()
             ),
         )
         .retryable()

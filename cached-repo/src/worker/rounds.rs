@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{SEAL_AFTER, Worker, acknowledge, seal};
+use futures_util::FutureExt as _;
+
+use super::{SEAL_AFTER, Worker, acknowledge, ending::Kept, seal};
 use crate::{
     journal::{Journal, Target},
     key::Topology,
@@ -76,6 +78,7 @@ impl Worker<'_> {
             let journal = journals.iter().find(|journal| journal.prefix() == target.prefix);
             if let Some(journal) = journal.filter(|journal| !journal.settings.written) {
                 let sealing = seal::seal(Arc::clone(journal), target.partition);
+                let sealing = sealing.map(|ending| (ending, Kept::default()));
                 self.seals.insert(self.sessions.spawn(sealing).id(), target);
             }
         }

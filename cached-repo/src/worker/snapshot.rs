@@ -86,7 +86,7 @@ pub(crate) async fn copy_all(copying: &Copying, ask: Ask) -> Result<Snapshot> {
 }
 
 /// Copies what changed in these partitions before the call. What refers to a row that was copied behind it
-/// is tried again, as long as that helps.
+/// is tried again, and what was referred to until then, as long as that helps.
 pub(super) async fn copy_partitions(
     copying: &Copying,
     partitions: &[u32],
@@ -94,12 +94,14 @@ pub(super) async fn copy_partitions(
     ask: Ask,
     summary: &mut Snapshot,
 ) -> Result<()> {
-    let mut postponed = u64::MAX;
+    let (mut ask, mut postponed) = (ask, u64::MAX);
     loop {
-        let copied = summary.copied;
+        let written = summary.copied + summary.deleted;
         copy_once(copying, partitions, token, ask, summary).await?;
-        let helps = summary.copied > copied && summary.postponed < postponed;
-        postponed = summary.postponed;
+        let is_more = summary.copied + summary.deleted > written;
+        let helps = is_more && summary.postponed < postponed;
+        // What was refused is told of once.
+        (ask.retries, postponed) = (false, summary.postponed);
         if postponed == 0 || !helps {
             return Ok(());
         }
@@ -197,7 +199,8 @@ fn well(copying: &Copying, roster: &Roster, summary: &Snapshot) {
     tracing::debug!(entity, copied, deleted, refused, postponed, left, "a snapshot was copied");
     let postponed = (postponed > 0).then(|| {
         format!(
-            "{postponed} entities refer to rows that are not there; they are tried again each time"
+            "{postponed} entities refer to rows that are not there, or are still referred to; they are \
+             tried again each time"
         )
     });
     let is_trouble = postponed.is_some();

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use tokio::time::sleep;
+
 use super::{copy::COPY_HOLD, drained::drained};
 use crate::{
     backend::{
@@ -78,6 +80,19 @@ async fn tell(copying: &Copying, token: &str, progress: Option<Survey>) -> Resul
     told.map_err(CacheError::into_error)
 }
 
+/// Has everything be marked once more, by whoever surveys next.
+pub(super) async fn survey_anew(copying: &Copying, token: &str) -> Result<()> {
+    let entries = &copying.journal.entries;
+    let begin = Some(Survey::At(0));
+    loop {
+        let told = entries.backend.survey(&entries.keys, token, Duration::ZERO, begin).await;
+        if told.map_err(CacheError::into_error)?.is_some() {
+            return Ok(());
+        }
+        sleep(TAKEN_WAIT).await;
+    }
+}
+
 /// Has `redis_only` keep every partition: from then on others write nothing, and changes are marked. What
 /// others have journaled or begun before is at its end when this returns.
 async fn take_over(copying: &Copying, token: &str, skips_stored: bool) -> Result<()> {
@@ -85,10 +100,12 @@ async fn take_over(copying: &Copying, token: &str, skips_stored: bool) -> Result
         if skips_stored && copying.standing(partition).await?.side.is_exported() {
             continue;
         }
-        if copying.is_sealed(partition).await? {
-            return Err(exported());
+        if copying.older(partition).await?.is_some() {
+            return Err(copying.why_sealed(partition).await);
         }
-        let turn = Turn { token, from: &[Side::Open], behind: None, to: Side::Kept };
+        // If it is sealed in a higher one some day, it was exported since.
+        let epoch = Some(copying.epoch(partition).await?);
+        let turn = Turn { token, from: &[Side::Open], behind: None, to: Side::Kept, epoch };
         match copying.turn(partition, turn).await? {
             Turned::From(_) => {}
             Turned::Is(at) => match at.side {

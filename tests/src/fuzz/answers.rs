@@ -60,12 +60,28 @@ fn run(input: &[u8], probe: &Probe) -> Outcome {
 }
 
 fn seeds() -> Vec<Vec<u8>> {
-    let meta =
-        ["id replid", "ab", "3", "9", "8", "7", "5", "90", "4", "80", "", "recovered 2", "k", "id"];
+    let meta = [
+        "id replid",
+        "ab",
+        "3",
+        "9",
+        "8",
+        "7",
+        "5",
+        "90",
+        "4",
+        "80",
+        "",
+        "recovered 2",
+        "k",
+        "ab",
+        "3",
+        "id",
+    ];
     let answers: &[(&str, u8, &[&[&str]])] = &[
         ("lease", 4, &[&["7", "granted", "held", "blocked", "present"]]),
         ("begin", 1, &[&["begun", "3", "7"], &["fenced"], &["dirty", "1"], &["kept", "0"]]),
-        ("put", 2, &[&["written", "5", "6"], &["dirty", "1"], &["elsewhere", "s"]]),
+        ("put", 2, &[&["written", "1f", "5", "6"], &["dirty", "1"], &["elsewhere", "s"]]),
         ("register", 2, &[&["16", "json"]]),
         (
             "append",
@@ -79,11 +95,11 @@ fn seeds() -> Vec<Vec<u8>> {
                 &["overtaken"],
             ],
         ),
-        ("meta", 1, &[&meta, &[""; 14]]),
+        ("meta", 1, &[&meta, &[""; 16]]),
         ("claim", 1, &[&meta]),
         ("repair", 1, &[&["overtaken"], &["kept", "2"], &["replaced", "3"]]),
-        ("turn", 1, &[&["turned", ""], &["is", "k"]]),
-        ("changed", 1, &[&["k", "9", "0", "1", "a", "5", "b", "6"], &["", "0", "0", ""]]),
+        ("turn", 1, &[&["turned", "", ""], &["is", "k", "ab"]]),
+        ("changed", 1, &[&["k", "ab", "9", "0", "1", "a", "5", "b", "6"], &["", "", "0", "0", ""]]),
         ("MGET", 2, &[&["{\"id\":1}", "x", "7"]]),
         ("HGETALL", 1, &[&["id", "1", "_cr", "x"], &[]]),
         ("ZRANGE", 1, &[&["todos/7", "1700000000000000", "x", "1.5"]]),

@@ -69,6 +69,8 @@ pub(crate) fn install_mariadb(directory: &Path) {
     let mut install = unprivileged(Path::new("mariadb-install-db"));
     install.args(["--no-defaults", &data(directory), "--auth-root-authentication-method=normal"]);
     install.args(["--skip-test-db", "--skip-name-resolve"]).current_dir("/");
+    // Two at a time would take each other's temporary tables away.
+    install.env("TMPDIR", directory);
     let made = install.output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }

@@ -15,6 +15,7 @@ mod load;
 mod moves;
 mod paused;
 mod poison;
+mod setbacks;
 mod sides;
 mod surveys;
 

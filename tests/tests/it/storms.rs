@@ -14,8 +14,10 @@ use history::{Fate, History};
 mod table;
 use table::Audited;
 
+mod blows;
 mod network;
 
+mod calls;
 mod dropped;
 
 mod drops;

@@ -100,10 +100,16 @@ impl Suite<'_> {
     async fn each_step_of_a_move_needs_its_token(&self) {
         let (row, left) = (self.slot("a row"), self.slot("left"));
         let step = async |token: &str, from: Side, to| {
-            let turn = Turn { token, from: &[from], behind: Some(token), to };
+            let turn = Turn { token, from: &[from], behind: Some(token), to, epoch: None };
             self.backend.turn(&self.keys, 0, turn).await.unwrap()
         };
-        let turn = Turn { token: "late", from: &[Side::Stored], behind: None, to: Side::Importing };
+        let turn = Turn {
+            token: "late",
+            from: &[Side::Stored],
+            behind: None,
+            to: Side::Importing,
+            epoch: None,
+        };
         let turned = self.backend.turn(&self.keys, 0, turn).await.unwrap();
         let stored = Standing { side: Side::Stored, turned_by: MOVER.to_owned() };
         assert_eq!(turned, Turned::From(stored));
@@ -115,9 +121,20 @@ impl Suite<'_> {
         let turned = step("late", Side::Importing, Side::Kept).await;
         let importing = Standing { side: Side::Importing, turned_by: MOVER.to_owned() };
         assert_eq!(turned, Turned::Is(importing));
-        assert!(matches!(step(MOVER, Side::Importing, Side::Kept).await, Turned::From(_)));
+        let epoch = async || self.backend.meta(&self.keys, 0).await.unwrap().copies_epoch;
+        assert_eq!(epoch().await, 0, "nobody noted one");
+        let kept = Turn {
+            token: MOVER,
+            from: &[Side::Importing],
+            behind: Some(MOVER),
+            to: Side::Kept,
+            epoch: Some(7),
+        };
+        let turned = self.backend.turn(&self.keys, 0, kept).await.unwrap();
+        assert!(matches!(turned, Turned::From(_)));
         self.put(&[(&left, Some("kept"))]).await;
         assert!(matches!(step(MOVER, Side::Kept, Side::Leaving).await, Turned::From(_)));
+        assert_eq!(epoch().await, 7, "it is noted until another one is");
         let freed = [left.entry.clone()];
         assert_eq!(self.free(&freed, "late").await, None);
         assert_eq!(self.value(&left).await.as_deref(), Some("kept"));

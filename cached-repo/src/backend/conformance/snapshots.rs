@@ -24,7 +24,7 @@ pub(super) async fn run(suite: &Suite<'_>) {
 impl Suite<'_> {
     /// Turns the partition over, as this mover; answers the side before.
     pub(super) async fn turn(&self, from: &[Side], to: Side) -> Result<Side, Side> {
-        let turn = Turn { token: MOVER, from, behind: None, to };
+        let turn = Turn { token: MOVER, from, behind: None, to, epoch: None };
         match self.backend.turn(&self.keys, 0, turn).await.unwrap() {
             Turned::From(at) => Ok(at.side),
             Turned::Is(at) => Err(at.side),

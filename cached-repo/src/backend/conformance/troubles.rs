@@ -4,7 +4,10 @@ use super::{
     desk::{Desk, JOURNAL, REPAIR, ROOMY},
     *,
 };
-use crate::backend::journal::{Append, Appended, Fate, Repair, Repaired, Write};
+use crate::backend::{
+    journal::{Append, Appended, Fate, Repair, Repaired, Write},
+    snapshot::{Survey, Turn, Turned},
+};
 
 /// Runs it, in every format. The namespace must be unused, and the server nobody else's.
 pub(crate) async fn run(backend: &dyn Backend, namespace: &str) {
@@ -14,6 +17,7 @@ pub(crate) async fn run(backend: &dyn Backend, namespace: &str) {
         a_key_of_another_type_changes_nothing(&suite).await;
         without_memory_nothing_is_journaled_and_all_is_drained(&suite).await;
         without_memory_a_journal_is_recovered(&suite).await;
+        without_memory_an_entity_is_moved(&suite).await;
     }
 }
 
@@ -115,6 +119,27 @@ async fn without_memory_a_journal_is_recovered(suite: &Suite<'_>) {
     happen(Incident::Memory).await;
     let refused = desk.try_append(&["a"], "op", None, ROOMY).await;
     assert!(matches!(refused, Appended::Written { epoch: 3, journal, .. } if journal != JOURNAL));
+}
+
+/// An export makes room.
+async fn without_memory_an_entity_is_moved(suite: &Suite<'_>) {
+    let desk = Desk::bare(suite, "moved");
+    let (backend, keys) = (desk.backend, &desk.keys);
+    backend.incident(keys, Incident::NoMemory).await.unwrap();
+    for _ in 0..2 {
+        assert!(backend.take_move(keys, "mover", HOLD).await.unwrap());
+    }
+    let surveyed = backend.survey(keys, "mover", HOLD, None).await.unwrap();
+    assert_eq!(surveyed, Some(Survey::At(0)));
+    for (from, to, epoch) in [(Side::Open, Side::Kept, Some(7)), (Side::Kept, Side::Leaving, None)]
+    {
+        let turn = Turn { token: "mover", from: &[from], behind: None, to, epoch };
+        assert!(matches!(backend.turn(keys, 0, turn).await.unwrap(), Turned::From(_)));
+    }
+    let meta = backend.meta(keys, 0).await.unwrap();
+    assert_eq!((meta.standing.side, meta.copies_epoch), (Side::Leaving, 7));
+    backend.end_move(keys, "mover").await.unwrap();
+    backend.incident(keys, Incident::Memory).await.unwrap();
 }
 
 impl Desk<'_> {

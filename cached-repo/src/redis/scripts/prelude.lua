@@ -181,9 +181,10 @@ local TRIED_AGAIN_MS = 5000
 -- What is known of a partition. A client gets the first of these.
 local FIELDS = {
   'home', 'journal', 'epoch', 'clk', 'acked', 'trimmed', 'count', 'bytes', 'acked_count',
-  'acked_bytes', 'sealed', 'news', 'side', 'turned_by', 'ticket', 'mark_id', 'mark_at', 'mark_bytes',
+  'acked_bytes', 'sealed', 'news', 'side', 'turned_by', 'copies_epoch', 'ticket', 'mark_id', 'mark_at',
+  'mark_bytes',
 }
-local SHOWN = 14
+local SHOWN = 15
 
 -- Whether the strategies with a store may not write on this side of a partition: `redis_only` keeps it
 -- (k), or it is imported (i) or exported (e, then l) right now. On the store's side (s) `redis_only` may not.

@@ -18,5 +18,7 @@ if at == '' or known[1] and known[1] ~= server then
   at = known[1] == server and known[2] or '0'
 end
 local until_ms = at == 'done' and 0 or now + hold
+-- An export, which makes room, asks first whether everything is marked: first a command that needs no memory.
+redis.call('HDEL', KEYS[1], 'until')
 redis.call('HSET', KEYS[1], 'server', server, 'at', at, 'token', token, 'until', text_of(until_ms))
 return at

@@ -92,6 +92,7 @@ async fn a_move_that_ends_anywhere_goes_on() {
         Point::Committed,
         Point::Acknowledged,
         Point::SidesSeen,
+        Point::SideTaken,
         Point::SidesTurned,
         Point::JournalFenced,
         Point::EpochSeen,
@@ -103,7 +104,7 @@ async fn a_move_that_ends_anywhere_goes_on() {
     ];
     for over in [Over::InProcess, Over::Redis] {
         for point in points {
-            let scene = Scene::new(On::Memory, over).await;
+            let scene = Scene::new(On::Memory, over).await.in_parts(3);
             let ledger = format!("{}@snapshot", scene.entity());
             let (behind, only) = (scene.writer().await, plain(&scene).await);
             behind.repo.save(&todo("1", "journaled")).await.unwrap();
@@ -149,15 +150,17 @@ async fn a_move_that_ends_anywhere_goes_on() {
 }
 
 /// The points that an import passes, and an export.
-const IMPORTING: [Point; 6] = [
+const IMPORTING: [Point; 7] = [
     Point::SidesSeen,
+    Point::SideTaken,
     Point::SidesTurned,
     Point::JournalFenced,
     Point::EpochSeen,
     Point::RowsRead,
     Point::MoveDone,
 ];
-const EXPORTING: [Point; 11] = [
+const EXPORTING: [Point; 12] = [
+    Point::SideTaken,
     Point::PositionRead,
     Point::RecordsRead,
     Point::Committed,

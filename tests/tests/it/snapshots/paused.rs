@@ -1,6 +1,6 @@
-//! A process that is paused in the middle of a move, while others make that move and others.
+//! A process that is paused, or ends, in the middle of a move, while others make that move and others.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, iter};
 
 use cached_repo::{
     ErrorKind, Repository, Strategy,
@@ -80,6 +80,23 @@ const POINTS: [(Way, &[Point]); 2] = [
     ),
 ];
 
+/// Those that it passes at each partition.
+const EACH: [(Way, &[Point]); 2] = [
+    (Import, &[Point::SideTaken, Point::JournalFenced, Point::EpochSeen, Point::MoveDone]),
+    (Export, &[Point::SideTaken, Point::SidesLeaving, Point::EpochSeen, Point::MoveDone]),
+];
+const PARTITIONS: u32 = 3;
+
+/// Each point, and each between two partitions.
+fn visits() -> impl Iterator<Item = (Way, Point, usize)> {
+    let all = |visit| {
+        move |(way, points): (Way, &'static [Point])| {
+            points.iter().map(move |&point| (way, point, visit))
+        }
+    };
+    POINTS.into_iter().flat_map(all(1)).chain(EACH.into_iter().flat_map(all(2)))
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_mover_that_is_paused_over_other_moves_changes_nothing_of_them() {
     everywhere(Over::InProcess, &[Finish, Back, GoingBack, Again]).await;
@@ -92,13 +109,20 @@ async fn on_redis_a_paused_mover_changes_nothing_of_other_moves() {
 }
 
 async fn everywhere(over: Over, courses: &[Meanwhile]) {
-    for (way, points) in POINTS {
-        for &point in points {
-            for &meanwhile in courses {
-                let case = format!("{over:?} {way:?} {point:?} {meanwhile:?}");
-                Course::begin(over, way).await.run(point, meanwhile, &case).await;
-            }
+    for (way, point, visit) in visits() {
+        for &meanwhile in courses {
+            let case = format!("{over:?} {way:?} {point:?} {visit} {meanwhile:?}");
+            Course::begin(over, way).await.run((point, visit), meanwhile, &case).await;
         }
+    }
+}
+
+/// Its future is dropped, so that it says no last word.
+#[tokio::test(start_paused = true)]
+async fn a_mover_that_is_dropped_anywhere_is_followed_by_another() {
+    for (way, point, visit) in visits() {
+        let case = format!("{way:?} {point:?} {visit}");
+        Course::begin(Over::InProcess, way).await.cut_off((point, visit), &case).await;
     }
 }
 
@@ -115,7 +139,7 @@ struct Course {
 impl Course {
     /// The entity is where the move begins, and was on the other side before.
     async fn begin(over: Over, way: Way) -> Self {
-        let scene = Scene::new(On::Memory, over).await;
+        let scene = Scene::new(On::Memory, over).await.in_parts(PARTITIONS);
         let through = scene.under(Strategy::WriteThrough).await;
         let only = plain(&scene).await;
         let mut course = Self { scene, over, way, only, through, model: BTreeMap::new() };
@@ -155,7 +179,9 @@ impl Course {
     async fn forget_its_rights(&self) {
         if self.over == Over::Redis {
             let mover = format!("{}:@mover", self.scene.entity());
-            let keys = [mover, self.scene.own_key("copier")];
+            let copier = self.scene.own_key("copier");
+            let of = |partition| format!("{}{partition}", copier.trim_end_matches('0'));
+            let keys: Vec<_> = iter::once(mover).chain((0..PARTITIONS).map(of)).collect();
             redis::cmd("DEL")
                 .arg(&keys)
                 .query_async::<()>(&mut self.scene.raw().await)
@@ -164,10 +190,28 @@ impl Course {
         }
     }
 
-    async fn run(mut self, point: Point, meanwhile: Meanwhile, case: &str) {
+    async fn cut_off(mut self, (point, visit): (Point, usize), case: &str) {
+        let (way, ledger) = (self.way, format!("{}@snapshot", self.scene.entity()));
+        let gone = plain(&self.scene).await;
+        let held = failpoint::hold_at(point, &ledger, visit);
+        let moving = tokio::spawn(async move { way.go(&gone).await });
+        held.arrived().await;
+        moving.abort();
+        assert!(moving.await.unwrap_err().is_cancelled(), "{case}");
+        // Whether it may be written to or not, what is acknowledged is there.
+        for id in (0..5).map(|id| format!("between {id}")) {
+            if self.repo(way.back()).save(&todo(&id, "between")).await.is_ok() {
+                self.model.insert(id, "between".to_owned());
+            }
+        }
+        way.go(&self.only).await.unwrap_or_else(|error| panic!("{case}: {error}"));
+        self.check(way, &ledger, case).await;
+    }
+
+    async fn run(mut self, at: (Point, usize), meanwhile: Meanwhile, case: &str) {
         let (way, ledger) = (self.way, format!("{}@snapshot", self.scene.entity()));
         let (slow, other) = (plain(&self.scene).await, plain(&self.scene).await);
-        let held = failpoint::hold(point, &ledger);
+        let held = failpoint::hold_at(at.0, &ledger, at.1);
         let moving = tokio::spawn(async move { way.go(&slow).await });
         held.arrived().await;
         self.forget_its_rights().await;
@@ -225,10 +269,12 @@ impl Course {
                 assert_eq!(self.scene.row(id).await, *value, "{case}: the row of {id}");
             }
         }
-        let offset = Ledger::Offset { entity: ledger, partition: 0 };
-        let Entry::Offset(Some(offset)) = self.scene.gate.ledger(offset).await.unwrap() else {
-            panic!("{case}: there is no position of copies")
-        };
-        assert_eq!(offset.sealed, at == Export, "{case}: whether the store remembers");
+        for partition in 0..PARTITIONS {
+            let offset = Ledger::Offset { entity: ledger, partition };
+            let Entry::Offset(Some(offset)) = self.scene.gate.ledger(offset).await.unwrap() else {
+                panic!("{case}: there is no position of copies")
+            };
+            assert_eq!(offset.sealed, at == Export, "{case}: whether the store remembers");
+        }
     }
 }

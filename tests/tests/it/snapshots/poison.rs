@@ -200,3 +200,48 @@ async fn what_refers_to_a_row_that_is_copied_behind_it_is_copied_by_the_same_cal
         assert_eq!(rows(&scene, &["child", "parent"]).await, [&*name, &*name]);
     }
 }
+
+/// The one that is referred to was deleted first, so its row goes only behind the other one's.
+#[tokio::test]
+async fn what_is_referred_to_is_deleted_behind_what_refers_to_it_by_the_same_call() {
+    let scene = Scene::new(On::Memory, Over::InProcess).await;
+    let process = keeper(&scene).await;
+    for exports in [false, true] {
+        for id in ["parent", "child"] {
+            process.repo.save(&todo(id, "there")).await.unwrap();
+        }
+        process.repo.snapshot_now().await.unwrap();
+        process.repo.delete("parent").await.unwrap();
+        process.repo.delete("child").await.unwrap();
+        for _ in 0..2 {
+            let missing = StoreError::reference("a child refers to it");
+            scene.gate.fail(tests::Point::BeforeApply, "parent", missing);
+        }
+        let snapshot = match exports {
+            false => process.repo.snapshot_now().await.unwrap(),
+            true => process.repo.export().await.unwrap(),
+        };
+        assert!(snapshot.is_complete(), "{snapshot:?}");
+        assert_eq!((snapshot.deleted, snapshot.left), (2, 0), "{snapshot:?}");
+        assert_eq!(rows(&scene, &["child", "parent"]).await, ["none", "none"]);
+    }
+}
+
+/// Also where other entities need more than one round.
+#[tokio::test]
+async fn what_is_refused_is_told_of_once_by_a_call() {
+    let scene = Scene::new(On::Sqlite, Over::InProcess).await;
+    scene.let_names_be_unique().await;
+    let process = keeper(&scene).await;
+    for (id, name) in [("a", "same"), ("b", "same"), ("child", "child"), ("parent", "parent")] {
+        process.repo.save(&todo(id, name)).await.unwrap();
+    }
+    // In the batch, in its half, and by itself.
+    for _ in 0..3 {
+        let missing = StoreError::reference("there is no such parent");
+        scene.gate.fail(tests::Point::BeforeApply, "child", missing);
+    }
+    let snapshot = process.repo.snapshot_now().await.unwrap();
+    assert_eq!((snapshot.copied, snapshot.refused, snapshot.postponed), (3, 1, 0));
+    assert_eq!(process.events.count(|event| matches!(event, Event::CopyRefused { .. })), 1);
+}

@@ -26,7 +26,8 @@ async fn an_epoch_is_not_raised_under_a_write_that_was_fenced_by_it() {
 }
 
 /// Of two that recover at a time one raises the epoch. The other one does nothing, and is to be as late: a
-/// write that was fenced before may be on its way still.
+/// write that was fenced before may be on its way still. Which of them it is nobody says: the one that is
+/// held up is to be the second one, and on a busy machine may be the first one.
 #[tokio::test]
 async fn who_recovers_at_the_same_time_waits_for_writes_as_well() {
     let mongo = Mongo::installed().await;
@@ -37,6 +38,8 @@ async fn who_recovers_at_the_same_time_waits_for_writes_as_well() {
     let fences = mongo.documents("cached_repo_fences");
     let hold = fences.update_one(doc! {}, doc! { "$inc": { "writes": 1 } }).session(&mut writer);
     assert_eq!(hold.await.unwrap().matched_count, 1);
+    let url = mongo.url().replace("appName=", "appName=other_");
+    let second = store::connect(&url).await.unwrap();
     // It has seen the epoch, and is about to raise it.
     let hang = doc! {
         "failCommands": ["findAndModify"], "blockConnection": true, "blockTimeMS": 500,
@@ -53,13 +56,13 @@ async fn who_recovers_at_the_same_time_waits_for_writes_as_well() {
     };
     let late = recover(mongo.store.clone());
     failing.reached(1).await;
-    let url = mongo.url().replace("appName=", "appName=other_");
-    let other = recover(store::connect(&url).await.unwrap());
+    let other = recover(second);
     let fences = format!("{}.cached_repo_fences", mongo.name);
     let waiting = doc! { "ns": fences, "active": true };
     let waiting = [doc! { "$currentOp": {} }, doc! { "$match": waiting }];
     loop {
-        assert!(!late.is_finished(), "it is done, and the write is not");
+        let is_done = late.is_finished() || other.is_finished();
+        assert!(!is_done, "one is done, and the write is not");
         let list = doc! { "aggregate": 1, "pipeline": &waiting[..], "cursor": {} };
         let found = mongo.admin(list).await;
         let found = found.get_document("cursor").unwrap().get_array("firstBatch").unwrap().len();
@@ -68,9 +71,10 @@ async fn who_recovers_at_the_same_time_waits_for_writes_as_well() {
         }
     }
     writer.commit_transaction().await.unwrap();
-    let other = other.await.unwrap().unwrap();
-    assert!(matches!(other, Entry::Offset(Some(Offset { epoch: 2, .. }))), "{other:?}");
-    assert_eq!(late.await.unwrap().unwrap(), Entry::Offset(None));
+    let both = [other.await.unwrap().unwrap(), late.await.unwrap().unwrap()];
+    let has_raised = |e: &&Entry| matches!(e, Entry::Offset(Some(Offset { epoch: 2, .. })));
+    assert_eq!(both.iter().filter(has_raised).count(), 1, "{both:?}");
+    assert!(both.contains(&Entry::Offset(None)), "{both:?}");
     failing.stop().await;
 }
 

@@ -10,7 +10,8 @@ use tokio::time::timeout;
 
 use super::{
     HANG, History, alive,
-    dropped::{Asked, CALLS, check, entity, polled, start},
+    calls::{Asked, CALLS, polled, start},
+    dropped::{check, entity},
     none, seed, sized, tell, turn, until,
 };
 use crate::stage::{On, Over, Stage, Todo};

@@ -2,17 +2,18 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     future::Future,
     time::Duration,
 };
 
 use cached_repo::{Cache, ErrorKind, Outage, Repository, Strategy, store};
 use futures_util::future::join_all;
-use tests::{Direction, Mode, Proxy, actor::Item, isolate, servers};
+use tests::{Mode, Proxy, actor::Item, isolate, servers};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Fate, HANG, History, alive, none, seed, sized, table::Table, tell, turn, until};
+use super::{
+    Fate, HANG, History, alive, blows::Deck, none, seed, sized, table::Table, tell, turn, until,
+};
 use crate::{databases::On, stage::STORE_FIRST, write_behind::scene::Events};
 
 const IDS: i64 = 24;
@@ -23,108 +24,13 @@ const CLIENTS: usize = 2;
 const OPERATIONS: usize = 30;
 /// In one storm.
 const FAULTS: usize = 6;
-const REDIS_TIMEOUT: Duration = Duration::from_millis(100);
+pub(super) const REDIS_TIMEOUT: Duration = Duration::from_millis(100);
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 const INTENT_GRACE: Duration = Duration::from_secs(1);
 /// How long a fault lasts at most: nothing depends on it.
 const FAULT_MAX_MS: std::ops::Range<u64> = 50..400;
 /// Longer than a journaled write is tried again of which nobody knows.
 const LONG_FAULT_MS: std::ops::Range<u64> = 2200..2600;
-
-/// What happens to the connections to one server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Fault {
-    Latency,
-    Jitter,
-    /// A partition that heals: what was sent arrives late, when nobody waits for it any more.
-    Stall,
-    StalledRequests,
-    StalledReplies,
-    Timeout,
-    /// The server does what it is told, and nobody hears of it.
-    LostReplies,
-    Down,
-    ResetPeer,
-    Close,
-    LimitReplies,
-    LimitRequests,
-    Slicer,
-}
-
-const EVERY: [Fault; 13] = [
-    Fault::Latency,
-    Fault::Jitter,
-    Fault::Stall,
-    Fault::StalledRequests,
-    Fault::StalledReplies,
-    Fault::Timeout,
-    Fault::LostReplies,
-    Fault::Down,
-    Fault::ResetPeer,
-    Fault::Close,
-    Fault::LimitReplies,
-    Fault::LimitRequests,
-    Fault::Slicer,
-];
-
-impl Fault {
-    fn strike(self, proxy: &Proxy) {
-        let bytes = fastrand::u64(0..2000);
-        match self {
-            Self::Latency => proxy.set(Mode::Delay(REDIS_TIMEOUT / 2)),
-            Self::Jitter => proxy.set(Mode::Jitter(2 * REDIS_TIMEOUT)),
-            Self::Stall => proxy.set(Mode::Stall),
-            Self::StalledRequests => proxy.set_on(Direction::Request, Mode::Stall),
-            Self::StalledReplies => proxy.set_on(Direction::Reply, Mode::Stall),
-            Self::Timeout => proxy.set(Mode::BlackHole),
-            Self::LostReplies => proxy.set_on(Direction::Reply, Mode::BlackHole),
-            Self::Down => proxy.set(Mode::Refuse),
-            Self::ResetPeer => proxy.reset(),
-            Self::Close => proxy.cut(),
-            Self::LimitReplies => proxy.set_on(Direction::Reply, Mode::CutAfter(bytes)),
-            Self::LimitRequests => proxy.set_on(Direction::Request, Mode::CutAfter(bytes)),
-            Self::Slicer => proxy.set(Mode::Slice(fastrand::usize(8..64))),
-        }
-    }
-
-    /// How often the proxy has done what such a fault is about.
-    fn effects(self, proxy: &Proxy) -> u64 {
-        match self {
-            Self::Latency | Self::Jitter => proxy.held(),
-            Self::Stall | Self::StalledRequests | Self::StalledReplies => proxy.held(),
-            Self::Timeout | Self::LostReplies => proxy.swallowed_bytes(),
-            Self::Slicer => proxy.slices(),
-            _ => proxy.cuts(),
-        }
-    }
-}
-
-/// A fault of the connections to Redis, or to the database.
-type Blow = (bool, Fault);
-
-/// The blows that are still to come, and those that met something.
-struct Deck {
-    left: Vec<Blow>,
-    met: BTreeMap<Blow, usize>,
-}
-
-impl Deck {
-    /// One to Redis that goes on until it is ended, and leaves nobody knowing.
-    fn draw_long(&self) -> Blow {
-        let long = [Fault::Stall, Fault::StalledReplies, Fault::Timeout, Fault::LostReplies];
-        (true, fastrand::choice(long).unwrap())
-    }
-
-    /// Every blow comes before one comes again.
-    fn draw(&mut self) -> Blow {
-        if self.left.is_empty() {
-            self.left =
-                EVERY.into_iter().flat_map(|fault| [(true, fault), (false, fault)]).collect();
-            fastrand::shuffle(&mut self.left);
-        }
-        self.left.pop().unwrap()
-    }
-}
 
 /// What the storms of one run came to.
 #[derive(Default)]
@@ -169,7 +75,7 @@ async fn no_fault_of_a_network_loses_a_write_or_hangs_a_call() {
     seed();
     let storms = sized(6, 40);
     let baseline = alive();
-    let (mut deck, mut sum) = (Deck { left: Vec::new(), met: BTreeMap::new() }, Sum::default());
+    let (mut deck, mut sum) = (Deck::default(), Sum::default());
     for number in 0..storms {
         let on = if number % 3 == 2 { On::MySql } else { On::Postgres };
         let storm = Storm::new(on, &strategies(number)).await;
@@ -191,8 +97,7 @@ async fn no_fault_of_a_network_loses_a_write_or_hangs_a_call() {
             deck.met.values().min().unwrap(),
         ),
     );
-    let missing = EVERY.into_iter().flat_map(|fault| [(true, fault), (false, fault)]);
-    let missing: Vec<Blow> = missing.filter(|blow| !deck.met.contains_key(blow)).collect();
+    let missing = deck.missing();
     assert!(missing.is_empty(), "these met nothing: {missing:?}");
     assert!(unknown > 0 && failed > 0 && failed_reads > 0, "nothing was under way in a fault");
 }
@@ -260,20 +165,17 @@ impl Storm {
         let blows = async {
             for number in 0..FAULTS {
                 self.pause().await;
-                let blow = if is_long && number == 0 { deck.draw_long() } else { deck.draw() };
+                let is_long = is_long && number == 0;
+                let blow = deck.draw(is_long);
                 let proxy = if blow.0 { &self.redis } else { &self.database };
                 let before = blow.1.effects(proxy);
                 blow.1.strike(proxy);
-                match is_long && number == 0 {
+                match is_long {
                     true => sleep(Duration::from_millis(fastrand::u64(LONG_FAULT_MS))).await,
                     false => self.pause().await,
                 }
                 proxy.set(Mode::Pass);
-                if blow.1.effects(proxy) > before {
-                    *deck.met.entry(blow).or_default() += 1;
-                } else {
-                    deck.left.insert(0, blow);
-                }
+                deck.put_away(blow, blow.1.effects(proxy) > before);
             }
             self.is_over.set(true);
         };

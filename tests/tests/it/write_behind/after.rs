@@ -18,6 +18,10 @@ mod family;
 
 mod agreement;
 
+mod incidents;
+
+mod waits;
+
 mod order;
 
 mod troubles;

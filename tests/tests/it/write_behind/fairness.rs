@@ -68,7 +68,8 @@ async fn c16_a_trickle_is_drained_beside_partitions_with_a_huge_backlog() {
 /// What refers to rows that are not there waits for a while, which others must not.
 #[tokio::test(start_paused = true)]
 async fn partitions_that_wait_for_a_row_leave_their_places_to_others() {
-    const PARTITIONS: u32 = 8;
+    // Many more than there are sessions at a time.
+    const PARTITIONS: u32 = 24;
     let scene = Scene::in_process().await;
     let settings = |b: cached_repo::RepositoryBuilder<_>| b.partitions(PARTITIONS);
     let worker = scene.process(patient(), settings).await;

@@ -213,6 +213,7 @@ over_both!(two_may_change_it_at_a_time, |scene| {
     check_all(&scene, &worker_with(&scene, 6).await, "old").await;
 });
 
+const WRITERS: usize = 6;
 /// Ids of one writer.
 const IDS: usize = 5;
 /// So many that each of a few partitions has some.
@@ -222,14 +223,15 @@ const WRITES: usize = 200;
 
 /// Writes until it is refused; answers what was acknowledged, and whether it may be that a later write
 /// happened all the same.
-async fn write(repo: Repository<Todo>, who: usize, done: Arc<AtomicUsize>) -> (Ends, Error) {
+async fn write(repo: Repository<Todo>, who: usize, progress: Arc<Progress>) -> (Ends, Error) {
     let mut ends = Ends::default();
     for round in 0.. {
         let (id, text) = (format!("{who}-{}", round % IDS), format!("{who} {round}"));
         match repo.save(&todo(&id, &text)).await {
             Ok(_) => {
-                ends.acknowledged.insert(id, text);
-                done.fetch_add(1, Ordering::SeqCst);
+                let is_first = ends.acknowledged.insert(id, text).is_none();
+                progress.writes.fetch_add(1, Ordering::SeqCst);
+                progress.ids.fetch_add(usize::from(is_first), Ordering::SeqCst);
             }
             Err(error) if error.kind() == ErrorKind::Configuration => {
                 assert_eq!(error.outcome(), Outcome::NotApplied, "{error}");
@@ -242,6 +244,20 @@ async fn write(repo: Repository<Todo>, who: usize, done: Arc<AtomicUsize>) -> (E
         }
     }
     unreachable!("it writes for ever")
+}
+
+/// What was acknowledged to all writers.
+#[derive(Default)]
+struct Progress {
+    writes: AtomicUsize,
+    ids: AtomicUsize,
+}
+
+impl Progress {
+    fn is_enough(&self) -> bool {
+        let ids = self.ids.load(Ordering::SeqCst);
+        self.writes.load(Ordering::SeqCst) >= WRITES && ids == WRITERS * IDS
+    }
 }
 
 #[derive(Default)]
@@ -258,14 +274,14 @@ async fn under_load(on: On, over: Over, from: u32, to: u32) {
     let all: Vec<_> = (0..OPENED).map(|id| todo(&format!("first-{id}"), "first")).collect();
     worker.repo.save_many(&all).await.unwrap();
     worker.repo.flush().await.unwrap();
-    let (mut writers, done) = (JoinSet::new(), Arc::new(AtomicUsize::new(0)));
-    for who in 0..6 {
+    let (mut writers, progress) = (JoinSet::new(), Arc::new(Progress::default()));
+    for who in 0..WRITERS {
         let strategy = if who % 2 == 0 { Strategy::WriteBehind } else { Strategy::WriteThrough };
         let process = with(&scene, from, strategy).await;
-        let done = Arc::clone(&done);
-        writers.spawn(async move { write(process.repo.clone(), who, done).await });
+        let progress = Arc::clone(&progress);
+        writers.spawn(async move { write(process.repo.clone(), who, progress).await });
     }
-    while done.load(Ordering::SeqCst) < WRITES {
+    while !progress.is_enough() {
         tokio::task::yield_now().await;
     }
     repartition(&scene, to, LONG).await.unwrap();
@@ -282,7 +298,7 @@ async fn under_load(on: On, over: Over, from: u32, to: u32) {
             acknowledged += 1;
         }
     }
-    assert_eq!(acknowledged, 6 * IDS, "{what}");
+    assert_eq!(acknowledged, WRITERS * IDS, "{what}");
     drop(worker);
 }
 

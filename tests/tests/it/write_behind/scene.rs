@@ -1,4 +1,5 @@
-//! One entity under `write_behind` in a single partition, and the processes that use it.
+//! One entity under `write_behind`, in a single partition unless a test asks for more, and the processes that use
+//! it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,6 +27,7 @@ pub(crate) struct Scene {
     /// Its backend is that of all processes, where they are over none of Redis.
     pub(crate) host: Cache,
     url: String,
+    partitions: u32,
     /// Holds the file of an SQLite database.
     directory: Option<tempfile::TempDir>,
 }
@@ -54,7 +56,13 @@ impl Scene {
         let schema = Todo::SCHEMA.with_table(table.clone());
         store.ledger(Ledger::Install { schema: &schema }).await.unwrap();
         let host = Cache::builder().namespace(&*namespace).in_memory();
-        Self { gate: Gated::new(store), on, over, namespace, table, host, url, directory }
+        let (gate, partitions) = (Gated::new(store), 1);
+        Self { gate, on, over, namespace, table, host, url, partitions, directory }
+    }
+
+    /// In so many partitions.
+    pub(crate) fn in_parts(self, partitions: u32) -> Self {
+        Self { partitions, ..self }
     }
 
     /// A process that writes, reads and drains.
@@ -112,7 +120,7 @@ impl Scene {
             .strategy(Strategy::WriteBehind)
             .format(Format::Json)
             .table(&*self.table)
-            .partitions(1)
+            .partitions(self.partitions)
     }
 
     /// What the store calls the entity.

@@ -133,8 +133,32 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "a_copier_that_was_paused_opens_nothing"),
     mutant!("move-without-an-end": "who was paused while others moved an entity there and back moves it once more",
         "cached-repo/src/worker/export.rs",
-        "if was_overtaken && found.iter().all(is_back) {" => "if was_overtaken && false && found.iter().all(is_back) {",
+        "if tries.was_overtaken && found.iter().all(is_back) {" => "if tries.was_overtaken && false {",
         PAUSED),
+    mutant!("move-exports-from-a-restored-store": "an export removes the only copies, of which the store has older rows",
+        "cached-repo/src/journal/copying.rs",
+        "if epoch > noted { Older::Redis }" => "if true || epoch > noted { Older::Redis }",
+        RESTORED),
+    mutant!("move-copies-a-part-to-a-restored-store": "the same where what was copied before is not copied anew",
+        "cached-repo/src/worker/moving.rs",
+        "        survey_anew(self.copying, &self.token).await?;\n" => "",
+        RESTORED),
+    mutant!("move-notes-no-epoch": "the same over Redis, which does not know of the import",
+        "cached-repo/src/redis/scripts/turn.lua",
+        "if epoch ~= '' then" => "if false then",
+        REDIS, RESTORED),
+    mutant!("move-waits-for-memory": "an export that would make room waits for room",
+        "cached-repo/src/redis/scripts.rs",
+        "include_str!(\"scripts/hold.lua\"), MAKES_ROOM)" => "include_str!(\"scripts/hold.lua\"), WRITES)",
+        FULL),
+    mutant!("move-turns-with-memory-only": "the same at its end",
+        "cached-repo/src/redis/scripts.rs",
+        "include_str!(\"scripts/turn.lua\"), MAKES_ROOM)" => "include_str!(\"scripts/turn.lua\"), WRITES)",
+        FULL),
+    mutant!("move-hides-its-error": "an export that the store fails says that others have moved the entity",
+        "cached-repo/src/worker/export.rs",
+        "found.iter().zip(&now).any(was_moved)" => "found.iter().zip(&now).any(|(before, now)| before != now)",
+        "an_export_that_the_store_fails_says_why"),
     mutant!("move-two-at-a-time": "movers overtake each other for ever",
         "cached-repo/src/redis/scripts/hold.lua",
         "if holder and holder ~= token then" => "if false then",
@@ -174,10 +198,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "what_was_refused_in_a_part_of_a_survey"),
     mutant!("snapshot-postponed-once": "the same where a row was copied in front of the one that it refers to",
         "cached-repo/src/worker/snapshot.rs",
-        "let helps = summary.copied > copied && summary.postponed < postponed;" =>
-        "let helps = false && summary.copied > copied && summary.postponed < postponed;",
+        "let helps = is_more && summary.postponed < postponed;" => "let helps = false && is_more;",
         "what_refers_to_a_row_that_is_copied_behind_it"),
 ];
 
+const RESTORED: &str = "a_database_from_before_an_import_costs_no_only_copies";
+const FULL: &str = "a_redis_without_memory_left_is_exported";
 /// Over the in-process backend.
 const PAUSED: &str = "a_mover_that_is_paused_over_other_moves_changes_nothing_of_them";

@@ -1,0 +1,136 @@
+//! Redis falls back or forgets, and databases are set back, between a child's look at its parents and its drain.
+
+use std::time::Duration;
+
+use cached_repo::{ErrorKind, Incident, Repository, Strategy, store};
+use tests::Point;
+use tokio::time::{sleep, timeout};
+
+use super::{
+    super::scene::patient,
+    family::{Customer, Family, Order, customer, order},
+};
+use crate::stage::{On, Over};
+
+const HANG: Duration = Duration::from_secs(120);
+
+#[tokio::test(start_paused = true)]
+async fn parents_that_redis_falls_back_with_are_waited_for_in_their_new_journal() {
+    let family = Family::in_process().await;
+    let member = family.member(patient()).await;
+    member.open().await;
+    let held = family.parents.hold(Point::BeforeApply, "1");
+    member.save(1).await;
+    held.arrived().await;
+    member.has_waited().await;
+    family.scene.host.suffer(Incident::Replicate).await.unwrap();
+    member.save(2).await;
+    family.scene.host.suffer(Incident::FailOver).await.unwrap();
+    // Of all partitions, so that all are recovered.
+    let more: Vec<_> = (3..40).map(customer).collect();
+    let again = family.parents.hold(Point::BeforeApply, "1");
+    member.customers.save_many(&more).await.unwrap();
+    held.release();
+    again.arrived().await;
+    for id in 3..40 {
+        member.orders.save(&order(id)).await.unwrap();
+    }
+    member.has_waited().await;
+    again.release();
+    timeout(HANG, member.orders.flush()).await.unwrap().unwrap();
+    family.check_order(1..2);
+    family.check_order(3..40);
+    assert_eq!(member.dead(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn parents_that_redis_forgets_are_not_waited_for_and_later_ones_are() {
+    let family = Family::in_process().await;
+    let member = family.member(patient()).await;
+    member.open().await;
+    let held = family.parents.hold(Point::BeforeApply, "1");
+    member.save(1).await;
+    held.arrived().await;
+    member.has_waited().await;
+    family.scene.host.suffer(Incident::Wipe).await.unwrap();
+    held.release();
+    let held = family.parents.hold(Point::BeforeApply, "2");
+    member.customers.save(&customer(2)).await.unwrap();
+    held.arrived().await;
+    member.orders.save(&order(2)).await.unwrap();
+    member.has_waited().await;
+    assert!(family.places(order(2).id).is_empty());
+    held.release();
+    timeout(HANG, member.orders.flush()).await.unwrap().unwrap();
+    family.check_order(2..3);
+    assert!(family.places(order(1).id).is_empty(), "it is lost, as its customer is");
+}
+
+/// The database has forgotten customers that it had, and gets them again in a while.
+#[tokio::test]
+async fn a_child_whose_parent_a_restored_database_gets_again_is_not_buried() {
+    let family = Family::new(On::Sqlite, Over::InProcess).await;
+    let member = family.member(patient()).await;
+    member.open().await;
+    let backup = family.scene.back_up("backup.db").await;
+    member.customers.save(&customer(1)).await.unwrap();
+    member.customers.flush().await.unwrap();
+    family.scene.gate.replace(store::connect(&backup).await.unwrap());
+    member.orders.save(&order(1)).await.unwrap();
+    timeout(HANG, member.orders.flush()).await.unwrap().unwrap();
+    family.check_order(1..2);
+    assert_eq!((member.dead(), family.places(1).len()), (0, 2));
+}
+
+/// What cannot go on before parents are drained says so, instead of waiting for ever.
+#[tokio::test(start_paused = true)]
+async fn moves_that_wait_for_parents_end_and_say_so() {
+    let family = Family::in_process().await;
+    let member = family.member(patient().no_worker()).await;
+    member.save(1).await;
+    let [_, orders, _] = family.tables();
+    let store = family.scene.gate.clone() as store::SharedStore;
+    let builder = || {
+        let builder = Repository::<Order>::builder(&member.cache).store(&store);
+        builder.table(orders.clone())
+    };
+    let error = builder().partitions(2).repartition(Duration::from_secs(1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Dirty, "{error}");
+    assert!(error.to_string().contains("before of customers"), "{error}");
+    let kept = builder().strategy(Strategy::RedisOnly).build().await.unwrap();
+    let error = timeout(HANG, kept.import()).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("before of customers"), "{error}");
+    assert!(error.is_retryable(), "{error}");
+}
+
+#[tokio::test]
+async fn in_a_cluster_that_forgot_how_parents_are_laid_out_they_are_found_all_the_same() {
+    let url = tests::servers::redis_cluster_url();
+    let family = Family::new(On::Sqlite, Over::InProcess).await;
+    let connect = async || {
+        let cache = patient().accept_cluster().namespace(&*family.scene.namespace);
+        cache.connect(&url).await.unwrap()
+    };
+    let elsewhere = connect().await;
+    let parents: Repository<Customer> = family.customers_at(&elsewhere).build().await.unwrap();
+    let orders = family.orders_at(&connect().await).await;
+    let first: Vec<_> = (-40..0).map(customer).collect();
+    parents.save_many(&first).await.unwrap();
+    parents.flush().await.unwrap();
+    let raw = redis::Client::open(&*url).unwrap();
+    let mut raw = raw.get_multiplexed_async_connection().await.unwrap();
+    let registry = format!("{}:customers:@registry", family.scene.namespace);
+    let forgotten: u64 = redis::cmd("DEL").arg(registry).query_async(&mut raw).await.unwrap();
+    assert_eq!(forgotten, 1);
+    family.parents.down();
+    for id in 0..5 {
+        parents.save(&customer(id)).await.unwrap();
+        orders.save(&order(id)).await.unwrap();
+    }
+    while orders.counts().drain_waits < 10 {
+        sleep(Duration::from_millis(2)).await;
+    }
+    family.parents.up();
+    timeout(HANG, orders.flush()).await.unwrap().unwrap();
+    family.check_order(0..5);
+}
