@@ -21,7 +21,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "if is_as_it_was_closed(meta, closed) {" => "if is_as_it_was_closed(meta, closed) || meta.exists() {",
         "repartition_incidents::at_each_step"),
     mutant!("retired-not-when-a-worker-starts": "what is left of old partitions stays in Redis for ever",
-        "cached-repo/src/worker/mod.rs",
+        "cached-repo/src/worker/rounds.rs",
         "            earlier.for_each(|partition| self.add(journal.target(partition)));\n" => "            drop(earlier);\n",
         "repartition_incidents::what_was_closed"),
     mutant!("retired-not-at-a-new-server": "old readers read what Redis brought back for its time to live",
