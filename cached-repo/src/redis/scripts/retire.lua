@@ -31,7 +31,7 @@ end
 if page[1] then
   trim(journal, number(version_of(page[#page])))
 end
-if redis.call('XLEN', journal) > 0 then
+if redis.call('XRANGE', journal, '-', '+', 'COUNT', 1)[1] then
   return 'more'
 end
 redis.call('UNLINK', journal)

@@ -78,10 +78,5 @@ pub(crate) fn cases() -> Vec<Case<Repartition>> {
             Repartition { retired_by_id: true, crashes: 0, ..FAILOVER },
             Violated,
         ),
-        Case::new(
-            "MOVE MUTANT a closed partition goes on going where another server was",
-            Repartition { retired_by_cursor: true, ..TWICE },
-            Violated,
-        ),
     ]
 }
