@@ -13,6 +13,12 @@ const TWICE: Repartition =
 
 /// Every configuration with its expected verdict.
 pub(crate) fn cases() -> Vec<Case<Repartition>> {
+    let mut cases = rules();
+    cases.extend(mutants());
+    cases
+}
+
+fn rules() -> Vec<Case<Repartition>> {
     vec![
         Case::new("MOVE RULES the mover crashes once", RULES, Holds),
         Case::new(
@@ -27,6 +33,11 @@ pub(crate) fn cases() -> Vec<Case<Repartition>> {
         ),
         Case::new("MOVE RULES one failover and a crash", FAILOVER, Holds).big(),
         Case::new("MOVE RULES two failovers, no crash", TWICE, Holds).big(),
+    ]
+}
+
+fn mutants() -> Vec<Case<Repartition>> {
+    vec![
         Case::new("MOVE MUTANT no seal", Repartition { sealed: false, ..RULES }, Violated),
         Case::new(
             "MOVE MUTANT closing compares no epoch, a recovery ends the seal",
@@ -76,6 +87,11 @@ pub(crate) fn cases() -> Vec<Case<Repartition>> {
         Case::new(
             "MOVE MUTANT with a closed partition goes what the new one has",
             Repartition { retired_by_id: true, crashes: 0, ..FAILOVER },
+            Violated,
+        ),
+        Case::new(
+            "MOVE MUTANT a closed partition goes on going where another server was",
+            Repartition { retired_by_cursor: true, ..TWICE },
             Violated,
         ),
     ]

@@ -44,6 +44,8 @@ pub(crate) struct Repartition {
     retired_by_position: bool,
     /// Mutant: what was written to the new partition as well.
     retired_by_id: bool,
+    /// Mutant: a step goes on behind what an earlier one has looked at, maybe at another server.
+    retired_by_cursor: bool,
     /// Writes behind with the old number, and with the new one; and to the store first, with the old.
     behind: [u8; 2],
     first: bool,
@@ -65,6 +67,7 @@ const RULES: Repartition = Repartition {
     retired: true,
     retired_by_position: false,
     retired_by_id: false,
+    retired_by_cursor: false,
     behind: [2, 1],
     first: true,
     crashes: 1,

@@ -125,6 +125,8 @@ pub(crate) struct State {
     pub(super) failovers: u8,
     /// What was acknowledged last, since the incident.
     pub(super) newest: Option<u8>,
+    /// Mutant: up to where records of the closed partition were looked at.
+    pub(super) retired_to: u8,
 }
 
 impl State {
@@ -149,6 +151,7 @@ impl State {
             crashes: 0,
             failovers: 0,
             newest: None,
+            retired_to: 0,
         }
     }
 
