@@ -145,7 +145,7 @@ struct Running {
 impl Worker<'_> {
     /// Gives back what sessions had claimed that were cut off, so that nobody waits for them.
     async fn release(&self) {
-        let released = self.running.values().map(|Running { target, journal, .. }| {
+        let released = self.running.values().map(|Running { target, journal }| {
             let entries = &journal.entries;
             entries.backend.release(&entries.keys, target.partition, &self.token)
         });
@@ -191,7 +191,7 @@ impl Worker<'_> {
             }
             return;
         }
-        let Some(Running { target, journal, .. }) = self.running.remove(&id) else { return };
+        let Some(Running { target, journal }) = self.running.remove(&id) else { return };
         let ending = match ended {
             Ok((_, (ending, kept))) => {
                 self.kept.insert(target.clone(), kept);

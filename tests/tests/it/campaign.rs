@@ -1,9 +1,20 @@
 //! What all experiments of the campaign share: their turn, their size, their seed, and how they tell what
 //! they counted. `tests/run campaign` runs the long form of each.
 
-use std::{env, fmt::Display};
+use std::{
+    env,
+    fmt::Display,
+    time::{Duration, Instant},
+};
 
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::sleep,
+};
+
+/// A test hangs if what it waits for takes longer.
+pub(crate) const HANG: Duration = Duration::from_secs(120);
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// One of them at a time: each one uses the whole machine.
 pub(crate) async fn turn() -> MutexGuard<'static, ()> {
@@ -28,4 +39,21 @@ pub(crate) fn seed() -> u64 {
 /// A line of the campaign's summary: what an experiment (`E1` to `E16`) provoked and counted.
 pub(crate) fn tell(experiment: &str, counts: impl Display) {
     println!("campaign {experiment}: {counts}");
+}
+
+/// Waits for a condition.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    // The system's clock: a test may have paused that of tokio.
+    let begin = Instant::now();
+    while !holds().await {
+        assert!(begin.elapsed() < HANG, "waited too long until {what}");
+        sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// Panics with the first of what is wrong.
+#[track_caller]
+pub(crate) fn none(what: &str, offences: Vec<String>) {
+    let some = offences.iter().take(10).cloned().collect::<Vec<_>>().join("\n  ");
+    assert!(offences.is_empty(), "{} wrong {what}:\n  {some}", offences.len());
 }

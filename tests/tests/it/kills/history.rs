@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use tests::actor::{Burden, Line};
+use tests::actor::{Burden, Line, STORED};
 
 /// Connections of pools, to Redis and to the database.
 const FILES_MORE_MAX: u64 = 12;
@@ -18,6 +18,8 @@ pub(super) struct History {
     pub(super) acknowledged: u64,
     pub(super) unknown: u64,
     pub(super) failed: u64,
+    /// Of the unknown ones: those that went to the database first, at a time that nobody knows.
+    pub(super) stored: u64,
     /// How the failed ones failed: the first of each sort.
     pub(super) errors: BTreeSet<String>,
     pub(super) drained: u64,
@@ -80,6 +82,7 @@ impl History {
                 assert!(twin.is_none(), "two writes of {id} have version {version}");
             }
             Line::Failed { id, name, unknown, error } => {
+                self.stored += u64::from(error == STORED);
                 self.errors.insert(error.replace(&id.to_string(), "…"));
                 if unknown {
                     self.unknown += 1;

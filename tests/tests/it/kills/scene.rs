@@ -56,6 +56,15 @@ impl Actor {
     pub(super) fn is_ready(&self) -> bool {
         log_len(&self.log) > 0
     }
+
+    pub(super) fn lines(&self) -> Vec<Line> {
+        Log::read(&self.log)
+    }
+
+    /// How many writes were acknowledged.
+    pub(super) fn acknowledged(&self) -> usize {
+        self.lines().iter().filter(|line| matches!(line, Line::Acknowledged { .. })).count()
+    }
 }
 
 impl Scene {
@@ -93,7 +102,21 @@ impl Scene {
         let (number, seed) = (self.writers.len() as u64, fastrand::u64(..));
         let role = Role::Writer { number, embedded, seed, tasks, writes, pace_us };
         let orders = Orders { release, ..self.orders("writer", role) };
-        self.writers.push(self.start(&orders, None));
+        self.writers.push(self.start(&orders, &[]));
+    }
+
+    /// Starts a process with this environment that writes and drains with so many tasks until it is told to
+    /// end.
+    pub(super) fn writer_until_told(
+        &self,
+        tasks: usize,
+        pace_us: u64,
+        environment: &[(&str, &str)],
+    ) -> Actor {
+        let (number, seed) = (self.started.load(Ordering::Relaxed) as u64, fastrand::u64(..));
+        let (embedded, writes) = (true, usize::MAX);
+        let role = Role::Writer { number, embedded, seed, tasks, writes, pace_us };
+        self.start(&self.orders("writer", role), environment)
     }
 
     /// Starts a process with so many clients, that all append to one log.
@@ -101,7 +124,7 @@ impl Scene {
         let (number, seed) = (self.writers.len() as u64, fastrand::u64(..));
         let role = Role::Client { number, seed, tasks, operations, ids };
         let orders = Orders { log: self.clients_log(), ..self.orders("", role) };
-        self.writers.push(self.start(&orders, None));
+        self.writers.push(self.start(&orders, &[]));
     }
 
     pub(super) fn clients_log(&self) -> PathBuf {
@@ -109,18 +132,18 @@ impl Scene {
     }
 
     pub(super) fn worker(&self) -> Actor {
-        self.start(&self.orders("worker", Role::Worker), None)
+        self.start(&self.orders("worker", Role::Worker), &[])
     }
 
     /// A worker of this release.
     pub(super) fn worker_of(&self, release: Release) -> Actor {
         let orders = Orders { release, ..self.orders("worker", Role::Worker) };
-        self.start(&orders, None)
+        self.start(&orders, &[])
     }
 
     /// A worker that dies when it comes by this point.
     pub(super) fn doomed_worker(&self, point: Point) -> Actor {
-        self.start(&self.orders("doomed", Role::Worker), Some(point))
+        self.start(&self.orders("doomed", Role::Worker), &[(KILL_AT, &format!("{point:?}"))])
     }
 
     fn orders(&self, name: &str, role: Role) -> Orders {
@@ -136,10 +159,10 @@ impl Scene {
         }
     }
 
-    fn start(&self, orders: &Orders, kill_at: Option<Point>) -> Actor {
+    fn start(&self, orders: &Orders, environment: &[(&str, &str)]) -> Actor {
         let mut command = Command::new(env!("CARGO_BIN_EXE_actor"));
         command.arg(serde_json::to_string(orders).unwrap());
-        command.envs(kill_at.map(|point| (KILL_AT, format!("{point:?}"))));
+        command.envs(environment.iter().copied());
         let process = Process::start(command, &self.directory.path().join("output"));
         Actor { process, log: orders.log.clone() }
     }

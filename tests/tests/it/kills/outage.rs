@@ -8,10 +8,7 @@ use std::{
 use tests::actor::{Line, MAX_BACKLOG, ON_FULL, STORED};
 use tokio::time::sleep;
 
-use super::{
-    processes::{Actor, Scene},
-    seed, sized, tell, turn, until,
-};
+use super::{Actor, Scene, seed, sized, tell, turn, until};
 
 const TASKS: usize = 4;
 const PACE_US: u64 = 2000;
@@ -24,13 +21,13 @@ async fn an_outage_of_the_database_fills_the_journal_and_no_memory() {
     seed();
     let cap = sized(1024, 5120);
     let outage = Duration::from_secs(sized(3, 45));
-    let mut scene = Scene::new().await;
+    let mut scene = Scene::new(&[]).await;
     let cap_text = cap.to_string();
     let mut writers = ["block", "reject", "write_through"].map(|on_full| {
-        scene.writer(TASKS, PACE_US, &[(MAX_BACKLOG, &cap_text), (ON_FULL, on_full)])
+        scene.writer_until_told(TASKS, PACE_US, &[(MAX_BACKLOG, &cap_text), (ON_FULL, on_full)])
     });
     until("all processes write", async || writers.iter().all(|w| w.acknowledged() > 50)).await;
-    scene.postgres.stop();
+    scene.database.server.stop();
     // Every partition has its share.
     until("the journal is full", async || scene.backlog().await > cap * 4 / 5).await;
     until("writes are refused", async || writers.iter().all(|w| refused(w) > 0)).await;
@@ -47,7 +44,7 @@ async fn an_outage_of_the_database_fills_the_journal_and_no_memory() {
     .await;
     let after = writers.each_ref().map(|writer| writer.process.resident_kib());
     assert!(highest <= cap, "{highest} records of {cap}");
-    scene.postgres.restart().await;
+    scene.database.server.restart().await;
     until("the drain catches up", async || scene.backlog().await < cap / 10).await;
     let acknowledged = writers.each_ref().map(Actor::acknowledged);
     until("all processes write again", async || {
@@ -58,10 +55,12 @@ async fn an_outage_of_the_database_fills_the_journal_and_no_memory() {
     for writer in &mut writers {
         writer.process.signal("TERM");
         assert!(writer.process.ends_well());
-        lines.extend(writer.log());
+        lines.extend(writer.lines());
     }
     let (through, kinds) = (count(&lines, STORED), kinds(&writers));
-    let judged = scene.check(lines).await;
+    let _worker = scene.worker();
+    let history = scene.check(|_| false).await;
+    scene.check_conservation(&history).await;
     let growth = before.iter().zip(&after).map(|(a, b)| *b as f64 / *a as f64);
     let growth = growth.fold(0.0, f64::max);
     tell(
@@ -69,8 +68,7 @@ async fn an_outage_of_the_database_fills_the_journal_and_no_memory() {
         format_args!(
             "stopped for {outage:?}: {highest} of {cap} records at most, memory grew by a factor of \
              {growth:.2} at most; {} writes acknowledged, {through} written through, {} refused",
-            judged.acknowledged,
-            judged.failed.len()
+            history.acknowledged, history.failed
         ),
     );
     assert!(growth < GROWTH_MAX, "{before:?} KiB have become {after:?}");
@@ -82,7 +80,7 @@ async fn an_outage_of_the_database_fills_the_journal_and_no_memory() {
 /// How many writes had no effect.
 fn refused(writer: &Actor) -> usize {
     let is_refused = |line: &&Line| matches!(line, Line::Failed { unknown: false, .. });
-    writer.log().iter().filter(is_refused).count()
+    writer.lines().iter().filter(is_refused).count()
 }
 
 /// How often this stands in place of an error.
@@ -94,7 +92,7 @@ fn count(lines: &[Line], text: &str) -> usize {
 /// The errors of each process.
 fn kinds(writers: &[Actor]) -> Vec<BTreeSet<String>> {
     let errors = |writer: &Actor| {
-        let errors = writer.log().into_iter().filter_map(|line| match line {
+        let errors = writer.lines().into_iter().filter_map(|line| match line {
             Line::Failed { id, error, unknown: false, .. } => {
                 Some(error.replace(&id.to_string(), "…"))
             }
