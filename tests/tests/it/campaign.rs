@@ -4,6 +4,9 @@
 use std::{
     env,
     fmt::Display,
+    future::poll_fn,
+    pin::pin,
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -49,6 +52,20 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
         assert!(begin.elapsed() < HANG, "waited too long until {what}");
         sleep(LOOK_INTERVAL).await;
     }
+}
+
+/// Polls a future so often, and drops it unless it has its answer by then.
+pub(crate) async fn polled<T>(future: impl Future<Output = T>, polls: usize) -> Option<T> {
+    let (mut future, mut left) = (pin!(future), polls);
+    poll_fn(move |context| {
+        left -= 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
 }
 
 /// Panics with the first of what is wrong.

@@ -11,6 +11,7 @@ use crate::{
 
 mod copies;
 mod crashes;
+mod dropped;
 mod load;
 mod moves;
 mod paused;

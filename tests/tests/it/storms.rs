@@ -2,7 +2,7 @@
 //!
 //! The numbers are those of the short form; `tests/run campaign` runs the long one.
 
-use crate::campaign::{HANG, none, seed, sized, tell, turn, until};
+use crate::campaign::{HANG, none, polled, seed, sized, tell, turn, until};
 
 mod history;
 use history::{Fate, History};
@@ -17,6 +17,7 @@ mod calls;
 mod dropped;
 
 mod drops;
+mod processes;
 
 mod poison;
 

@@ -15,18 +15,18 @@ use crate::{
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Way {
+pub(super) enum Way {
     Import,
     Export,
 }
-use Way::{Export, Import};
+pub(super) use Way::{Export, Import};
 
 impl Way {
     fn back(self) -> Self {
         if self == Import { Export } else { Import }
     }
 
-    async fn go(self, process: &Process) -> cached_repo::Result<()> {
+    pub(super) async fn go(self, process: &Process) -> cached_repo::Result<()> {
         match self {
             Import => process.repo.import().await.map(drop),
             Export => process.repo.export().await.map(drop),
@@ -126,8 +126,9 @@ async fn a_mover_that_is_dropped_anywhere_is_followed_by_another() {
     }
 }
 
-struct Course {
-    scene: Scene,
+/// An entity that is moved, and those who use it.
+pub(super) struct Course {
+    pub(super) scene: Scene,
     over: Over,
     way: Way,
     only: Process,
@@ -138,7 +139,7 @@ struct Course {
 
 impl Course {
     /// The entity is where the move begins, and was on the other side before.
-    async fn begin(over: Over, way: Way) -> Self {
+    pub(super) async fn begin(over: Over, way: Way) -> Self {
         let scene = Scene::new(On::Memory, over).await.in_parts(PARTITIONS);
         let through = scene.under(Strategy::WriteThrough).await;
         let only = plain(&scene).await;
@@ -176,17 +177,16 @@ impl Course {
     }
 
     /// As if the paused one had not said anything for a while. In process time passes by itself.
-    async fn forget_its_rights(&self) {
+    pub(super) async fn forget_its_rights(&self) {
         if self.over == Over::Redis {
             let mover = format!("{}:@mover", self.scene.entity());
             let copier = self.scene.own_key("copier");
             let of = |partition| format!("{}{partition}", copier.trim_end_matches('0'));
             let keys: Vec<_> = iter::once(mover).chain((0..PARTITIONS).map(of)).collect();
-            redis::cmd("DEL")
-                .arg(&keys)
-                .query_async::<()>(&mut self.scene.raw().await)
-                .await
-                .unwrap();
+            let survey = format!("{}:@survey", self.scene.entity());
+            let mut rights = redis::pipe();
+            rights.del(&keys).ignore().hdel(survey, "token").ignore();
+            rights.query_async::<()>(&mut self.scene.raw().await).await.unwrap();
         }
     }
 
@@ -198,6 +198,12 @@ impl Course {
         held.arrived().await;
         moving.abort();
         assert!(moving.await.unwrap_err().is_cancelled(), "{case}");
+        self.is_followed(&ledger, case).await;
+    }
+
+    /// Others go on where the one that moved it is no more.
+    pub(super) async fn is_followed(&mut self, ledger: &str, case: &str) {
+        let way = self.way;
         // Whether it may be written to or not, what is acknowledged is there.
         for id in (0..5).map(|id| format!("between {id}")) {
             if self.repo(way.back()).save(&todo(&id, "between")).await.is_ok() {
@@ -205,7 +211,7 @@ impl Course {
             }
         }
         way.go(&self.only).await.unwrap_or_else(|error| panic!("{case}: {error}"));
-        self.check(way, &ledger, case).await;
+        self.check(way, ledger, case).await;
     }
 
     async fn run(mut self, at: (Point, usize), meanwhile: Meanwhile, case: &str) {

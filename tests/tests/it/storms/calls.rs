@@ -1,26 +1,10 @@
 //! The calls of a repository that can be dropped, each in its future.
 
-use std::{future::poll_fn, pin::Pin, task::Poll};
-
 use cached_repo::{Repository, Strategy};
 use futures_util::future::BoxFuture;
 
-use super::{Fate, History, history::Ticket};
+use super::{Fate, History, history::Ticket, polled};
 use crate::stage::{Stage, Todo, todo};
-
-/// Polls a future so often, and drops it unless it has its answer by then.
-pub(super) async fn polled<T>(mut future: BoxFuture<'_, T>, polls: usize) -> Option<T> {
-    let mut left = polls;
-    poll_fn(move |context| {
-        left -= 1;
-        match Pin::new(&mut future).poll(context) {
-            Poll::Ready(answer) => Poll::Ready(Some(answer)),
-            Poll::Pending if left == 0 => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await
-}
 
 /// What a repository and its cache can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

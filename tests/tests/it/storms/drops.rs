@@ -10,9 +10,9 @@ use tokio::time::timeout;
 
 use super::{
     HANG, History, alive,
-    calls::{Asked, CALLS, polled, start},
+    calls::{Asked, CALLS, start},
     dropped::{check, entity},
-    none, seed, sized, tell, turn, until,
+    none, polled, seed, sized, tell, turn, until,
 };
 use crate::stage::{On, Over, Stage, Todo};
 
