@@ -8,7 +8,7 @@ use cached_repo::{
     failpoint::{self, Failure, Point as Step},
 };
 use tests::servers::PrivateRedis;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{
     repartition::{LONG, check_all, repartition, save_all, with, worker_with},
@@ -133,6 +133,11 @@ async fn what_comes_back_of_old_partitions_is_removed_before_anybody_writes() {
         for by in [3, 5, 2] {
             let (scene, mut server) = Server::start(over).await;
             let old = with(&scene, 3, Strategy::WriteBehind).await;
+            // A part of what comes back is drained, and retained.
+            let drainer = worker_with(&scene, 3).await;
+            save_all(&drainer, "drained").await;
+            drainer.repo.flush().await.unwrap();
+            drainer.cache.shutdown(LONG).await.unwrap();
             save_all(&old, "old").await;
             // What comes back may be deletes as well.
             old.repo.delete("gone").await.unwrap();
@@ -202,13 +207,19 @@ async fn copies_that_come_back_are_outdated_for_old_readers_as_well() {
     let new = worker_with(&scene, 5).await;
     save_all(&new, "new").await;
     new.repo.flush().await.unwrap();
+    // Until no worker looks any more at what it has drained.
+    sleep(Duration::from_secs(300)).await;
     server.fall_back(&scene, "old").await;
     assert_eq!(name(reader.get("1").await.unwrap()), "old", "nobody has noticed it yet");
     // Another id: it is the server that is noticed.
     new.repo.save(&todo("other", "new")).await.unwrap();
-    while name(reader.get("1").await.unwrap()) == "old" {
-        sleep(Duration::from_millis(10)).await;
-    }
+    let is_noticed = async {
+        while name(reader.get("1").await.unwrap()) == "old" {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    // Long before its time to live.
+    timeout(Duration::from_secs(60), is_noticed).await.unwrap();
     assert_eq!(name(reader.get("1").await.unwrap()), "new");
 }
 

@@ -52,7 +52,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "cached-repo/src/journal/parents.rs",
         "        Some(Self { journal: journal.clone(), epoch: *epoch, version: *clock, ..self })" =>
         "        self.journal.is_empty().then(|| Self { journal: journal.clone(), epoch: *epoch, version: *clock, ..self })",
-        "write_behind::after::incidents::parents_that_redis_falls"),
+        "write_behind::after::incidents::parents_that_are_recovered_alone"),
     mutant!("circles-are-built": "two entities wait for each other for ever",
         "cached-repo/src/builder/after.rs",
         "            if parent == own {\n" => "            if parent == own && false {\n",

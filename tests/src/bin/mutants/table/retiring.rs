@@ -19,7 +19,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant!("retired-after-a-while-only": "what came back of old partitions is read until it is trimmed",
         "cached-repo/src/worker/retire.rs",
         "if is_as_it_was_closed(meta, closed) {" => "if is_as_it_was_closed(meta, closed) || meta.exists() {",
-        "repartition_incidents::at_each_step"),
+        "repartition_incidents::what_comes_back"),
     mutant!("retired-not-when-a-worker-starts": "what is left of old partitions stays in Redis for ever",
         "cached-repo/src/worker/rounds.rs",
         "            earlier.for_each(|partition| self.add(journal.target(partition)));\n" => "            drop(earlier);\n",

@@ -43,6 +43,41 @@ async fn parents_that_redis_falls_back_with_are_waited_for_in_their_new_journal(
     assert_eq!(member.dead(), 0);
 }
 
+/// As if they were at another node of a cluster, and that one was replaced.
+#[tokio::test]
+async fn parents_that_are_recovered_alone_are_waited_for_in_their_new_journal() {
+    let family = Family::new(On::Memory, Over::Redis).await;
+    let member = family.member(patient()).await;
+    member.open().await;
+    let held = family.parents.hold(Point::BeforeApply, "1");
+    member.save(1).await;
+    held.arrived().await;
+    member.has_waited().await;
+    for partition in 0..3 {
+        let meta = format!("{}:customers:@meta:{partition}", family.scene.namespace);
+        let mut raw = family.scene.raw().await;
+        redis::cmd("HSET")
+            .arg(meta)
+            .arg("home")
+            .arg("elsewhere")
+            .query_async::<()>(&mut raw)
+            .await
+            .unwrap();
+    }
+    let again = family.parents.hold(Point::BeforeApply, "1");
+    // Of all partitions, so that all are recovered.
+    let more: Vec<_> = (3..40).map(customer).collect();
+    member.customers.save_many(&more).await.unwrap();
+    held.release();
+    again.arrived().await;
+    member.has_waited().await;
+    assert!(family.places(order(1).id).is_empty());
+    again.release();
+    timeout(HANG, member.orders.flush()).await.unwrap().unwrap();
+    family.check_order(1..2);
+    assert_eq!(member.dead(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn parents_that_redis_forgets_are_not_waited_for_and_later_ones_are() {
     let family = Family::in_process().await;
