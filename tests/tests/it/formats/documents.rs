@@ -92,18 +92,19 @@ fn price() -> impl Generator<Value = f64> {
     (-1_000_000_i64..1_000_000).prop_map(|cents| cents as f64 / 100.0)
 }
 
+const SPELLED: [&str; 7] =
+    ["-0", "1e400", "2.50", "1E2", "\"\\ud800\"", "\"\\u0041\\/\"", "\"_cr:1\""];
+
 /// JSON as others may spell it.
 fn json() -> impl Generator<Value = String> {
-    let spelled =
-        ["null ", "-0", "1e400", "2.50", "1E2", "\"\\ud800\"", "\"\\u0041\\/\"", "\"_cr:1\""];
     let leaf = prop_oneof![
         f64::NORMAL.prop_map(|v| serde_json::to_string(&v).unwrap()),
         price().prop_map(|v| serde_json::to_string(&v).unwrap()),
         any::<i64>().prop_map(|v| v.to_string()),
         any::<u64>().prop_map(|v| v.to_string()),
         any::<String>().prop_map(|v| serde_json::to_string(&v).unwrap()),
-        Just("true".to_owned()),
-        (0..spelled.len()).prop_map(move |i| spelled[i].to_owned()),
+        prop_oneof!["true", "null "],
+        (0..SPELLED.len()).prop_map(|i| SPELLED[i].to_owned()),
         (95_usize..140).prop_map(|depth| "[".repeat(depth) + &"]".repeat(depth)),
     ];
     leaf.prop_recursive(4, 16, 4, |inner| {
@@ -117,6 +118,13 @@ fn json() -> impl Generator<Value = String> {
     })
     // That alone is the absence of a value.
     .prop_filter("null", |json| json.trim() != "null")
+}
+
+/// Documents with what a random one rarely has.
+fn rare(like: &Document) -> Vec<Document> {
+    let deep = "[".repeat(120) + &"]".repeat(120);
+    let all = SPELLED.into_iter().chain(["{\"a\":1,\"a\":2}", &deep]);
+    all.map(|json| Document { json: Json(json.to_owned()), ..like.clone() }).collect()
 }
 
 async fn raw(url: &str) -> MultiplexedConnection {
@@ -148,6 +156,8 @@ proptest! {
 
     #[test]
     fn redisjson_keeps_every_value_exactly(documents in vec(document(), 1..40)) {
+        let rare = rare(&documents[0]);
+        let documents = documents.into_iter().chain(rare);
         let documents: Vec<_> =
             (0..).zip(documents).map(|(id, document)| Document { id, ..document }).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
