@@ -21,8 +21,7 @@ impl PrivateRedis {
 
 /// The file from which the server of all tests has loaded its module.
 async fn module() -> String {
-    let client = redis::Client::open(redis_json_url()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut connection = crate::raw(redis_json_url()).await;
     let listing = redis::cmd("MODULE").arg("LIST").query_async(&mut connection).await;
     let modules: Vec<HashMap<String, Value>> = listing.unwrap();
     let paths = modules.iter().filter_map(|module| from_redis_value_ref(module.get("path")?).ok());

@@ -7,6 +7,9 @@ pub mod isolate;
 
 pub mod certificates;
 
+pub mod raw;
+pub use raw::raw;
+
 pub mod servers;
 
 pub mod private;

@@ -140,8 +140,7 @@ struct Other(redis::aio::MultiplexedConnection);
 
 impl Other {
     async fn connect(url: &str) -> Self {
-        let client = redis::Client::open(url).unwrap();
-        Self(client.get_multiplexed_async_connection().await.unwrap())
+        Self(tests::raw(url).await)
     }
 
     async fn ask(&mut self, words: &[&str]) -> String {

@@ -65,8 +65,7 @@ fn refused(error: &Error, kind: ErrorKind, words: &str) {
 }
 
 async fn redis_command(server: &PrivateRedis, command: &[&str]) {
-    let client = redis::Client::open(server.url()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut connection = tests::raw(server.url()).await;
     let mut sent = redis::cmd(command[0]);
     sent.arg(&command[1..]);
     sent.query_async::<redis::Value>(&mut connection).await.unwrap();
@@ -208,8 +207,7 @@ async fn redis_is_reached_by_a_unix_socket_and_in_a_database_of_its_own() {
         let wrong = Cache::connect(&url.replace(IN_URL, "secret")).await.unwrap_err();
         refused(&wrong, ErrorKind::Configuration, "refuses the connection");
     }
-    let client = redis::Client::open(server.url()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut connection = tests::raw(server.url()).await;
     let (first, third): (usize, usize) = redis::pipe()
         .cmd("DBSIZE")
         .cmd("SELECT")

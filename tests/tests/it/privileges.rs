@@ -21,8 +21,7 @@ async fn a_user_of_redis_may_use_its_own_keys_and_nothing_else() {
     let server = servers::redis_url();
     let namespace = isolate::unique("acl");
     let url = users::redis(&server, &namespace, &["todos"], &[]).await;
-    let client = redis::Client::open(url).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut connection = tests::raw(url).await;
     let (own, entry) = (format!("{namespace}:todos:1"), format!("{namespace}:notes:1"));
     let foreign: &[&str] = &["todos:1", &entry, &namespace, "elsewhere:todos:1"];
     let script = "return redis.call('GET', ARGV[1])";

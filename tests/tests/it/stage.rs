@@ -218,8 +218,7 @@ impl Stage {
 
     /// A plain connection, for what only another program would do.
     pub(crate) async fn raw(&self) -> redis::aio::MultiplexedConnection {
-        let client = redis::Client::open(self.over.url()).unwrap();
-        client.get_multiplexed_async_connection().await.unwrap()
+        tests::raw(self.over.url()).await
     }
 }
 

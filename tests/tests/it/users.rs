@@ -39,8 +39,7 @@ pub(crate) async fn redis(
     for name in besides {
         command.arg(format!("+{name}"));
     }
-    let client = redis::Client::open(url).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut connection = tests::raw(url).await;
     command.query_async::<()>(&mut connection).await.unwrap();
     log_in(url, namespace)
 }

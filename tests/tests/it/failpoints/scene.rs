@@ -62,8 +62,7 @@ impl Scene {
         };
         let (_, writer) = connect(builder().no_worker()).await;
         let (cache, worker) = connect(builder()).await;
-        let client = redis::Client::open(servers::redis_url()).unwrap();
-        let redis = client.get_multiplexed_async_connection().await.unwrap();
+        let redis = tests::raw(servers::redis_url()).await;
         // The one row, and the journal's first epoch.
         let first = worker.save(&todo("first", POISON)).await.unwrap();
         first.persisted().await.unwrap();

@@ -104,8 +104,7 @@ async fn the_attribute_compresses_and_the_journal_stays_readable() {
     let page = Page { id: 1, text: "words ".repeat(10_000) };
     pages.save(&page).await.unwrap();
     assert_eq!(pages.get(1).await.unwrap().as_ref(), Some(&page));
-    let client = redis::Client::open(servers::redis_url()).unwrap();
-    let mut raw = client.get_multiplexed_async_connection().await.unwrap();
+    let mut raw = tests::raw(servers::redis_url()).await;
     let key = pages.key(1).unwrap();
     let entry: Vec<u8> = redis::cmd("GET").arg(&key).query_async(&mut raw).await.unwrap();
     assert!(entry.len() < 1000 && entry.starts_with(b"{\"_cr\":\"1d"), "{}", entry.escape_ascii());

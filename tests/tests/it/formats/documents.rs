@@ -128,7 +128,7 @@ fn rare(like: &Document) -> Vec<Document> {
 }
 
 async fn raw(url: &str) -> MultiplexedConnection {
-    redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
+    tests::raw(url).await
 }
 
 async fn repo(url: &str, namespace: &str, strategy: Strategy) -> Repository<Document> {

@@ -10,6 +10,8 @@ use cached_repo::{Cache, CachedEntity, Format, Repository, Strategy, store};
 use redis::aio::MultiplexedConnection;
 use tests::servers::PrivateRedis;
 
+use crate::write_behind::scene::patient;
+
 /// One column of each kind.
 #[derive(Clone, Debug, PartialEq, CachedEntity)]
 #[cache(prefix = "golden", jitter = "0%")]
@@ -75,13 +77,12 @@ impl Desk {
         let server = PrivateRedis::start_with_json(&[]).await;
         let store = store::memory();
         store.create_tables::<Golden>().await.unwrap();
-        let client = redis::Client::open(server.url()).unwrap();
-        let raw = client.get_multiplexed_async_connection().await.unwrap();
+        let raw = tests::raw(server.url()).await;
         Self { server, store, raw }
     }
 
     async fn process(&self, strategy: Strategy, format: Format) -> (Cache, Repository<Golden>) {
-        let cache = Cache::builder().no_worker().connect(&self.server.url()).await.unwrap();
+        let cache = patient().no_worker().connect(&self.server.url()).await.unwrap();
         let builder = Repository::builder(&cache).store(&self.store).partitions(1);
         let repo = builder.strategy(strategy).format(format).build().await.unwrap();
         (cache, repo)

@@ -253,8 +253,7 @@ impl Scene {
 }
 
 pub(super) async fn connection(redis: &PrivateRedis) -> redis::aio::MultiplexedConnection {
-    let client = redis::Client::open(redis.url()).unwrap();
-    client.get_multiplexed_async_connection().await.unwrap()
+    tests::raw(redis.url()).await
 }
 
 pub(super) fn key(what: &str, partition: u32) -> String {

@@ -236,8 +236,7 @@ async fn what_only_redis_has_is_as_it_was_when_there_is_no_memory_to_change_it()
     let new: Vec<Todo> =
         all.iter().map(|old| Todo { name: "new".to_owned(), ..old.clone() }).collect();
     repo.save_many(&all).await.unwrap();
-    let client = redis::Client::open(server.url()).unwrap();
-    let mut raw = client.get_multiplexed_async_connection().await.unwrap();
+    let mut raw = tests::raw(server.url()).await;
     set(&mut raw, "maxmemory", "1").await;
     let error = repo.save(&new[0]).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Cache, Outcome::NotApplied), "{error}");

@@ -17,8 +17,7 @@ use crate::{
 pub(super) const LONG: Duration = Duration::from_secs(60);
 
 async fn connected(url: &str) -> MultiplexedConnection {
-    let client = redis::Client::open(url).unwrap();
-    client.get_multiplexed_async_connection().await.unwrap()
+    tests::raw(url).await
 }
 
 pub(super) async fn ask<T: redis::FromRedisValue>(server: &PrivateRedis, words: &[&str]) -> T {

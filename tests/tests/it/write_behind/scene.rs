@@ -175,8 +175,7 @@ impl Scene {
 
     /// A plain connection, for what only another program would do.
     pub(crate) async fn raw(&self) -> redis::aio::MultiplexedConnection {
-        let client = redis::Client::open(&*self.url).unwrap();
-        client.get_multiplexed_async_connection().await.unwrap()
+        tests::raw(&*self.url).await
     }
 
     /// One of the library's own keys of the partition.

@@ -152,8 +152,7 @@ async fn in_a_cluster_that_forgot_how_parents_are_laid_out_they_are_found_all_th
     let first: Vec<_> = (-40..0).map(customer).collect();
     parents.save_many(&first).await.unwrap();
     parents.flush().await.unwrap();
-    let raw = redis::Client::open(&*url).unwrap();
-    let mut raw = raw.get_multiplexed_async_connection().await.unwrap();
+    let mut raw = tests::raw(&*url).await;
     let registry = format!("{}:customers:@registry", family.scene.namespace);
     let forgotten: u64 = redis::cmd("DEL").arg(registry).query_async(&mut raw).await.unwrap();
     assert_eq!(forgotten, 1);
