@@ -7,7 +7,7 @@ pub mod isolate;
 
 pub mod certificates;
 
-pub mod raw;
+mod raw;
 pub use raw::raw;
 
 pub mod servers;

@@ -13,8 +13,7 @@ use proptest::{
     strategy::{Strategy as Generator, ValueTree},
     test_runner::{TestCaseError, TestRunner},
 };
-use redis::aio::MultiplexedConnection;
-use tests::{isolate, servers, servers::PrivateRedis};
+use tests::{isolate, raw, servers, servers::PrivateRedis};
 
 use crate::{
     stage::{On, Over, STORE_FIRST, Stage, Todo, name, todo},
@@ -92,6 +91,7 @@ fn price() -> impl Generator<Value = f64> {
     (-1_000_000_i64..1_000_000).prop_map(|cents| cents as f64 / 100.0)
 }
 
+/// Values that RedisJSON would spell anew or refuse, and one that looks like what stands in for these.
 const SPELLED: [&str; 7] =
     ["-0", "1e400", "2.50", "1E2", "\"\\ud800\"", "\"\\u0041\\/\"", "\"_cr:1\""];
 
@@ -125,10 +125,6 @@ fn rare(like: &Document) -> Vec<Document> {
     let deep = "[".repeat(120) + &"]".repeat(120);
     let all = SPELLED.into_iter().chain(["{\"a\":1,\"a\":2}", &deep]);
     all.map(|json| Document { json: Json(json.to_owned()), ..like.clone() }).collect()
-}
-
-async fn raw(url: &str) -> MultiplexedConnection {
-    tests::raw(url).await
 }
 
 async fn repo(url: &str, namespace: &str, strategy: Strategy) -> Repository<Document> {
@@ -186,7 +182,7 @@ async fn documents_survive_a_restart() {
     are_read(&reading, &documents).await.unwrap();
     let mut reload = redis::cmd("DEBUG");
     reload.arg("RELOAD");
-    let _: String = reload.query_async(&mut raw(&server.url()).await).await.unwrap();
+    let _: String = reload.query_async(&mut raw(server.url()).await).await.unwrap();
     are_read(&reading, &documents).await.unwrap();
 }
 
@@ -260,7 +256,7 @@ async fn a_server_that_holds_no_documents_is_refused() {
     for command in ["json.get", "json.set"] {
         let mut deny = redis::cmd("ACL");
         deny.arg("SETUSER").arg(&namespace).arg(format!("-{command}"));
-        let _: () = deny.query_async(&mut raw(&server).await).await.unwrap();
+        let _: () = deny.query_async(&mut raw(&*server).await).await.unwrap();
         let error = build(&user, &namespace).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(error.to_string().contains("acl_setuser"), "{error}");
@@ -292,7 +288,7 @@ async fn a_document_that_is_refused_changes_nothing() {
             build(Strategy::WriteBehind, Format::JsonDoc).await,
             build(Strategy::RedisOnly, Format::JsonDoc).await,
         ];
-        let mut raw = raw(&server).await;
+        let mut raw = raw(&*server).await;
         let mut deny = redis::cmd("ACL");
         deny.arg("SETUSER").arg(&namespace).arg("-json.set");
         let _: () = deny.query_async(&mut raw).await.unwrap();

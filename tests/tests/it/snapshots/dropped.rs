@@ -14,18 +14,16 @@ use crate::{
 #[tokio::test]
 async fn a_move_that_is_dropped_behind_any_poll_is_followed_by_another() {
     for way in [Import, Export] {
-        let mut polls = 0;
-        let mut is_whole = false;
+        let (mut polls, mut is_whole) = (0, false);
         while !is_whole {
             polls += 1;
             let case = format!("{way:?} behind poll {polls}");
             let mut course = Course::begin(Over::Redis, way).await;
             let ledger = format!("{}@snapshot", course.scene.entity());
             let gone = plain(&course.scene).await;
-            is_whole = polled(way.go(&gone), polls)
-                .await
-                .inspect(|end| assert!(end.is_ok(), "{case}: {end:?}"))
-                .is_some();
+            let ended = polled(way.go(&gone), polls).await;
+            is_whole = ended.is_some();
+            ended.transpose().unwrap_or_else(|error| panic!("{case}: {error}"));
             course.forget_its_rights().await;
             course.is_followed(&ledger, &case).await;
         }

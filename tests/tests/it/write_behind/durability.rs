@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use cached_repo::{Cache, Durability, ErrorKind, Incident, Outcome, Repository, RepositoryBuilder};
 use futures_util::future::join_all;
-use redis::aio::MultiplexedConnection;
 use tests::servers::PrivateRedis;
 
 use super::scene::{Process, Scene, patient};
@@ -16,13 +15,9 @@ use crate::{
 /// Longer than a busy machine takes for anything.
 pub(super) const LONG: Duration = Duration::from_secs(60);
 
-async fn connected(url: &str) -> MultiplexedConnection {
-    tests::raw(url).await
-}
-
 pub(super) async fn ask<T: redis::FromRedisValue>(server: &PrivateRedis, words: &[&str]) -> T {
     let mut command = redis::cmd(words[0]);
-    command.arg(&words[1..]).query_async(&mut connected(&server.url()).await).await.unwrap()
+    command.arg(&words[1..]).query_async(&mut tests::raw(server.url()).await).await.unwrap()
 }
 
 /// A process that writes, and waits for so much.

@@ -3,26 +3,32 @@
 use std::time::Duration;
 
 use cached_repo::{ErrorKind, Incident, Repository, Strategy, store};
-use tests::Point;
+use tests::{Held, Point};
 use tokio::time::{sleep, timeout};
 
 use super::{
     super::scene::patient,
-    family::{Customer, Family, Order, customer, order},
+    family::{Customer, Family, Member, Order, customer, order},
 };
 use crate::stage::{On, Over};
 
 const HANG: Duration = Duration::from_secs(120);
 
-#[tokio::test(start_paused = true)]
-async fn parents_that_redis_falls_back_with_are_waited_for_in_their_new_journal() {
-    let family = Family::in_process().await;
+/// A process whose order 1 waits for its customer, which the database is about to be given.
+async fn a_child_waits(family: &Family) -> (Member, Held) {
     let member = family.member(patient()).await;
     member.open().await;
     let held = family.parents.hold(Point::BeforeApply, "1");
     member.save(1).await;
     held.arrived().await;
     member.has_waited().await;
+    (member, held)
+}
+
+#[tokio::test(start_paused = true)]
+async fn parents_that_redis_falls_back_with_are_waited_for_in_their_new_journal() {
+    let family = Family::in_process().await;
+    let (member, held) = a_child_waits(&family).await;
     family.scene.host.suffer(Incident::Replicate).await.unwrap();
     member.save(2).await;
     family.scene.host.suffer(Incident::FailOver).await.unwrap();
@@ -47,22 +53,13 @@ async fn parents_that_redis_falls_back_with_are_waited_for_in_their_new_journal(
 #[tokio::test]
 async fn parents_that_are_recovered_alone_are_waited_for_in_their_new_journal() {
     let family = Family::new(On::Memory, Over::Redis).await;
-    let member = family.member(patient()).await;
-    member.open().await;
-    let held = family.parents.hold(Point::BeforeApply, "1");
-    member.save(1).await;
-    held.arrived().await;
-    member.has_waited().await;
+    let (member, held) = a_child_waits(&family).await;
+    let mut raw = family.scene.raw().await;
     for partition in 0..3 {
         let meta = format!("{}:customers:@meta:{partition}", family.scene.namespace);
-        let mut raw = family.scene.raw().await;
-        redis::cmd("HSET")
-            .arg(meta)
-            .arg("home")
-            .arg("elsewhere")
-            .query_async::<()>(&mut raw)
-            .await
-            .unwrap();
+        let mut replaced = redis::cmd("HSET");
+        replaced.arg(meta).arg("home").arg("elsewhere");
+        replaced.query_async::<()>(&mut raw).await.unwrap();
     }
     let again = family.parents.hold(Point::BeforeApply, "1");
     // Of all partitions, so that all are recovered.
@@ -81,12 +78,7 @@ async fn parents_that_are_recovered_alone_are_waited_for_in_their_new_journal() 
 #[tokio::test(start_paused = true)]
 async fn parents_that_redis_forgets_are_not_waited_for_and_later_ones_are() {
     let family = Family::in_process().await;
-    let member = family.member(patient()).await;
-    member.open().await;
-    let held = family.parents.hold(Point::BeforeApply, "1");
-    member.save(1).await;
-    held.arrived().await;
-    member.has_waited().await;
+    let (member, held) = a_child_waits(&family).await;
     family.scene.host.suffer(Incident::Wipe).await.unwrap();
     held.release();
     let held = family.parents.hold(Point::BeforeApply, "2");
