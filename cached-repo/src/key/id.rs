@@ -15,7 +15,8 @@ const PART_SEPARATOR: char = ',';
 
 /// Spells an id. Refuses the empty one, those with a null, and those of more than 8 KiB.
 pub(crate) fn entity_id(values: Vec<Value<'static>>) -> Result<EntityId> {
-    let mut text = String::with_capacity(values.iter().map(Value::size).sum());
+    let size: usize = values.iter().map(Value::size).sum();
+    let mut text = String::with_capacity(size.min(ID_REFUSED_LEN));
     for (i, value) in values.iter().enumerate() {
         if i > 0 {
             text.push(PART_SEPARATOR);
@@ -36,9 +37,8 @@ pub(crate) fn entity_id(values: Vec<Value<'static>>) -> Result<EntityId> {
         return Err(Error::invalid("the id is empty"));
     }
     if text.len() > ID_REFUSED_LEN {
-        let len = text.len();
         return Err(Error::invalid(format!(
-            "the id has {len} bytes when encoded; at most {ID_REFUSED_LEN} are allowed"
+            "the id has more than {ID_REFUSED_LEN} bytes when encoded, which are allowed at most"
         ))
         .of(&text));
     }
@@ -68,6 +68,8 @@ pub(crate) fn parse_id(kinds: &[Kind], text: &str) -> Option<EntityId> {
 
 /// Percent-encodes everything but the unreserved characters of RFC 3986, section 2.3.
 fn encode(bytes: &[u8], text: &mut String) {
+    // What is too long in any case is not encoded to its end: it may be megabytes that lie in Redis.
+    let bytes = bytes.get(..=ID_REFUSED_LEN).unwrap_or(bytes);
     // Most ids need no encoding.
     let is_plain =
         |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'~' | b'-');
@@ -124,5 +126,17 @@ mod tests {
             assert!(parse_id(&[Kind::Text], wrong).is_none(), "{wrong}");
         }
         assert!(parse_id(&[Kind::I64], "+7").is_none());
+    }
+
+    #[test]
+    fn an_id_of_more_than_8_kib_is_refused_and_may_be_of_any_length() {
+        let id = |part: &str, times| entity_id(vec![Value::Text(Cow::Owned(part.repeat(times)))]);
+        for (part, longest) in [("a", 8192), ("%", 2730), ("é", 1365)] {
+            assert!(id(part, longest).is_ok(), "{part}");
+            for times in [longest + 1, 3 * longest, 100 * longest] {
+                let error = id(part, times).unwrap_err();
+                assert!(error.to_string().contains("more than 8192 bytes"), "{error}");
+            }
+        }
     }
 }
