@@ -16,10 +16,10 @@ use cached_repo::{
 use tokio::time::Instant;
 
 mod codes;
+mod commits;
 mod computed;
 mod connecting;
 mod journal;
-mod journal_time;
 mod mongo;
 mod mongo_faults;
 mod mongo_standalone;
@@ -31,8 +31,10 @@ mod mysql_database;
 mod mysql_errors;
 mod mysql_time;
 mod postgres;
+mod postgres_database;
 mod postgres_time;
 mod sqlite;
+mod transactions;
 
 #[tokio::test]
 async fn memory_keeps_the_contract() {
@@ -59,7 +61,7 @@ async fn sqlite_in_a_file_keeps_the_contract() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_keeps_the_contract() {
-    let database = postgres::Database::new().await;
+    let database = postgres_database::Database::new().await;
     conformance::run(&database.store, "contract").await;
     conformance::run(&database.store, "contract").await;
 }
@@ -78,6 +80,8 @@ const NOTES_COLUMNS: &[ColumnSpec] = &[
     ColumnSpec::new("body", "body", &[], Kind::Text, true, false),
     ColumnSpec::new("rank", "rank", &[], Kind::I32, true, false),
 ];
+
+const TWO_NOTES: &str = "INSERT INTO notes (id, body) VALUES (1, 'old'), (2, 'old')";
 
 fn schema(name: &'static str, columns: impl IntoIterator<Item = ColumnSpec>) -> Schema {
     Schema::new(name, name, 1, columns.into_iter().collect::<Vec<_>>().leak())
@@ -152,6 +156,9 @@ async fn read(store: &SharedStore, id: i64) -> Option<(Value<'static>, Value<'st
 fn class<T: std::fmt::Debug>(result: &Result<T, StoreError>) -> Class {
     result.as_ref().expect_err("it should have failed").class()
 }
+
+/// A test hangs if what it waits for takes longer.
+const HANG: Duration = Duration::from_secs(30);
 
 /// A name that no other test uses, also not one of another run on the same server.
 fn unique(stem: &str) -> String {

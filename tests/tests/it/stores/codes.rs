@@ -14,7 +14,8 @@ fn told(refused: Result<Vec<Applied>, StoreError>, code: &str, expected: Class) 
 
 #[tokio::test]
 async fn each_code_of_postgres_has_the_class_that_the_table_says() {
-    let mut database = postgres::Database::with("INSERT INTO notes VALUES (1, 'taken', 1)").await;
+    let mut database =
+        postgres_database::Database::with("INSERT INTO notes VALUES (1, 'taken', 1)").await;
     let alter = "ALTER TABLE notes";
     for (code, class, ddl, undo, change) in [
         ("23505", Class::Record, "ADD CONSTRAINT c UNIQUE (body)", "DROP CONSTRAINT c", "taken"),

@@ -95,7 +95,7 @@ async fn a_database_that_does_not_answer_is_given_up() {
 
 #[tokio::test]
 async fn a_database_that_does_not_exist_is_a_mistake_in_the_settings() {
-    let database = postgres::Database::new().await;
+    let database = postgres_database::Database::new().await;
     let (server, _) = database.url.split_once('?').unwrap();
     for url in [format!("{server}_not_there"), format!("{}_not_there", servers::mysql_url())] {
         let (kind, text) = refused(&url).await;

@@ -5,7 +5,7 @@ use cached_repo::store::{
 };
 use sqlx::{AssertSqlSafe, SqliteConnection, raw_sql};
 
-use super::{mysql_database, postgres::Database, sqlite::File, *};
+use super::{mysql_database, postgres_database::Database, sqlite::File, *};
 
 /// The journal of the notes: partition 0 of the entity "notes".
 #[derive(Clone)]

@@ -1,6 +1,6 @@
 //! A key that takes different ids for equal is refused, with the SQL that mends it.
 
-use super::{mysql_database, postgres, *};
+use super::{mysql_database, postgres_database, *};
 
 fn names() -> Schema {
     schema("names", [id_column("name", Kind::Text), column("n", Kind::I64)])
@@ -39,7 +39,7 @@ async fn mysql_is_told_to_compare_exactly_and_not_to_pad() {
 
 #[tokio::test]
 async fn postgres_is_told_to_compare_exactly() {
-    let mut database = postgres::Database::with(
+    let mut database = postgres_database::Database::with(
         "CREATE EXTENSION IF NOT EXISTS citext SCHEMA public;
          CREATE COLLATION folds (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
     )

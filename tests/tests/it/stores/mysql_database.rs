@@ -17,6 +17,11 @@ pub(super) struct Database {
 }
 
 impl Database {
+    pub(super) const LOCK_NOTE_1: &str =
+        "START TRANSACTION; SELECT * FROM notes WHERE id = 1 FOR UPDATE";
+    /// How a connection is ended, and how its statement.
+    pub(super) const KILLS: [&str; 2] = ["KILL", "KILL QUERY"];
+
     pub(super) async fn new() -> Self {
         let server = tests::servers::mysql_url();
         let name = unique("stores");
@@ -31,6 +36,13 @@ impl Database {
         let other_id = sqlx::query_scalar("SELECT CAST(CONNECTION_ID() AS SIGNED)");
         let other_id = other_id.fetch_one(&mut other).await.unwrap();
         Self { url, name, store, other, other_id, watch }
+    }
+
+    /// With two notes, of which somebody else has locked the first.
+    pub(super) async fn locked() -> Self {
+        let mut database = Self::with(TWO_NOTES).await;
+        database.sql(Self::LOCK_NOTE_1).await;
+        database
     }
 
     /// With the tables of [`NOTES`] and this DDL.
@@ -102,7 +114,7 @@ impl Database {
     /// Ends all of the store's connections.
     pub(super) async fn kill_all(&mut self) {
         let ids = self.ids("TRUE").await;
-        self.kill("KILL", &ids).await;
+        self.kill(Self::KILLS[0], &ids).await;
         self.connections("TRUE", 0).await;
     }
 
@@ -119,6 +131,3 @@ impl Database {
         self.store.describe(schema).await.unwrap().missing.join("\n")
     }
 }
-
-/// A test hangs if what it waits for takes longer.
-const HANG: Duration = Duration::from_secs(30);

@@ -2,9 +2,13 @@
 
 use std::path::PathBuf;
 
+use cached_repo::store::Refused;
 use sqlx::{Connection, SqliteConnection, raw_sql};
 
-use super::*;
+use super::{
+    journal::{Drain, NO_LETTERS},
+    *,
+};
 
 /// A database file that is removed with its folder.
 pub(super) struct File(PathBuf);
@@ -201,4 +205,47 @@ async fn what_is_missing_is_said_in_sentences() {
     assert!(missing().await.contains("unique index on exactly (id)"));
     raw_sql("CREATE UNIQUE INDEX u ON notes (id)").execute(&mut connection).await.unwrap();
     assert_eq!(missing().await, "");
+}
+
+#[tokio::test]
+async fn a_reference_that_is_checked_at_commit_fails_the_batch() {
+    let file = File::new();
+    let (store, mut connection) = (file.store().await, file.connection().await);
+    let ddl = "CREATE TABLE authors (name TEXT PRIMARY KEY);
+        CREATE TABLE notes (id INTEGER PRIMARY KEY, rank INTEGER,
+            body TEXT REFERENCES authors (name) DEFERRABLE INITIALLY DEFERRED)";
+    raw_sql(ddl).execute(&mut connection).await.unwrap();
+    store.ledger(Ledger::Install { schema: &NOTES }).await.unwrap();
+    let mut drain = Drain::new(&store).await;
+    // SQLite does not say whose it is, so that it cannot be buried.
+    for refused in [Refused::Fail, Refused::Bury { references: true, max: 1 }] {
+        drain.refused = refused;
+        let late = drain.write(&[note(1, "not yet")]).await;
+        assert_eq!(class(&late), Class::Reference, "{late:?}");
+        assert_eq!((drain.offset().await.last_id, read(&store, 1).await), (0, None));
+        assert_eq!(drain.letters().await, NO_LETTERS);
+    }
+    raw_sql("INSERT INTO authors VALUES ('not yet')").execute(&mut connection).await.unwrap();
+    drain.write(&[note(1, "not yet")]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_trigger_that_ends_the_transaction_behind_our_back_lets_nothing_through() {
+    let file = File::new();
+    let (store, mut connection) = (file.store().await, file.connection().await);
+    let ddl = "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT, rank INTEGER);
+        CREATE TRIGGER t BEFORE INSERT ON notes WHEN NEW.body = 'bad' BEGIN
+            SELECT RAISE(ROLLBACK, 'no');
+        END";
+    raw_sql(ddl).execute(&mut connection).await.unwrap();
+    store.ledger(Ledger::Install { schema: &NOTES }).await.unwrap();
+    let mut drain = Drain::new(&store).await;
+    let ended = drain.write(&[note(1, "good"), note(2, "bad"), note(3, "good")]).await;
+    assert_eq!(class(&ended), Class::Systemic, "{ended:?}");
+    assert_eq!(drain.offset().await.last_id, 0);
+    assert_eq!(drain.letters().await, NO_LETTERS);
+    for id in 1..=3 {
+        assert_eq!(read(&store, id).await, None);
+    }
+    drain.write(&[note(1, "good"), note(3, "good")]).await.unwrap();
 }

@@ -18,6 +18,8 @@ mod family;
 
 mod agreement;
 
+mod cluster;
+
 mod incidents;
 
 mod waits;

@@ -39,7 +39,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant!("layout-forgotten-with-the-registry": "in a cluster children pass parents that Redis has forgotten the layout of",
         "cached-repo/src/journal/parents.rs",
         "recorded(&self.store, keys.ledger_name()).await?.map(|(recorded, _)| recorded)" => "None",
-        "write_behind::after::incidents::in_a_cluster_that_forgot"),
+        "write_behind::after::cluster::in_a_cluster_that_forgot"),
     mutant!("moves-wait-for-parents-without-end": "an import behind paused parents neither ends nor says why",
         "cached-repo/src/worker/drained.rs",
         "if clock.now() - began >= settings.patience {" => "if false {",

@@ -105,11 +105,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant!("fences-without-a-lock": "an epoch is raised under a write that relies on it",
         "cached-repo/src/store/sql/write.rs",
         "batch.fences.iter().map(|fence| Lock::Shared(lock_of(fence))).collect()" => "Vec::new()",
-        "stores::postgres_time::an_epoch_is_not_raised_under"),
+        "stores::transactions::an_epoch_is_not_raised_under_a_write_that_was_fenced_by_it::postgres"),
     mutant!("mysql-locks-not-taken": "the same on MySQL and MariaDB",
         "cached-repo/src/store/sql/session.rs",
         "        if !D::LOCKS_ARE_ROWS || all.is_empty() {" => "        if all.len() < usize::MAX {",
-        "stores::mysql_time::an_epoch_is_not_raised_under"),
+        "stores::transactions::an_epoch_is_not_raised_under_a_write_that_was_fenced_by_it::mysql"),
     mutant!("mysql-locks-exclusive": "writes of one partition wait for each other",
         "cached-repo/src/store/sql/locks.rs",
         "        if shared { \"LOCK IN SHARE MODE\" } else { \"FOR UPDATE\" }" =>

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use cached_repo::{ErrorKind, Incident, Repository, Strategy, store};
 use tests::{Held, Point};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::{
     super::scene::patient,
-    family::{Customer, Family, Member, Order, customer, order},
+    family::{Family, Member, Order, customer, order},
 };
 use crate::stage::{On, Over};
 
@@ -128,35 +128,4 @@ async fn moves_that_wait_for_parents_end_and_say_so() {
     let error = timeout(HANG, kept.import()).await.unwrap().unwrap_err();
     assert!(error.to_string().contains("before of customers"), "{error}");
     assert!(error.is_retryable(), "{error}");
-}
-
-#[tokio::test]
-async fn in_a_cluster_that_forgot_how_parents_are_laid_out_they_are_found_all_the_same() {
-    let url = tests::servers::redis_cluster_url();
-    let family = Family::new(On::Sqlite, Over::InProcess).await;
-    let connect = async || {
-        let cache = patient().accept_cluster().namespace(&*family.scene.namespace);
-        cache.connect(&url).await.unwrap()
-    };
-    let elsewhere = connect().await;
-    let parents: Repository<Customer> = family.customers_at(&elsewhere).build().await.unwrap();
-    let orders = family.orders_at(&connect().await).await;
-    let first: Vec<_> = (-40..0).map(customer).collect();
-    parents.save_many(&first).await.unwrap();
-    parents.flush().await.unwrap();
-    let mut raw = tests::raw(&*url).await;
-    let registry = format!("{}:customers:@registry", family.scene.namespace);
-    let forgotten: u64 = redis::cmd("DEL").arg(registry).query_async(&mut raw).await.unwrap();
-    assert_eq!(forgotten, 1);
-    family.parents.down();
-    for id in 0..5 {
-        parents.save(&customer(id)).await.unwrap();
-        orders.save(&order(id)).await.unwrap();
-    }
-    while orders.counts().drain_waits < 10 {
-        sleep(Duration::from_millis(2)).await;
-    }
-    family.parents.up();
-    timeout(HANG, orders.flush()).await.unwrap().unwrap();
-    family.check_order(0..5);
 }

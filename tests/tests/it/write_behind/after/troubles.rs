@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use cached_repo::{Durable, Event, Health, Repository, Strategy, store::StoreError};
+use cached_repo::{Durable, Event, Health, Strategy, store::StoreError};
 use tests::Point;
 use tokio::time::{sleep, timeout};
 
 use super::{
     super::scene::patient,
-    family::{Customer, Family, Note, Order, customer, order},
+    family::{Customer, Family, Note, customer, order},
 };
 use crate::stage::{On, Over, unique_names};
 
@@ -125,28 +125,4 @@ async fn a_parent_under_another_strategy_is_waited_for_only_where_it_was_journal
         timeout(HANG, member.orders.flush()).await.unwrap().unwrap();
         family.check_order(1..3);
     }
-}
-
-#[tokio::test]
-async fn in_a_cluster_the_partitions_of_parents_are_found_as_well() {
-    let url = tests::servers::redis_cluster_url();
-    let family = Family::new(On::Sqlite, Over::InProcess).await;
-    let cache = patient().accept_cluster().namespace(&*family.scene.namespace);
-    let cache = cache.connect(&url).await.unwrap();
-    let parents = family.customers_at(&cache).build().await.unwrap();
-    let orders: Repository<Order> = family.orders_at(&cache).await;
-    let first: Vec<_> = (-40..0).map(customer).collect();
-    parents.save_many(&first).await.unwrap();
-    parents.flush().await.unwrap();
-    family.parents.down();
-    for id in 0..5 {
-        parents.save(&customer(id)).await.unwrap();
-        orders.save(&order(id)).await.unwrap();
-    }
-    while orders.counts().drain_waits < 10 {
-        sleep(Duration::from_millis(2)).await;
-    }
-    family.parents.up();
-    timeout(HANG, orders.flush()).await.unwrap().unwrap();
-    family.check_order(0..5);
 }

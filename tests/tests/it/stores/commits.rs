@@ -1,0 +1,70 @@
+//! A proxy in front of a database that does with a COMMIT what it is told.
+
+use std::sync::Arc;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+};
+
+use super::*;
+
+/// What becomes of a COMMIT on its way to the server.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Commits {
+    /// It arrives; the connection is cut before the answer.
+    ArriveUnanswered,
+    /// The connection is cut instead.
+    AreLost,
+    /// It is held until it is released.
+    Wait,
+}
+
+/// The database at this URL through a proxy, and what releases a COMMIT that waits.
+pub(super) async fn through_proxy(url: &str, commits: Commits) -> (SharedStore, Arc<Notify>) {
+    let (url, release) = proxied(url, commits).await;
+    (store::connect(&url).await.unwrap(), release)
+}
+
+async fn proxied(url: &str, commits: Commits) -> (String, Arc<Notify>) {
+    let authority = url.split(['@', '/']).find(|part| part.contains(':') && !part.ends_with(':'));
+    let server = authority.unwrap().to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = url.replace(&server, &listener.local_addr().unwrap().to_string());
+    let release = Arc::new(Notify::new());
+    let released = release.clone();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(carry(client, server.clone(), commits, released.clone()));
+        }
+    });
+    (url, release)
+}
+
+async fn carry(client: TcpStream, server: String, commits: Commits, release: Arc<Notify>) {
+    let server = TcpStream::connect(server).await.unwrap();
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let answers =
+        tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+    let mut bytes = vec![0; 64 * 1024];
+    while let Ok(count @ 1..) = from_client.read(&mut bytes).await {
+        let request = &bytes[..count];
+        if request.windows(7).any(|window| window == b"COMMIT\0" || window == b"COMMIT ") {
+            match commits {
+                Commits::Wait => release.notified().await,
+                _ => answers.abort(),
+            }
+            if commits == Commits::AreLost {
+                return;
+            }
+        }
+        if to_server.write_all(request).await.is_err() {
+            return;
+        }
+        if answers.is_finished() {
+            return;
+        }
+    }
+}

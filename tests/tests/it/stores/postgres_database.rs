@@ -1,0 +1,109 @@
+//! A namespace of a test's own on the PostgreSQL server under test, and what others see of it.
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
+
+use super::*;
+
+/// A namespace of its own on the server under test, with the library's tables.
+pub(super) struct Database {
+    pub(super) url: String,
+    pub(super) name: String,
+    pub(super) store: SharedStore,
+    /// For what others do at the same time.
+    pub(super) other: PgConnection,
+    /// Never in a transaction, in which `pg_stat_activity` would stand still.
+    watch: PgConnection,
+}
+
+impl Database {
+    pub(super) const LOCK_NOTE_1: &str = "BEGIN; SELECT FROM notes WHERE id = 1 FOR UPDATE";
+    /// How a connection is ended, and how its statement.
+    pub(super) const KILLS: [&str; 2] = ["pg_terminate_backend", "pg_cancel_backend"];
+
+    pub(super) async fn new() -> Self {
+        let server = std::env::var("CACHED_REPO_TEST_POSTGRES")
+            .expect("CACHED_REPO_TEST_POSTGRES is the URL of a PostgreSQL server");
+        let name = unique("stores");
+        let mut other = PgConnection::connect(&server).await.unwrap();
+        let sql = format!("CREATE SCHEMA {name}; SET search_path = {name}");
+        raw_sql(AssertSqlSafe(sql)).execute(&mut other).await.unwrap();
+        let separator = if server.contains('?') { '&' } else { '?' };
+        let url =
+            format!("{server}{separator}options=-csearch_path%3D{name}&application_name={name}");
+        let store = store::connect(&url).await.unwrap();
+        let watch = PgConnection::connect(&server).await.unwrap();
+        Self { url, name, store, other, watch }
+    }
+
+    /// With two notes, of which somebody else has locked the first.
+    pub(super) async fn locked() -> Self {
+        let mut database = Self::with(TWO_NOTES).await;
+        database.sql(Self::LOCK_NOTE_1).await;
+        database
+    }
+
+    /// With the tables of [`NOTES`] and this DDL.
+    pub(super) async fn with(ddl: &str) -> Self {
+        let mut database = Self::new().await;
+        database.store.ledger(Ledger::Install { schema: &NOTES }).await.unwrap();
+        database.sql(ddl).await;
+        database
+    }
+
+    pub(super) async fn sql(&mut self, sql: &str) {
+        raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut self.other).await.unwrap();
+    }
+
+    pub(super) async fn number(&mut self, sql: &str) -> i64 {
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut self.other).await.unwrap()
+    }
+
+    /// Waits until this many of the store's connections wait for a lock, and tells which.
+    pub(super) async fn waiting(&mut self, count: usize) -> Vec<i32> {
+        self.connections("pid IN (SELECT pid FROM pg_locks WHERE NOT granted)", count).await
+    }
+
+    /// Waits until the store has no transactions.
+    pub(super) async fn no_transactions(&mut self) {
+        self.connections("state <> 'idle'", 0).await;
+    }
+
+    /// Waits until this many of the store's connections are so, and tells which.
+    pub(super) async fn connections(&mut self, are: &str, count: usize) -> Vec<i32> {
+        let end = Instant::now() + HANG;
+        loop {
+            let ids = self.ids(are).await;
+            if ids.len() == count {
+                return ids;
+            }
+            assert!(Instant::now() < end, "{count} connections never were so: {are}");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub(super) async fn kill(&mut self, how: &str, ids: &[i32]) {
+        for id in ids {
+            let kill = raw_sql(AssertSqlSafe(format!("SELECT {how}({id})")));
+            kill.execute(&mut self.watch).await.unwrap();
+        }
+    }
+
+    /// Ends all of the store's connections.
+    pub(super) async fn kill_all(&mut self) {
+        let ids = self.ids("true").await;
+        self.kill(Self::KILLS[0], &ids).await;
+        self.connections("true", 0).await;
+    }
+
+    async fn ids(&mut self, are: &str) -> Vec<i32> {
+        let name = &self.name;
+        let sql = format!(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = '{name}' AND ({are})"
+        );
+        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut self.watch).await.unwrap()
+    }
+
+    pub(super) async fn missing(&self) -> String {
+        self.store.describe(&NOTES).await.unwrap().missing.join("\n")
+    }
+}
