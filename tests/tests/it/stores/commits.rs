@@ -51,7 +51,7 @@ async fn carry(client: TcpStream, server: String, commits: Commits, release: Arc
     let mut bytes = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from_client.read(&mut bytes).await {
         let request = &bytes[..count];
-        if request.windows(7).any(|window| window == b"COMMIT\0" || window == b"COMMIT ") {
+        if COMMITS.iter().any(|words| request.windows(words.len()).any(|w| w == *words)) {
             match commits {
                 Commits::Wait => release.notified().await,
                 _ => answers.abort(),
@@ -68,3 +68,6 @@ async fn carry(client: TcpStream, server: String, commits: Commits, release: Arc
         }
     }
 }
+
+/// What a request that commits has in it, in SQL and on MongoDB.
+const COMMITS: [&[u8]; 3] = [b"COMMIT\0", b"COMMIT ", b"commitTransaction\0"];

@@ -2,7 +2,13 @@
 
 use mongodb::bson::doc;
 
-use super::{journal::Drain, mongo::Mongo, mongo_faults::Failing, *};
+use super::{
+    commits::{Commits, through_proxy},
+    journal::Drain,
+    mongo::Mongo,
+    mongo_faults::Failing,
+    *,
+};
 
 #[tokio::test]
 async fn an_epoch_is_not_raised_under_a_write_that_was_fenced_by_it() {
@@ -130,4 +136,38 @@ async fn a_batch_that_moves_the_position_is_waited_for_by_a_recovery() {
     written.unwrap();
     assert_eq!((offset.epoch, offset.last_id), (2, 1), "what the batch moved the position to");
     failing.stop().await;
+}
+
+#[tokio::test]
+async fn a_commit_that_is_on_its_way_at_the_deadline_takes_no_effect() {
+    let mongo = Mongo::installed().await;
+    // A driver that looked for the other members would pass the proxy by.
+    let url = format!("{}&directConnection=true", mongo.url());
+    let (store, release) = through_proxy(&url, Commits::Wait).await;
+    let time = Duration::from_secs(3);
+    let late = tokio::spawn(async move { write_within(&store, &[note(1, "late")], time).await });
+    transactions(&mongo, 1).await;
+    let unknown = late.await.unwrap();
+    assert_eq!(class(&unknown), Class::Unknown, "{unknown:?}");
+    transactions(&mongo, 0).await;
+    release.notify_one();
+    write(&mongo.store, &[note(2, "x")]).await.unwrap();
+    assert_eq!(read(&mongo.store, 1).await, None, "the commit took effect after its deadline");
+}
+
+/// Waits until the store has this many transactions.
+async fn transactions(mongo: &Mongo, count: usize) {
+    let of_store = doc! { "appName": &mongo.name, "transaction": { "$exists": true } };
+    let sessions = doc! { "$currentOp": { "idleSessions": true } };
+    let list = [sessions, doc! { "$match": of_store }];
+    let list = doc! { "aggregate": 1, "pipeline": &list[..], "cursor": {} };
+    let end = Instant::now() + HANG;
+    loop {
+        let found = mongo.admin(list.clone()).await;
+        let found = found.get_document("cursor").unwrap().get_array("firstBatch").unwrap();
+        if found.len() == count {
+            return;
+        }
+        assert!(Instant::now() < end, "there never were {count} transactions: {found:?}");
+    }
 }

@@ -190,6 +190,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "        self.take_slots(entity, partition).await?;\n" =>
         "        if after.is_some() {\n            self.take_slots(entity, partition).await?;\n        }\n",
         "who_recovers_at_the_same_time"),
+    mutant!("mongodb-late-commits": "a COMMIT that was on its way at the deadline takes effect whenever it arrives",
+        "cached-repo/src/store/mongo/session.rs",
+        "                self.inner.start_transaction().await?;\n                let command" =>
+        "                if self.database.name().len() < usize::MAX {\n                    return Ok(());\n                }\n                self.inner.start_transaction().await?;\n                let command",
+        "stores::mongo_time::a_commit_that_is_on_its_way"),
     mutant!("mongodb-asks-once": "a vault that is a moment late is not asked again",
         "cached-repo/src/store/mongo/renewed.rs",
         "const QUESTIONS_MAX: usize = 2;" => "const QUESTIONS_MAX: usize = 1;",
