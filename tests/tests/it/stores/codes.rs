@@ -5,6 +5,8 @@ use sqlx::raw_sql;
 
 use super::*;
 
+const TAKEN: &str = "INSERT INTO notes VALUES (1, 'taken', 1)";
+
 #[track_caller]
 fn told(refused: Result<Vec<Applied>, StoreError>, code: &str, expected: Class) {
     assert_eq!(class(&refused), expected, "{code}: {refused:?}");
@@ -14,8 +16,7 @@ fn told(refused: Result<Vec<Applied>, StoreError>, code: &str, expected: Class) 
 
 #[tokio::test]
 async fn each_code_of_postgres_has_the_class_that_the_table_says() {
-    let mut database =
-        postgres_database::Database::with("INSERT INTO notes VALUES (1, 'taken', 1)").await;
+    let mut database = postgres_database::Database::with(TAKEN).await;
     let alter = "ALTER TABLE notes";
     for (code, class, ddl, undo, change) in [
         ("23505", Class::Record, "ADD CONSTRAINT c UNIQUE (body)", "DROP CONSTRAINT c", "taken"),
