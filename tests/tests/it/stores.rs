@@ -36,6 +36,35 @@ mod postgres_time;
 mod sqlite;
 mod transactions;
 
+/// A place of a test's own on a server under test.
+trait Server: Sized {
+    const LOCK_NOTE_1: &str;
+    /// How a connection is ended, and how its statement.
+    const KILLS: [&str; 2];
+
+    async fn new() -> Self;
+
+    fn store(&self) -> &SharedStore;
+
+    /// What somebody else does on a connection; nothing if the text is empty.
+    async fn sql(&mut self, sql: &str);
+
+    /// With the tables of [`NOTES`] and this DDL.
+    async fn with(ddl: &str) -> Self {
+        let mut server = Self::new().await;
+        server.store().ledger(Ledger::Install { schema: &NOTES }).await.unwrap();
+        server.sql(ddl).await;
+        server
+    }
+
+    /// With two notes, of which somebody else has locked the first.
+    async fn locked() -> Self {
+        let mut server = Self::with(TWO_NOTES).await;
+        server.sql(Self::LOCK_NOTE_1).await;
+        server
+    }
+}
+
 #[tokio::test]
 async fn memory_keeps_the_contract() {
     conformance::run(&store::memory(), "contract").await;

@@ -122,9 +122,10 @@ fn json() -> impl Generator<Value = String> {
 
 /// Documents with what a random one rarely has.
 fn rare(like: &Document) -> Vec<Document> {
-    let deep = "[".repeat(120) + &"]".repeat(120);
-    let all = SPELLED.into_iter().chain(["{\"a\":1,\"a\":2}", &deep]);
-    all.map(|json| Document { json: Json(json.to_owned()), ..like.clone() }).collect()
+    // Around what is kept as it is, and around what RedisJSON takes.
+    let deep = [100, 101, 126, 127, 128, 140].map(|depth| "[".repeat(depth) + &"]".repeat(depth));
+    let all = SPELLED.into_iter().chain(["{\"a\":1,\"a\":2}"]).map(str::to_owned).chain(deep);
+    all.map(|json| Document { json: Json(json), ..like.clone() }).collect()
 }
 
 async fn repo(url: &str, namespace: &str, strategy: Strategy) -> Repository<Document> {

@@ -16,13 +16,11 @@ pub(super) struct Database {
     watch: MySqlConnection,
 }
 
-impl Database {
-    pub(super) const LOCK_NOTE_1: &str =
-        "START TRANSACTION; SELECT * FROM notes WHERE id = 1 FOR UPDATE";
-    /// How a connection is ended, and how its statement.
-    pub(super) const KILLS: [&str; 2] = ["KILL", "KILL QUERY"];
+impl Server for Database {
+    const LOCK_NOTE_1: &str = "START TRANSACTION; SELECT * FROM notes WHERE id = 1 FOR UPDATE";
+    const KILLS: [&str; 2] = ["KILL", "KILL QUERY"];
 
-    pub(super) async fn new() -> Self {
+    async fn new() -> Self {
         let server = tests::servers::mysql_url();
         let name = unique("stores");
         let (place, _) = server.rsplit_once('/').unwrap();
@@ -38,28 +36,18 @@ impl Database {
         Self { url, name, store, other, other_id, watch }
     }
 
-    /// With two notes, of which somebody else has locked the first.
-    pub(super) async fn locked() -> Self {
-        let mut database = Self::with(TWO_NOTES).await;
-        database.sql(Self::LOCK_NOTE_1).await;
-        database
+    fn store(&self) -> &SharedStore {
+        &self.store
     }
 
-    /// With the tables of [`NOTES`] and this DDL.
-    pub(super) async fn with(ddl: &str) -> Self {
-        let mut database = Self::new().await;
-        database.store.ledger(Ledger::Install { schema: &NOTES }).await.unwrap();
-        database.sql(ddl).await;
-        database
-    }
-
-    /// Runs statements; none if the text is empty.
-    pub(super) async fn sql(&mut self, sql: &str) {
+    async fn sql(&mut self, sql: &str) {
         if !sql.is_empty() {
             raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut self.other).await.unwrap();
         }
     }
+}
 
+impl Database {
     pub(super) async fn number(&mut self, sql: &str) -> i64 {
         let sql = format!("SELECT CAST(({sql}) AS SIGNED)");
         sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut self.other).await.unwrap()

@@ -15,14 +15,12 @@ pub(super) struct Database {
     watch: PgConnection,
 }
 
-impl Database {
-    pub(super) const LOCK_NOTE_1: &str = "BEGIN; SELECT FROM notes WHERE id = 1 FOR UPDATE";
-    /// How a connection is ended, and how its statement.
-    pub(super) const KILLS: [&str; 2] = ["pg_terminate_backend", "pg_cancel_backend"];
+impl Server for Database {
+    const LOCK_NOTE_1: &str = "BEGIN; SELECT FROM notes WHERE id = 1 FOR UPDATE";
+    const KILLS: [&str; 2] = ["pg_terminate_backend", "pg_cancel_backend"];
 
-    pub(super) async fn new() -> Self {
-        let server = std::env::var("CACHED_REPO_TEST_POSTGRES")
-            .expect("CACHED_REPO_TEST_POSTGRES is the URL of a PostgreSQL server");
+    async fn new() -> Self {
+        let server = tests::servers::postgres_url();
         let name = unique("stores");
         let mut other = PgConnection::connect(&server).await.unwrap();
         let sql = format!("CREATE SCHEMA {name}; SET search_path = {name}");
@@ -35,25 +33,16 @@ impl Database {
         Self { url, name, store, other, watch }
     }
 
-    /// With two notes, of which somebody else has locked the first.
-    pub(super) async fn locked() -> Self {
-        let mut database = Self::with(TWO_NOTES).await;
-        database.sql(Self::LOCK_NOTE_1).await;
-        database
+    fn store(&self) -> &SharedStore {
+        &self.store
     }
 
-    /// With the tables of [`NOTES`] and this DDL.
-    pub(super) async fn with(ddl: &str) -> Self {
-        let mut database = Self::new().await;
-        database.store.ledger(Ledger::Install { schema: &NOTES }).await.unwrap();
-        database.sql(ddl).await;
-        database
-    }
-
-    pub(super) async fn sql(&mut self, sql: &str) {
+    async fn sql(&mut self, sql: &str) {
         raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut self.other).await.unwrap();
     }
+}
 
+impl Database {
     pub(super) async fn number(&mut self, sql: &str) -> i64 {
         sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut self.other).await.unwrap()
     }
