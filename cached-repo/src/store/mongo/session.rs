@@ -55,8 +55,7 @@ impl MongoStore {
         let mut backoff = Backoff::new(CONFLICT_WAIT, CONFLICT_WAIT_MAX);
         let mut lost = 0;
         loop {
-            let attempt = timeout_at(times.last_call, self.attempt(times, write)).await;
-            let attempt = match attempt.unwrap_or_else(|_| Err(too_late().into())) {
+            let attempt = match self.attempt(times, write).await {
                 Ok((session, answer)) => session.commit(times).await.map(|()| answer),
                 Err(fault) => Err(fault),
             };
@@ -80,11 +79,16 @@ impl MongoStore {
         write: &Write<'_>,
     ) -> Result<(Session, Vec<Applied>), Fault> {
         let mut session = self.begin(times).await?;
-        match write.run(&mut session).await {
-            Ok(answer) => Ok((session, answer)),
-            Err(fault) => {
-                session.abort().await;
+        match timeout_at(times.last_call, write.run(&mut session)).await {
+            Ok(Ok(answer)) => Ok((session, answer)),
+            Ok(Err(fault)) => {
+                // If there is no time left, the driver goes on with it.
+                drop(timeout_at(times.last_call, session.abort()).await);
                 Err(fault)
+            }
+            Err(_) => {
+                session.forestall();
+                Err(too_late().into())
             }
         }
     }
@@ -192,12 +196,15 @@ impl Session {
         let _ = timeout(LEAVE_TIMEOUT, self.inner.abort_transaction()).await;
     }
 
-    /// Begins another transaction on the same session: a commit of the one before it that is still on
-    /// its way finds that it is gone, and does not take effect long after its deadline.
+    /// Begins another transaction on the same session: what is still on its way of the one before it finds
+    /// that this is gone. A commit does not take effect long after its deadline, and a statement, which may
+    /// arrive behind the abort, begins no transaction that nobody ends.
     fn forestall(mut self) {
         let Ok(runtime) = Handle::try_current() else { return };
         runtime.spawn(async move {
             let next = async {
+                // It says no more than that a commit was sent, where one was.
+                drop(self.inner.abort_transaction().await);
                 self.inner.start_transaction().await?;
                 let command = doc! { "find": OFFSETS, "limit": 1, "singleBatch": true };
                 self.database.run_command(command).session(&mut self.inner).await?;

@@ -19,6 +19,8 @@ pub(super) enum Commits {
     AreLost,
     /// It is held until it is released.
     Wait,
+    /// Not it, but an update on MongoDB is held until it is released.
+    ComeBehindUpdatesThatWait,
 }
 
 /// The database at this URL through a proxy, and what releases a COMMIT that waits.
@@ -51,9 +53,13 @@ async fn carry(client: TcpStream, server: String, commits: Commits, release: Arc
     let mut bytes = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from_client.read(&mut bytes).await {
         let request = &bytes[..count];
-        if COMMITS.iter().any(|words| request.windows(words.len()).any(|w| w == *words)) {
+        let waits_for: &[&[u8]] = match commits {
+            Commits::ComeBehindUpdatesThatWait => &[b"\x02update\0"],
+            _ => &COMMITS,
+        };
+        if waits_for.iter().any(|words| request.windows(words.len()).any(|w| w == *words)) {
             match commits {
-                Commits::Wait => release.notified().await,
+                Commits::Wait | Commits::ComeBehindUpdatesThatWait => release.notified().await,
                 _ => answers.abort(),
             }
             if commits == Commits::AreLost {

@@ -195,6 +195,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "                self.inner.start_transaction().await?;\n                let command" =>
         "                if self.database.name().len() < usize::MAX {\n                    return Ok(());\n                }\n                self.inner.start_transaction().await?;\n                let command",
         "stores::mongo_time::a_commit_that_is_on_its_way"),
+    mutant!("mongodb-late-statements": "a statement that comes behind its abort begins a transaction that nobody ends",
+        "cached-repo/src/store/mongo/session.rs",
+        "                session.forestall();\n                Err(too_late().into())" =>
+        "                drop(session);\n                Err(too_late().into())",
+        "stores::mongo_time::an_update_that_is_on_its_way"),
     mutant!("mongodb-asks-once": "a vault that is a moment late is not asked again",
         "cached-repo/src/store/mongo/renewed.rs",
         "const QUESTIONS_MAX: usize = 2;" => "const QUESTIONS_MAX: usize = 1;",
