@@ -38,7 +38,7 @@ pub(crate) fn entity_id(values: Vec<Value<'static>>) -> Result<EntityId> {
     }
     if text.len() > ID_REFUSED_LEN {
         return Err(Error::invalid(format!(
-            "the id has more than {ID_REFUSED_LEN} bytes when encoded, which are allowed at most"
+            "the id has more than {ID_REFUSED_LEN} bytes when encoded: use a shorter one"
         ))
         .of(&text));
     }

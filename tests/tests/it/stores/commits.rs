@@ -1,4 +1,4 @@
-//! A proxy in front of a database that does with a COMMIT what it is told.
+//! A proxy in front of a database that holds up or loses what a transaction sends.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio::{
 
 use super::*;
 
-/// What becomes of a COMMIT on its way to the server.
+/// What becomes of COMMITs on their way to the server.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Commits {
     /// It arrives; the connection is cut before the answer.
@@ -19,8 +19,8 @@ pub(super) enum Commits {
     AreLost,
     /// It is held until it is released.
     Wait,
-    /// Not it, but an update on MongoDB is held until it is released.
-    ComeBehindUpdatesThatWait,
+    /// None of them is held, but an update on MongoDB is, until it is released.
+    FollowAHeldUpdate,
 }
 
 /// The database at this URL through a proxy, and what releases a COMMIT that waits.
@@ -53,13 +53,13 @@ async fn carry(client: TcpStream, server: String, commits: Commits, release: Arc
     let mut bytes = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from_client.read(&mut bytes).await {
         let request = &bytes[..count];
-        let waits_for: &[&[u8]] = match commits {
-            Commits::ComeBehindUpdatesThatWait => &[b"\x02update\0"],
+        let looked_for: &[&[u8]] = match commits {
+            Commits::FollowAHeldUpdate => &[b"\x02update\0"],
             _ => &COMMITS,
         };
-        if waits_for.iter().any(|words| request.windows(words.len()).any(|w| w == *words)) {
+        if looked_for.iter().any(|words| request.windows(words.len()).any(|w| w == *words)) {
             match commits {
-                Commits::Wait | Commits::ComeBehindUpdatesThatWait => release.notified().await,
+                Commits::Wait | Commits::FollowAHeldUpdate => release.notified().await,
                 _ => answers.abort(),
             }
             if commits == Commits::AreLost {

@@ -1,4 +1,4 @@
-//! Recoveries, drains and store-first writes of one partition at the same time, on MongoDB.
+//! What meets a transaction on MongoDB: recoveries, drains and writes of the same partition, deadlines.
 
 use futures_util::future::join_all;
 use mongodb::bson::doc;
@@ -162,7 +162,7 @@ async fn an_update_that_is_on_its_way_at_the_deadline_keeps_nobody_waiting() {
     let mongo = Mongo::installed().await;
     let url = format!("{}&directConnection=true", mongo.url());
     let round = async |id| {
-        let (store, release) = through_proxy(&url, Commits::ComeBehindUpdatesThatWait).await;
+        let (store, release) = through_proxy(&url, Commits::FollowAHeldUpdate).await;
         let late = write_within(&store, &[note(id, "late")], Duration::from_millis(500)).await;
         assert_eq!(class(&late), Class::Transient, "{late:?}");
         assert_eq!(read(&store, id).await, None);

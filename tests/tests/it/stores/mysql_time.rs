@@ -1,4 +1,4 @@
-//! What happens on MySQL and MariaDB between BEGIN and COMMIT: locks, deadlines, lost connections.
+//! What only MySQL and MariaDB do between BEGIN and COMMIT: deadlines, deadlocks, shared locks.
 
 use super::{
     commits::{Commits, through_proxy},

@@ -1,4 +1,4 @@
-//! What happens on PostgreSQL between BEGIN and COMMIT: locks, deadlines, fences, lost connections.
+//! What only PostgreSQL does between BEGIN and COMMIT: deadlines, deadlocks, a role with other defaults.
 
 use super::{
     commits::{Commits, through_proxy},
