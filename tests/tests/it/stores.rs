@@ -15,6 +15,28 @@ use cached_repo::{
 };
 use tokio::time::Instant;
 
+/// A test on each server.
+macro_rules! on_servers {
+    ($(#[$doc:meta])* $name:ident, |$database:ident| $body:block) => {
+        $(#[$doc])*
+        mod $name {
+            use super::*;
+
+            #[tokio::test]
+            async fn postgres() {
+                use super::super::postgres_database::Database as $database;
+                $body
+            }
+
+            #[tokio::test]
+            async fn mysql() {
+                use super::super::mysql_database::Database as $database;
+                $body
+            }
+        }
+    };
+}
+
 mod codes;
 mod commits;
 mod computed;
@@ -30,6 +52,7 @@ mod mysql;
 mod mysql_database;
 mod mysql_errors;
 mod mysql_time;
+mod pools;
 mod postgres;
 mod postgres_database;
 mod postgres_time;
@@ -41,6 +64,11 @@ trait Server: Sized {
     const LOCK_NOTE_1: &str;
     /// How a connection is ended, and how its statement.
     const KILLS: [&str; 2];
+
+    /// What an application may have set on a connection of its own.
+    const SETTINGS: &str;
+    /// A transaction that was begun and used.
+    const FORGOTTEN: &str;
 
     async fn new() -> Self;
 

@@ -62,8 +62,11 @@ pub(in crate::store) trait Dialect: Sized + Send + Sync + 'static {
     /// begun; one message to the server.
     fn commit(within: Duration) -> String;
 
-    /// Rolls back, whether or not there is a transaction; one message to the server.
+    /// Rolls back, and sets back what [`begin`](Self::begin) has set for longer than its transaction; one
+    /// message to the server.
     const ROLLBACK: &'static str;
+    /// What succeeds only where there is no transaction, if a ROLLBACK fails there; leaves none behind.
+    const NO_TRANSACTION: Option<&'static str>;
     /// The code of the error of a commit that came too late, where it has one of its own.
     const TOO_LATE: Option<&'static str>;
 

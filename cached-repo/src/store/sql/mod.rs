@@ -39,6 +39,7 @@ mod sqlite;
 use sqlite::Sqlite;
 
 mod bury;
+mod call;
 pub(super) mod connect;
 // SQLite has no types of its own for what is looked at there.
 #[cfg_attr(not(any(feature = "postgres", feature = "mysql")), allow(dead_code))]

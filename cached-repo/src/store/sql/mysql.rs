@@ -53,6 +53,7 @@ impl Dialect for MySql {
     const SUPERSEDE: Option<&'static str> = Some(words::SUPERSEDE);
     const BYTES_MAX: Option<&'static str> = Some("SELECT @@max_allowed_packet");
     const ROLLBACK: &'static str = transaction::ROLLBACK;
+    const NO_TRANSACTION: Option<&'static str> = None;
     const TOO_LATE: Option<&'static str> = Some(transaction::TOO_LATE);
 
     fn spell(sql: &str) -> Cow<'_, str> {

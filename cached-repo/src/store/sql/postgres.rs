@@ -45,6 +45,7 @@ impl Dialect for Postgres {
     const SUPERSEDE: Option<&'static str> = None;
     const BYTES_MAX: Option<&'static str> = None;
     const ROLLBACK: &'static str = "ROLLBACK";
+    const NO_TRANSACTION: Option<&'static str> = None;
     const TOO_LATE: Option<&'static str> = None;
 
     fn spell(sql: &str) -> Cow<'_, str> {

@@ -1,41 +1,46 @@
 //! One connection in use: its transaction, and what becomes of it when its user is cancelled.
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
-use sqlx::{Error, pool::PoolConnection};
-use tokio::{
-    runtime::Handle,
-    time::{Instant, timeout},
-};
+use futures_util::{FutureExt, future::BoxFuture};
+use sqlx::Error;
+use tokio::{runtime::Handle, time::Instant};
 
 use super::{
-    Begin, Dialect, Lock, Row, Source, Statement, StoreError, classify, error, ledger::bound, locks,
+    Begin, CALL_TIMEOUT, Connection, Dialect, Lock, Row, Source, Statement, StoreError,
+    call::{Call, Held, panicked},
+    classify, error,
+    ledger::bound,
+    locks,
 };
 use crate::{clock::Clock, record::Value};
 
-/// A pooled connection. However it is dropped, it goes back to the pool without a transaction, or is
-/// closed.
+/// A pooled connection. It goes back to the pool only when it was seen to be without a transaction: when
+/// none was begun, or when the server has answered the COMMIT or the ROLLBACK. Otherwise it is closed.
 ///
 /// The driver's own transactions are not used: one that is cancelled while it begins leaves its
 /// connection in the pool with the transaction open.
 pub(super) struct Session<D: Dialect> {
-    /// Taken when this is dropped.
-    connection: Option<PoolConnection<D::Database>>,
-    /// A transaction was begun and not ended.
+    /// A call that is under way has it.
+    connection: Option<Held<D>>,
+    /// A transaction was begun and not seen to end.
     open: bool,
-    /// A call was sent and not answered: its user was cancelled.
-    busy: bool,
     /// The connection is gone.
     lost: bool,
+    /// The caller is gone: a call that is given up closes the connection.
+    left: bool,
     /// The server began the transaction before this.
     began: Instant,
+    /// How long the server lets a statement run.
+    statement_max: Duration,
 }
 
 impl<D: Dialect> Session<D> {
     pub(super) async fn acquire(pool: &Source<D>) -> Result<Self, StoreError> {
-        let connection = pool.acquire().await?;
+        let connection = Some(Held::new(pool.acquire().await?));
         let began = Clock::new().now();
-        Ok(Self { connection: Some(connection), open: false, busy: false, lost: false, began })
+        let (open, lost, left, statement_max) = (false, false, false, CALL_TIMEOUT);
+        Ok(Self { connection, open, lost, left, began, statement_max })
     }
 
     /// A connection with an open transaction. Connections that died in the pool are passed over:
@@ -45,7 +50,7 @@ impl<D: Dialect> Session<D> {
         let mut dead = 0;
         loop {
             let mut session = Self::acquire(pool).await?;
-            session.open = true;
+            (session.open, session.statement_max) = (true, begin.left);
             match session.script(sql.clone()).await {
                 Ok(()) => {
                     session.began = Clock::new().now();
@@ -85,12 +90,7 @@ impl<D: Dialect> Session<D> {
     }
 
     pub(super) async fn run(&mut self, statement: Statement<D>) -> Result<Vec<Row<D>>, Error> {
-        let Some(connection) = &mut self.connection else { return Err(Error::PoolClosed) };
-        self.busy = true;
-        let rows = D::run(connection, statement).await;
-        self.busy = false;
-        self.lost = rows.as_ref().is_err_and(|e| error::is_lost::<D>(e));
-        rows
+        self.call(|connection| D::run(connection, statement)).await
     }
 
     /// Runs a text whose parameters are written as question marks.
@@ -111,23 +111,12 @@ impl<D: Dialect> Session<D> {
         doing: &str,
     ) -> Result<bool, StoreError> {
         let statement = bound(sql, values)?;
-        let Some(connection) = &mut self.connection else {
-            return Err(classify::<D>(Error::PoolClosed, doing));
-        };
-        self.busy = true;
-        let changed = D::change(connection, statement).await;
-        self.busy = false;
-        self.lost = changed.as_ref().is_err_and(|e| error::is_lost::<D>(e));
+        let changed = self.call(|connection| D::change(connection, statement)).await;
         changed.map(|rows| rows > 0).map_err(|e| classify::<D>(e, doing))
     }
 
     pub(super) async fn script(&mut self, sql: String) -> Result<(), Error> {
-        let Some(connection) = &mut self.connection else { return Err(Error::PoolClosed) };
-        self.busy = true;
-        let done = D::script(connection, sql).await;
-        self.busy = false;
-        self.lost = done.as_ref().is_err_and(|e| error::is_lost::<D>(e));
-        done
+        self.call(|connection| D::script(connection, sql)).await
     }
 
     /// Commits. Only here an error may mean that nobody knows what happened.
@@ -156,32 +145,90 @@ impl<D: Dialect> Session<D> {
 
     /// Rolls back, after an error on which the database may have done so by itself.
     pub(super) async fn rollback(mut self) {
-        if !self.lost && self.script(D::ROLLBACK.to_owned()).await.is_ok() {
-            self.open = false;
+        self.roll_back().await;
+    }
+
+    async fn roll_back(&mut self) {
+        if !self.open || self.lost {
+            return;
         }
+        let mut rolled_back = self.script(D::ROLLBACK.to_owned()).await.is_ok();
+        if !rolled_back && let Some(sql) = D::NO_TRANSACTION {
+            rolled_back = self.script(sql.to_owned()).await.is_ok();
+        }
+        (self.open, self.left) = (!rolled_back, true);
+    }
+
+    /// Makes a call. A driver whose future is dropped is out of step with its server, so the future
+    /// owns the connection, and is brought to its end by a task when its caller is gone.
+    async fn call<T: Send + 'static>(
+        &mut self,
+        send: impl for<'c> FnOnce(&'c mut Connection<D>) -> BoxFuture<'c, Result<T, Error>>
+        + Send
+        + 'static,
+    ) -> Result<T, Error> {
+        let Some(mut held) = self.connection.take() else { return Err(Error::PoolClosed) };
+        let answer = async move {
+            let answer = AssertUnwindSafe(async { send(held.get()?).await }).catch_unwind().await;
+            (held, answer.unwrap_or_else(|panic| Err(panicked(&*panic))))
+        };
+        Call::new(self, Box::pin(answer)).await
+    }
+
+    /// The connection is back from a call.
+    pub(super) fn has<T>(&mut self, connection: Held<D>, answer: &Result<T, Error>) {
+        self.connection = Some(connection);
+        self.lost |= answer.as_ref().is_err_and(error::is_lost::<D>);
+    }
+
+    /// What is left of the session to a task, if there is to be one, when its user is cancelled in a
+    /// call.
+    pub(super) fn leave(&mut self) -> Option<Self> {
+        let Self { open, lost, left, began, statement_max, .. } = *self;
+        let abandoned = Self { connection: None, open, lost, left: true, began, statement_max };
+        (!left).then_some(abandoned)
+    }
+
+    /// Brings to an end what a user who was cancelled has left, for no longer than the server needs.
+    /// The pool counts the connection meanwhile: callers who give up do not end up with more
+    /// connections than it may have.
+    pub(super) fn settle<T: Send + 'static>(mut self, call: Option<Answer<D, T>>) {
+        // Without a runtime it is closed.
+        let Ok(runtime) = Handle::try_current() else { return };
+        let patience = self.statement_max + LEAVE_TIMEOUT;
+        let settled = async move {
+            if let Some(call) = call {
+                let (connection, answer) = call.await;
+                self.has(connection, &answer);
+            }
+            self.roll_back().await;
+        };
+        runtime.spawn(async move {
+            if D::CLOSES_ABANDONED {
+                let _ = tokio::time::timeout(patience, settled).await;
+            } else {
+                settled.await;
+            }
+        });
     }
 }
 
 impl<D: Dialect> Drop for Session<D> {
     fn drop(&mut self) {
-        let Some(mut connection) = self.connection.take() else { return };
-        let leave = if self.open { D::ROLLBACK } else { "SELECT 1" };
-        match Handle::try_current() {
-            Ok(runtime) if !self.lost && (self.open || self.busy) => {
-                // Behind the call that was given up. The connection counts as in use meanwhile, so
-                // that callers who give up do not end up with more connections than the pool has.
-                runtime.spawn(async move {
-                    let left = D::script(&mut connection, leave.to_owned());
-                    if timeout(LEAVE_TIMEOUT, left).await.is_err() && D::CLOSES_ABANDONED {
-                        connection.close_on_drop();
-                    }
-                });
-            }
-            _ if self.lost || self.open => connection.close_on_drop(),
-            _ => {}
+        let Some(connection) = self.connection.take() else { return };
+        if self.lost || (self.open && self.left) {
+            drop(connection);
+        } else if !self.open {
+            connection.release();
+        } else if let Some(mut abandoned) = self.leave() {
+            abandoned.connection = Some(connection);
+            abandoned.settle::<()>(None);
         }
     }
 }
 
-/// A server that does not even roll back in this time is given up.
+/// What a call answers, and the connection.
+pub(super) type Answer<D, T> = BoxFuture<'static, (Held<D>, Result<T, Error>)>;
+
+/// How much longer than a server may need it is waited for.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -46,6 +46,8 @@ impl Dialect for Sqlite {
     const SUPERSEDE: Option<&'static str> = None;
     const BYTES_MAX: Option<&'static str> = None;
     const ROLLBACK: &'static str = "ROLLBACK";
+    /// A trigger or a constraint may have ended the transaction.
+    const NO_TRANSACTION: Option<&'static str> = Some("BEGIN; ROLLBACK");
     const TOO_LATE: Option<&'static str> = None;
 
     fn spell(sql: &str) -> Cow<'_, str> {

@@ -1,6 +1,8 @@
 //! A database of a test's own on the MySQL or MariaDB server under test, and what others see of it.
 
-use sqlx::{AssertSqlSafe, Connection, MySqlConnection, Row, raw_sql};
+use sqlx::{
+    AssertSqlSafe, Connection, MySqlConnection, MySqlPool, Row, mysql::MySqlPoolOptions, raw_sql,
+};
 
 use super::*;
 
@@ -18,6 +20,10 @@ pub(super) struct Database {
 
 impl Server for Database {
     const LOCK_NOTE_1: &str = "START TRANSACTION; SELECT * FROM notes WHERE id = 1 FOR UPDATE";
+    const SETTINGS: &str = "SET SESSION lock_wait_timeout = 77, \
+        SESSION innodb_lock_wait_timeout = 78, SESSION sql_mode = 'ANSI_QUOTES' \
+        /*M! , SESSION max_statement_time = 79.5, SESSION idle_transaction_timeout = 80 */";
+    const FORGOTTEN: &str = "START TRANSACTION; SELECT * FROM notes";
     const KILLS: [&str; 2] = ["KILL", "KILL QUERY"];
 
     async fn new() -> Self {
@@ -106,7 +112,26 @@ impl Database {
         self.connections("TRUE", 0).await;
     }
 
-    async fn ids(&mut self, are: &str) -> Vec<i64> {
+    /// A pool of the application's own, and a store over it. The connections of others are gone.
+    pub(super) async fn pool(&mut self, size: u32) -> (MySqlPool, SharedStore) {
+        self.kill_all().await;
+        let pool = MySqlPoolOptions::new().max_connections(size).connect(&self.url).await.unwrap();
+        (pool.clone(), store::mysql(pool))
+    }
+
+    /// Waits for all connections of a pool, and tells their transactions and settings.
+    pub(super) async fn states(pool: &MySqlPool) -> Vec<String> {
+        let (mut all, mut states) = (Vec::new(), Vec::new());
+        for _ in 0..pool.options().get_max_connections() {
+            let mut connection = pool.acquire().await.unwrap();
+            let row = raw_sql(STATE).fetch_one(&mut *connection).await;
+            states.push(row.map_or_else(|e| e.to_string(), |row| row.get(0)));
+            all.push(connection);
+        }
+        states
+    }
+
+    pub(super) async fn ids(&mut self, are: &str) -> Vec<i64> {
         let (name, other) = (&self.name, self.other_id);
         let sql = format!(
             "SELECT CAST(id AS SIGNED) FROM information_schema.processlist \
@@ -119,3 +144,7 @@ impl Database {
         self.store.describe(schema).await.unwrap().missing.join("\n")
     }
 }
+
+const STATE: &str = "SELECT CONCAT_WS(' ', @@innodb_lock_wait_timeout, @@lock_wait_timeout, \
+    @@sql_mode, @@autocommit \
+    /*M! , @@in_transaction, @@max_statement_time, @@idle_transaction_timeout */)";

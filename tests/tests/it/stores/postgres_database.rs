@@ -1,6 +1,8 @@
 //! A namespace of a test's own on the PostgreSQL server under test, and what others see of it.
 
-use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
+use sqlx::{
+    AssertSqlSafe, Connection, PgConnection, PgPool, Row, postgres::PgPoolOptions, raw_sql,
+};
 
 use super::*;
 
@@ -17,6 +19,9 @@ pub(super) struct Database {
 
 impl Server for Database {
     const LOCK_NOTE_1: &str = "BEGIN; SELECT FROM notes WHERE id = 1 FOR UPDATE";
+    const SETTINGS: &str = "SET statement_timeout = '77s'; SET lock_timeout = '78s'; \
+        SET idle_in_transaction_session_timeout = '79s'; SET synchronous_commit = off";
+    const FORGOTTEN: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT 1";
     const KILLS: [&str; 2] = ["pg_terminate_backend", "pg_cancel_backend"];
 
     async fn new() -> Self {
@@ -84,7 +89,26 @@ impl Database {
         self.connections("true", 0).await;
     }
 
-    async fn ids(&mut self, are: &str) -> Vec<i32> {
+    /// A pool of the application's own, and a store over it. The connections of others are gone.
+    pub(super) async fn pool(&mut self, size: u32) -> (PgPool, SharedStore) {
+        self.kill_all().await;
+        let pool = PgPoolOptions::new().max_connections(size).connect(&self.url).await.unwrap();
+        (pool.clone(), store::postgres(pool))
+    }
+
+    /// Waits for all connections of a pool, and tells their transactions and settings.
+    pub(super) async fn states(pool: &PgPool) -> Vec<String> {
+        let (mut all, mut states) = (Vec::new(), Vec::new());
+        for _ in 0..pool.options().get_max_connections() {
+            let mut connection = pool.acquire().await.unwrap();
+            let row = raw_sql(STATE).fetch_one(&mut *connection).await;
+            states.push(row.map_or_else(|e| e.to_string(), |row| row.get(0)));
+            all.push(connection);
+        }
+        states
+    }
+
+    pub(super) async fn ids(&mut self, are: &str) -> Vec<i32> {
         let name = &self.name;
         let sql = format!(
             "SELECT pid FROM pg_stat_activity WHERE application_name = '{name}' AND ({are})"
@@ -96,3 +120,9 @@ impl Database {
         self.store.describe(&NOTES).await.unwrap().missing.join("\n")
     }
 }
+
+/// Outside of a transaction both times are the same.
+const STATE: &str = "SELECT concat_ws(' ', now() = statement_timestamp(), \
+    current_setting('statement_timeout'), current_setting('lock_timeout'), \
+    current_setting('idle_in_transaction_session_timeout'), current_setting('synchronous_commit'), \
+    current_setting('transaction_isolation'), current_setting('transaction_read_only'))";

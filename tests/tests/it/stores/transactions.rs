@@ -8,28 +8,6 @@ use super::{
     *,
 };
 
-/// A test on each server.
-macro_rules! on_servers {
-    ($(#[$doc:meta])* $name:ident, |$database:ident| $body:block) => {
-        $(#[$doc])*
-        mod $name {
-            use super::*;
-
-            #[tokio::test]
-            async fn postgres() {
-                use super::super::postgres_database::Database as $database;
-                $body
-            }
-
-            #[tokio::test]
-            async fn mysql() {
-                use super::super::mysql_database::Database as $database;
-                $body
-            }
-        }
-    };
-}
-
 on_servers!(a_locked_row_is_waited_for_until_the_deadline_and_not_written_later, |Database| {
     let mut database = Database::locked().await;
     // The lock is held for ever.

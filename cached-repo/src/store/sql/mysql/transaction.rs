@@ -15,10 +15,11 @@ pub(super) fn begin(begin: &Begin) -> String {
     let left = begin.left.max(Duration::from_millis(1));
     let seconds = left.as_secs_f64().ceil();
     format!(
-        "SET @cached_repo_lock = @@innodb_lock_wait_timeout, \
-         @cached_repo_table = @@lock_wait_timeout, @cached_repo_mode = @@sql_mode \
-         /*M! , @cached_repo_run = @@max_statement_time, \
-         @cached_repo_idle = @@idle_transaction_timeout */; \
+        "SET @cached_repo_lock = COALESCE(@cached_repo_lock, @@innodb_lock_wait_timeout), \
+         @cached_repo_table = COALESCE(@cached_repo_table, @@lock_wait_timeout), \
+         @cached_repo_mode = COALESCE(@cached_repo_mode, @@sql_mode) \
+         /*M! , @cached_repo_run = COALESCE(@cached_repo_run, @@max_statement_time), \
+         @cached_repo_idle = COALESCE(@cached_repo_idle, @@idle_transaction_timeout) */; \
          SET SESSION innodb_lock_wait_timeout = {seconds}, SESSION lock_wait_timeout = {seconds}, \
          SESSION sql_mode = '{MODE}' \
          /*M! , SESSION max_statement_time = {left}, \
@@ -40,16 +41,22 @@ pub(super) fn commit(within: Duration) -> String {
     )
 }
 
-/// A session that has set nothing yet keeps what it has.
+/// Sets back what was saved, and forgets it: what is saved and not set back is never saved again. A
+/// session that has saved nothing keeps what it has. Without a value that was saved, COALESCE is a text,
+/// which a setting that is a number refuses.
 macro_rules! set_back {
     () => {
         "SET SESSION innodb_lock_wait_timeout = \
-         COALESCE(@cached_repo_lock, @@innodb_lock_wait_timeout), \
-         SESSION lock_wait_timeout = COALESCE(@cached_repo_table, @@lock_wait_timeout), \
-         SESSION sql_mode = COALESCE(@cached_repo_mode, @@sql_mode) \
-         /*M! , SESSION max_statement_time = COALESCE(@cached_repo_run, @@max_statement_time), \
+         CAST(COALESCE(@cached_repo_lock, @@innodb_lock_wait_timeout) AS UNSIGNED), \
+         SESSION lock_wait_timeout = \
+         CAST(COALESCE(@cached_repo_table, @@lock_wait_timeout) AS UNSIGNED), \
+         SESSION sql_mode = COALESCE(@cached_repo_mode, @@sql_mode), \
+         @cached_repo_lock = NULL, @cached_repo_table = NULL, @cached_repo_mode = NULL \
+         /*M! , SESSION max_statement_time = \
+         COALESCE(@cached_repo_run, @@max_statement_time) + 0e0, \
          SESSION idle_transaction_timeout = \
-         COALESCE(@cached_repo_idle, @@idle_transaction_timeout) */"
+         CAST(COALESCE(@cached_repo_idle, @@idle_transaction_timeout) AS UNSIGNED), \
+         @cached_repo_run = NULL, @cached_repo_idle = NULL */"
     };
 }
 const SET_BACK: &str = set_back!();

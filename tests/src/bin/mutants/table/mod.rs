@@ -20,6 +20,8 @@ mod simulation;
 
 mod stores;
 
+mod pools;
+
 mod types;
 
 mod snapshots;
@@ -40,6 +42,7 @@ pub(crate) const TABLE: &[&[Mutant]] = &[
     writing::MUTANTS,
     durability::MUTANTS,
     stores::MUTANTS,
+    pools::MUTANTS,
     types::MUTANTS,
     scripts::MUTANTS,
     in_process::MUTANTS,
