@@ -56,12 +56,18 @@ mod pools;
 mod postgres;
 mod postgres_database;
 mod postgres_time;
+mod rollbacks;
 mod sqlite;
 mod transactions;
 
 /// A place of a test's own on a server under test.
 trait Server: Sized {
     const LOCK_NOTE_1: &str;
+    /// Keeps readers of the notes waiting.
+    const LOCK_NOTES: &str;
+    const UNLOCK_NOTES: &str;
+    /// Of a connection that has a statement to do.
+    const BUSY: &str;
     /// How a connection is ended, and how its statement.
     const KILLS: [&str; 2];
 

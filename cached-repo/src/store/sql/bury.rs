@@ -2,46 +2,50 @@
 
 use std::collections::BTreeMap;
 
-use super::{Dialect, Session, StoreError, Table, classify, write::write_rows};
-use crate::{change::Change, store::Class};
+use super::{
+    Dialect, Session, StoreError, classify,
+    write::{Write, write_rows},
+};
+use crate::store::Class;
 
 /// Writes changes in this order, but for those that are refused, and says why those are: of two that
 /// exclude each other it is the later one. Gives up as soon as more than `max` are refused and not a
 /// single one was written.
 pub(super) async fn write_most<D: Dialect>(
     session: &mut Session<D>,
-    table: &Table<'_>,
-    changes: &[Change],
+    write: &Write<'_>,
     order: &[usize],
     (max, references): (usize, bool),
 ) -> Result<BTreeMap<usize, String>, StoreError> {
     undoable(session, MARK).await?;
     let mut refused = BTreeMap::new();
-    let mut is_written = false;
+    let mut written = Vec::new();
     // The whole was refused before this was called.
     let mut parts: Vec<&[usize]> = order.chunks(order.len().div_ceil(2).max(1)).rev().collect();
     while let Some(part) = parts.pop() {
-        match (try_write(session, table, changes, part).await?, part) {
-            (None, _) => is_written = true,
+        match (try_write(session, write, &mut written, part).await?, part) {
+            (None, _) => {}
             (Some(error), [index]) => drop(refused.insert(*index, error)),
             (Some(_), part) => {
                 let (first, second) = part.split_at(part.len() / 2);
                 parts.extend([second, first]);
             }
         }
-        if !is_written && refused.len() > max {
+        if written.is_empty() && refused.len() > max {
             return told(refused, references);
         }
     }
     // A change that was refused may only have come too early: what was written since has moved away
     // from its unique value, or is the row that it refers to.
+    let mut is_written = !written.is_empty();
     while is_written {
         is_written = false;
-        for &index in order {
-            if refused.contains_key(&index)
-                && try_write(session, table, changes, &[index]).await?.is_none()
+        for index in order {
+            let one = std::slice::from_ref(index);
+            if refused.contains_key(index)
+                && try_write(session, write, &mut written, one).await?.is_none()
             {
-                refused.remove(&index);
+                refused.remove(index);
                 is_written = true;
             }
         }
@@ -64,21 +68,43 @@ fn told(
     Ok(reasons)
 }
 
-/// Writes all of these changes, or none and says why they were refused.
-async fn try_write<D: Dialect>(
+/// Writes all of these changes behind those that are written, or none and says why they were refused.
+async fn try_write<'o, D: Dialect>(
     session: &mut Session<D>,
-    table: &Table<'_>,
-    changes: &[Change],
-    part: &[usize],
+    write: &Write<'_>,
+    written: &mut Vec<&'o [usize]>,
+    part: &'o [usize],
 ) -> Result<Option<StoreError>, StoreError> {
-    match write_rows(session, table, changes, part).await {
-        Ok(()) => undoable(session, MARK_AGAIN).await.map(|()| None),
+    match write_rows(session, write.table, write.batch.changes, part).await {
+        Ok(()) => {
+            undoable(session, MARK_AGAIN).await?;
+            written.push(part);
+            Ok(None)
+        }
         Err(error) if error.class().is_refusal() => {
-            undoable(session, UNDO).await?;
+            if let Err(undo) = undoable(session, UNDO).await {
+                if !session.is_over().await {
+                    return Err(undo);
+                }
+                write_again(session, write, written).await?;
+            }
             Ok(Some(error))
         }
         Err(error) => Err(error),
     }
+}
+
+/// On SQLite a trigger or a constraint may roll the whole transaction back.
+async fn write_again<D: Dialect>(
+    session: &mut Session<D>,
+    write: &Write<'_>,
+    written: &[&[usize]],
+) -> Result<(), StoreError> {
+    write.begin_again(session).await?;
+    for part in written {
+        write_rows(session, write.table, write.batch.changes, part).await?;
+    }
+    undoable(session, MARK).await
 }
 
 async fn undoable<D: Dialect>(session: &mut Session<D>, sql: &str) -> Result<(), StoreError> {

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "postgres")]
+use super::CALL_TIMEOUT;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use super::Logins;
 #[cfg(feature = "sqlite")]
 use super::trial::unreachable;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use super::url;
-use super::{SharedStore, SqlStore, trial::try_out};
+use super::{SharedStore, Source, SqlStore, trial::try_out};
 use crate::error::{Error, Result};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::{
@@ -21,9 +23,14 @@ use crate::{
 };
 
 /// A store over a PostgreSQL pool of your own, which must lead to the primary.
+///
+/// A statement of the store that waits for a lock ends after 10 s. Where your connections have no
+/// `statement_timeout`, every read of the store is for that reason a transaction that sets one, which is
+/// one more round trip. [`connect`](crate::store::connect) does without, and so do connections whose
+/// options set it: `PgConnectOptions::options([("statement_timeout", "10s")])`.
 #[cfg(feature = "postgres")]
 pub fn postgres(pool: sqlx::PgPool) -> SharedStore {
-    SqlStore::<super::Postgres>::shared(pool, None)
+    SqlStore::<super::Postgres>::shared(Source::given(pool))
 }
 
 /// A store over an SQLite pool of your own.
@@ -31,7 +38,7 @@ pub fn postgres(pool: sqlx::PgPool) -> SharedStore {
 /// For durability it should use `synchronous = FULL`, for concurrency the WAL, and a busy timeout.
 #[cfg(feature = "sqlite")]
 pub fn sqlite(pool: sqlx::SqlitePool) -> SharedStore {
-    SqlStore::<super::Sqlite>::shared(pool, None)
+    SqlStore::<super::Sqlite>::shared(Source::given(pool))
 }
 
 /// A store over a MySQL or MariaDB pool of your own, which must lead to the primary, with `autocommit`.
@@ -40,7 +47,7 @@ pub fn sqlite(pool: sqlx::SqlitePool) -> SharedStore {
 /// as it was.
 #[cfg(feature = "mysql")]
 pub fn mysql(pool: sqlx::MySqlPool) -> SharedStore {
-    SqlStore::<super::MySql>::shared(pool, None)
+    SqlStore::<super::MySql>::shared(Source::given(pool))
 }
 
 #[cfg(feature = "postgres")]
@@ -48,7 +55,10 @@ pub(in crate::store) async fn connect_postgres(
     url: &str,
     settings: &StoreBuilder,
 ) -> Result<SharedStore> {
-    use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
+    use sqlx::{
+        AssertSqlSafe, Executor,
+        postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
+    };
 
     url::check(url, url::POSTGRES)?;
     let mut options: PgConnectOptions = url.parse().map_err(|_| unreadable("postgres"))?;
@@ -90,9 +100,17 @@ pub(in crate::store) async fn connect_postgres(
         .acquire_timeout(ACQUIRE_TIMEOUT)
         // A ping per call costs a quarter of the throughput. A connection that died in the pool is
         // found by using it, and passed over.
-        .test_before_acquire(false)
-        .connect_lazy_with(options);
-    Ok(SqlStore::shared(pool, logins))
+        .test_before_acquire(false);
+    // Without prepared statements there is a pooler, which gives its connections to others as well.
+    if url.contains("statement-cache-capacity=0") {
+        return Ok(SqlStore::shared(Source::given(pool.connect_lazy_with(options)).with(logins)));
+    }
+    let pool = pool.after_connect(|connection, _| {
+        let limit = AssertSqlSafe(super::postgres::transaction::limit(CALL_TIMEOUT, false));
+        Box::pin(async { connection.execute(limit).await.map(drop) })
+    });
+    let pool = Source::limited(pool.connect_lazy_with(options));
+    Ok(SqlStore::shared(pool.with(logins)))
 }
 
 #[cfg(feature = "mysql")]
@@ -160,7 +178,7 @@ pub(in crate::store) async fn connect_mysql(
             Box::pin(async { connection.execute("SET SESSION autocommit = 1").await.map(drop) })
         })
         .connect_lazy_with(options);
-    Ok(SqlStore::shared(pool, logins))
+    Ok(SqlStore::shared(Source::limited(pool).with(logins)))
 }
 
 #[cfg(feature = "sqlite")]

@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use futures_util::future::BoxFuture;
 use sqlx::{Database, error::DatabaseError};
 
-use super::{Connection, Row, Shape, StoreError, Table};
+use super::{Connection, Row, Shape, StoreError, Table, source::Options};
 use crate::{
     change::EntityId,
     record::{Record, Value},
@@ -57,6 +57,22 @@ pub(in crate::store) trait Dialect: Sized + Send + Sync + 'static {
 
     /// Begins a transaction; one message to the server.
     fn begin(begin: &Begin) -> String;
+
+    /// Begins a transaction in which no statement runs for longer than this, where that is a setting and
+    /// the session is an application's own; one message to the server.
+    fn begin_read(_: Duration) -> Option<String> {
+        None
+    }
+
+    /// Whether these options set such a limit for all statements.
+    fn limits_statements(_: &Options<Self>) -> bool {
+        false
+    }
+
+    /// The same statement with such a limit, where a statement may have one.
+    fn limited(sql: String, _: Duration) -> String {
+        sql
+    }
 
     /// Commits, if the server finds that no more than this time has passed since the transaction was
     /// begun; one message to the server.

@@ -3,7 +3,6 @@
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use sqlx::Pool;
 use tokio::{
     sync::{OnceCell, Semaphore},
     time::{Instant, timeout_at},
@@ -83,9 +82,9 @@ pub(super) struct SqlStore<D: Dialect> {
 }
 
 impl<D: Dialect> SqlStore<D> {
-    fn shared(pool: Pool<D::Database>, logins: Option<Logins<D>>) -> SharedStore {
+    fn shared(pool: Source<D>) -> SharedStore {
         Arc::new(Self {
-            pool: Source::new(pool, logins),
+            pool,
             clock: Clock::new(),
             random: Random::new(),
             writers: Semaphore::new(D::WRITERS),
@@ -176,7 +175,7 @@ impl<D: Dialect> SqlStore<D> {
             loop {
                 let statements = build()?;
                 let mut session = Session::acquire(&self.pool).await?;
-                match session.run_all(statements).await {
+                match session.read(statements, self.pool.begin_read()).await {
                     Err(e) if error::is_lost::<D>(&e) && dead <= self.pool.size() => dead += 1,
                     rows => return rows.map_err(|e| classify::<D>(e, "read")),
                 }

@@ -64,6 +64,10 @@ impl Dialect for MySql {
         transaction::begin(begin)
     }
 
+    fn limited(sql: String, max: Duration) -> String {
+        transaction::limited(&sql, max)
+    }
+
     fn commit(within: Duration) -> String {
         transaction::commit(within)
     }

@@ -1,15 +1,15 @@
 //! PostgreSQL's dialect: a batch is one array per column, so that its text does not depend on its size.
 
-use std::{borrow::Cow, fmt::Write, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
 use futures_util::{FutureExt, TryFutureExt, future::BoxFuture};
 use sqlx::{
     Arguments, AssertSqlSafe, Decode, PgConnection, Row as _, Type,
     error::DatabaseError,
-    postgres::{PgArguments, PgRow},
+    postgres::{PgArguments, PgConnectOptions, PgRow},
 };
 
-use super::{Begin, Declared, Dialect, Lock, Shape, Statement, StoreError, Table};
+use super::{Begin, Declared, Dialect, Shape, Statement, StoreError, Table};
 use crate::{
     change::EntityId,
     record::{Record, Value},
@@ -20,6 +20,7 @@ use crate::{
 mod arrays;
 use arrays::{array, bind_array, kind_of, signed, these, unbindable};
 
+pub(super) mod transaction;
 mod types;
 
 /// See [`Dialect`].
@@ -52,29 +53,16 @@ impl Dialect for Postgres {
         sql.into()
     }
 
-    /// READ COMMITTED, whatever the role's default: the fences are read after their locks were
-    /// granted, and a transaction's snapshot must not be older than that.
     fn begin(begin: &Begin) -> String {
-        let (left, idle) = (begin.left.as_millis().max(1), begin.idle.as_millis().max(1));
-        let mut sql = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {left}; \
-             SET LOCAL lock_timeout = {left}; \
-             SET LOCAL idle_in_transaction_session_timeout = {idle}; \
-             SELECT set_config('synchronous_commit', 'on', true) \
-             WHERE current_setting('synchronous_commit') IN ('off', 'local')"
-        );
-        for lock in &begin.locks {
-            let _ = match lock {
-                Lock::Shared(key) => write!(sql, "; SELECT pg_advisory_xact_lock_shared({key})"),
-                Lock::Exclusive(key) => write!(sql, "; SELECT pg_advisory_xact_lock({key})"),
-            };
-        }
-        if begin.immediate {
-            // No timeout of the server bounds what is deferred to the COMMIT; as a part of its
-            // statement it is bounded, and rows that are read back show what it did.
-            sql.push_str("; SET CONSTRAINTS ALL IMMEDIATE");
-        }
-        sql
+        transaction::begin(begin)
+    }
+
+    fn begin_read(max: Duration) -> Option<String> {
+        Some(transaction::begin_read(max))
+    }
+
+    fn limits_statements(options: &PgConnectOptions) -> bool {
+        options.get_options().is_some_and(|options| options.contains("statement_timeout"))
     }
 
     /// The server has ended a transaction that idled for too long.

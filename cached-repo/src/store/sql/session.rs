@@ -89,6 +89,24 @@ impl<D: Dialect> Session<D> {
         Ok(rows)
     }
 
+    /// Runs statements that change nothing, none of which the server lets run for long. What has begun
+    /// them is rolled back when this is dropped.
+    pub(super) async fn read(
+        &mut self,
+        statements: Vec<Statement<D>>,
+        begin: Option<&str>,
+    ) -> Result<Vec<Row<D>>, Error> {
+        if let Some(begin) = begin {
+            self.open = true;
+            self.script(begin.to_owned()).await?;
+        }
+        let limited = statements.into_iter().map(|Statement { sql, arguments }| Statement {
+            sql: D::limited(sql, self.statement_max),
+            arguments,
+        });
+        self.run_all(limited.collect()).await
+    }
+
     pub(super) async fn run(&mut self, statement: Statement<D>) -> Result<Vec<Row<D>>, Error> {
         self.call(|connection| D::run(connection, statement)).await
     }
@@ -152,11 +170,16 @@ impl<D: Dialect> Session<D> {
         if !self.open || self.lost {
             return;
         }
-        let mut rolled_back = self.script(D::ROLLBACK.to_owned()).await.is_ok();
-        if !rolled_back && let Some(sql) = D::NO_TRANSACTION {
-            rolled_back = self.script(sql.to_owned()).await.is_ok();
+        let rolled_back = self.script(D::ROLLBACK.to_owned()).await.is_ok();
+        (self.open, self.left) = (!rolled_back && !self.is_over().await, true);
+    }
+
+    /// Whether the database has ended the transaction by itself.
+    pub(super) async fn is_over(&mut self) -> bool {
+        match D::NO_TRANSACTION {
+            Some(sql) => self.script(sql.to_owned()).await.is_ok(),
+            None => false,
         }
-        (self.open, self.left) = (!rolled_back, true);
     }
 
     /// Makes a call. A driver whose future is dropped is out of step with its server, so the future

@@ -3,13 +3,15 @@
 use sqlx::{Connection, Error, Pool, pool::PoolConnection};
 use tokio::sync::Mutex;
 
-use super::{Dialect, StoreError, classify};
+use super::{CALL_TIMEOUT, Dialect, StoreError, classify};
 use crate::credentials::{Login, Provider};
 
 /// A pool, which for connections that it makes itself may ask for their logins.
 pub(super) struct Source<D: Dialect> {
     pool: Pool<D::Database>,
     logins: Option<Logins<D>>,
+    /// What begins a read, if a statement alone has no limit.
+    begin_read: Option<String>,
 }
 
 /// Who is asked for the login of a new connection.
@@ -21,11 +23,31 @@ pub(super) struct Logins<D: Dialect> {
     turn: Mutex<()>,
 }
 
-type Options<D> = <super::Connection<D> as Connection>::Options;
+/// How connections are made.
+pub(super) type Options<D> = <super::Connection<D> as Connection>::Options;
 
 impl<D: Dialect> Source<D> {
-    pub(super) fn new(pool: Pool<D::Database>, logins: Option<Logins<D>>) -> Self {
-        Self { pool, logins }
+    /// A pool of an application's own.
+    pub(super) fn given(pool: Pool<D::Database>) -> Self {
+        let is_limited = D::limits_statements(&pool.connect_options());
+        let begin_read = if is_limited { None } else { D::begin_read(CALL_TIMEOUT) };
+        Self { pool, logins: None, begin_read }
+    }
+
+    /// A pool whose connections limit their statements.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(super) fn limited(pool: Pool<D::Database>) -> Self {
+        Self { pool, logins: None, begin_read: None }
+    }
+
+    /// Who is asked for the logins of its connections.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(super) fn with(self, logins: Option<Logins<D>>) -> Self {
+        Self { logins, ..self }
+    }
+
+    pub(super) fn begin_read(&self) -> Option<&str> {
+        self.begin_read.as_deref()
     }
 
     /// How many connections there are.

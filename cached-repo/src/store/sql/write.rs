@@ -59,8 +59,8 @@ impl<D: Dialect> SqlStore<D> {
             locks: batch.fences.iter().map(|fence| Lock::Shared(lock_of(fence))).collect(),
             immediate: true,
         };
-        let write = Write { table: &table, batch: &batch, plan: &plan };
-        let written = timeout_at(last_call, self.write_most(&write, &begin)).await;
+        let write = Write { table: &table, batch: &batch, plan: &plan, begin: &begin };
+        let written = timeout_at(last_call, self.write_most(&write)).await;
         let written = written.unwrap_or_else(|_| Err(too_late::<D>()));
         let (session, answer) = written.inspect_err(|error| self.distrust(schema, error))?;
         if self.clock.now() > last_call {
@@ -77,18 +77,15 @@ impl<D: Dialect> SqlStore<D> {
     async fn write_most(
         &self,
         write: &Write<'_>,
-        begin: &Begin,
     ) -> Result<(Session<D>, Vec<Applied>), StoreError> {
-        match (self.write(write, begin, None).await, write.batch.buried_max()) {
+        match (self.write(write, None).await, write.batch.buried_max()) {
             (Err(e), _)
                 if e.class().is_refusal() && self.has_changed(write.table.schema).await? =>
             {
                 let message = format!("the table `{}` was changed; try again", write.table.name);
                 Err(StoreError::transient(message).caused_by(e))
             }
-            (Err(e), Some(max)) if e.class().is_refusal() => {
-                self.write(write, begin, Some(max)).await
-            }
+            (Err(e), Some(max)) if e.class().is_refusal() => self.write(write, Some(max)).await,
             (written, _) => written,
         }
     }
@@ -96,10 +93,9 @@ impl<D: Dialect> SqlStore<D> {
     async fn write(
         &self,
         write: &Write<'_>,
-        begin: &Begin,
         buries: Option<usize>,
     ) -> Result<(Session<D>, Vec<Applied>), StoreError> {
-        let mut session = Session::<D>::begin(&self.pool, begin).await?;
+        let mut session = Session::<D>::begin(&self.pool, write.begin).await?;
         match write.run(&mut session, buries).await {
             Ok(answer) => Ok((session, answer)),
             Err(e) => {
@@ -145,10 +141,11 @@ impl Plan {
 }
 
 /// One transaction's work.
-struct Write<'a> {
-    table: &'a Table<'a>,
-    batch: &'a Batch<'a>,
+pub(super) struct Write<'a> {
+    pub(super) table: &'a Table<'a>,
+    pub(super) batch: &'a Batch<'a>,
     plan: &'a Plan,
+    begin: &'a Begin,
 }
 
 impl Write<'_> {
@@ -157,7 +154,7 @@ impl Write<'_> {
         session: &mut Session<D>,
         buries: Option<usize>,
     ) -> Result<Vec<Applied>, StoreError> {
-        let Self { table, batch, plan } = *self;
+        let Self { table, batch, plan, .. } = *self;
         let waiting = self.begin(session).await?;
         let mut refused = plan.refused.clone();
         match buries {
@@ -165,7 +162,7 @@ impl Write<'_> {
             Some(max) => {
                 let order = batch.in_journal_order(&plan.order);
                 let bounds = (max, batch.buries_references());
-                let found = bury::write_most(session, table, batch.changes, &order, bounds).await?;
+                let found = bury::write_most(session, self, &order, bounds).await?;
                 refused.extend(found);
             }
         }
@@ -197,6 +194,16 @@ impl Write<'_> {
         failpoint::reach(point, journaled.position.entity).await.map_err(StoreError::transient)
     }
 
+    /// Does once more, in a new transaction, what was done before the first row was written.
+    pub(super) async fn begin_again<D: Dialect>(
+        &self,
+        session: &mut Session<D>,
+    ) -> Result<(), StoreError> {
+        let begun = session.script(D::begin(self.begin)).await;
+        begun.map_err(|e| classify::<D>(e, "begin a transaction"))?;
+        self.begin(session).await.map(drop)
+    }
+
     /// Everything that is checked before the first row is written. Answers where dead letters wait.
     async fn begin<D: Dialect>(&self, session: &mut Session<D>) -> Result<Waiting, StoreError> {
         let Self { batch, plan, .. } = self;
@@ -222,7 +229,7 @@ impl Write<'_> {
         session: &mut Session<D>,
         refused: &BTreeMap<usize, String>,
     ) -> Result<HashMap<String, Record<'static>>, StoreError> {
-        let Self { table, batch, plan } = *self;
+        let Self { table, batch, plan, .. } = *self;
         let written = plan.order.iter().filter(|index| !refused.contains_key(index));
         let written = written.map(|&index| &batch.changes[index]);
         let put: Vec<_> = written.filter(|c| c.record().is_some()).map(Change::id).collect();

@@ -20,6 +20,9 @@ pub(super) struct Database {
 
 impl Server for Database {
     const LOCK_NOTE_1: &str = "START TRANSACTION; SELECT * FROM notes WHERE id = 1 FOR UPDATE";
+    const LOCK_NOTES: &str = "LOCK TABLES notes WRITE";
+    const UNLOCK_NOTES: &str = "UNLOCK TABLES";
+    const BUSY: &str = "command <> 'Sleep'";
     const SETTINGS: &str = "SET SESSION lock_wait_timeout = 77, \
         SESSION innodb_lock_wait_timeout = 78, SESSION sql_mode = 'ANSI_QUOTES' \
         /*M! , SESSION max_statement_time = 79.5, SESSION idle_transaction_timeout = 80 */";

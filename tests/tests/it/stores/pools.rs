@@ -85,6 +85,38 @@ on_servers!(what_the_application_has_set_on_its_connections_stays, |Database| {
     write(&store, &[note(2, "newer")]).await.unwrap();
 });
 
+on_servers!(
+    /// On a pool of the application's own and on one of the library's, which has 16 at the most.
+    reads_behind_a_locked_table_are_ended_by_the_server_and_keep_to_the_pool,
+    |Database| {
+        let mut database = Database::with(TWO_NOTES).await;
+        let (pool, given) = database.pool(2).await;
+        let stores = [(&given, 6), (&database.store.clone(), 40)];
+        // What the table is like is known, and one connection of each pool is not new.
+        let loaded = join_all(stores.iter().map(|(store, _)| read(store, 1))).await;
+        assert!(loaded.iter().all(Option::is_some));
+        database.sql(Database::LOCK_NOTES).await;
+        let ids = &[note_id(1)];
+        let readers = stores.iter().flat_map(|(store, count)| vec![store; *count]);
+        let reads = readers.map(async |store| store.load(&NOTES, Query::Ids(ids)).await);
+        let mut reading = std::pin::pin!(join_all(reads));
+        let mut most = 0;
+        let answers = loop {
+            most = most.max(database.ids("TRUE").await.len());
+            tokio::select! {
+                answers = &mut reading => break answers,
+                () = tokio::time::sleep(Duration::from_millis(50)) => {}
+            }
+        };
+        assert!(answers.iter().all(|late| class(late) == Class::Transient), "{answers:?}");
+        assert_eq!(most, 2 + 16, "connections of pools of 2 and of 16");
+        database.connections(Database::BUSY, 0).await;
+        database.sql(Database::UNLOCK_NOTES).await;
+        assert!(read(&given, 1).await.is_some());
+        Database::states(&pool).await;
+    }
+);
+
 /// Every connection of a pool is in use when the table is locked, most of them for the first time: there
 /// the driver first prepares the statement.
 #[tokio::test]

@@ -19,6 +19,9 @@ pub(super) struct Database {
 
 impl Server for Database {
     const LOCK_NOTE_1: &str = "BEGIN; SELECT FROM notes WHERE id = 1 FOR UPDATE";
+    const LOCK_NOTES: &str = "BEGIN; LOCK TABLE notes";
+    const UNLOCK_NOTES: &str = "COMMIT";
+    const BUSY: &str = "state = 'active'";
     const SETTINGS: &str = "SET statement_timeout = '77s'; SET lock_timeout = '78s'; \
         SET idle_in_transaction_session_timeout = '79s'; SET synchronous_commit = off";
     const FORGOTTEN: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT 1";

@@ -228,24 +228,3 @@ async fn a_reference_that_is_checked_at_commit_fails_the_batch() {
     raw_sql("INSERT INTO authors VALUES ('not yet')").execute(&mut connection).await.unwrap();
     drain.write(&[note(1, "not yet")]).await.unwrap();
 }
-
-#[tokio::test]
-async fn a_trigger_that_ends_the_transaction_behind_our_back_lets_nothing_through() {
-    let file = File::new();
-    let (store, mut connection) = (file.store().await, file.connection().await);
-    let ddl = "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT, rank INTEGER);
-        CREATE TRIGGER t BEFORE INSERT ON notes WHEN NEW.body = 'bad' BEGIN
-            SELECT RAISE(ROLLBACK, 'no');
-        END";
-    raw_sql(ddl).execute(&mut connection).await.unwrap();
-    store.ledger(Ledger::Install { schema: &NOTES }).await.unwrap();
-    let mut drain = Drain::new(&store).await;
-    let ended = drain.write(&[note(1, "good"), note(2, "bad"), note(3, "good")]).await;
-    assert_eq!(class(&ended), Class::Systemic, "{ended:?}");
-    assert_eq!(drain.offset().await.last_id, 0);
-    assert_eq!(drain.letters().await, NO_LETTERS);
-    for id in 1..=3 {
-        assert_eq!(read(&store, id).await, None);
-    }
-    drain.write(&[note(1, "good"), note(3, "good")]).await.unwrap();
-}

@@ -30,6 +30,21 @@ pub(super) fn begin(begin: &Begin) -> String {
     )
 }
 
+/// MySQL knows the hint, and MariaDB the statement in the comment, which also bounds how long it is
+/// waited for a table when the statement is prepared.
+pub(super) fn limited(sql: &str, max: Duration) -> String {
+    let seconds = max.as_secs().max(1);
+    let head = format!(
+        "/*M! SET STATEMENT max_statement_time = {seconds}, lock_wait_timeout = {seconds} FOR */ "
+    );
+    match sql.strip_prefix("SELECT ") {
+        Some(rest) => {
+            format!("{head}SELECT /*+ MAX_EXECUTION_TIME({}) */ {rest}", seconds * 1000)
+        }
+        None => head + sql,
+    }
+}
+
 /// The server looks at its own clock when the message has arrived, however long it was on its way. If it
 /// is too late, the first statement is an error and those behind it are not run.
 pub(super) fn commit(within: Duration) -> String {
