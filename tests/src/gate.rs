@@ -10,8 +10,10 @@ use std::{
 };
 
 use cached_repo::{
-    Change, Record, Schema,
-    store::{Applied, Batch, Description, Entry, Ledger, Query, SharedStore, Store, StoreError},
+    Change, Schema,
+    store::{
+        Applied, Batch, Description, Entry, Ledger, Query, Row, SharedStore, Store, StoreError,
+    },
     testing::gates::{self, Gates},
 };
 use futures_util::future::BoxFuture;
@@ -223,7 +225,7 @@ impl Store for Gated {
         &'a self,
         schema: &'a Schema,
         query: Query<'a>,
-    ) -> BoxFuture<'a, Result<Vec<Record<'static>>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Vec<Row>, StoreError>> {
         Box::pin(async move {
             let ids: Vec<String> = match query {
                 Query::Ids(ids) => ids.iter().map(|id| id.text().to_owned()).collect(),

@@ -18,7 +18,7 @@ impl Store for Counting {
         &'a self,
         _: &'a Schema,
         _: Query<'a>,
-    ) -> BoxFuture<'a, Result<Vec<Record<'static>>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Vec<Row>, StoreError>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use cached_repo::{
-    Change, Record, Schema,
+    Change, Schema,
     store::{
-        Applied, Batch, BoxFuture, Description, Entry, Ledger, Query, SharedStore, Store,
+        Applied, Batch, BoxFuture, Description, Entry, Ledger, Query, Row, SharedStore, Store,
         StoreError,
     },
 };
@@ -33,7 +33,7 @@ impl Store for Privileged {
         &'a self,
         schema: &'a Schema,
         query: Query<'a>,
-    ) -> BoxFuture<'a, Result<Vec<Record<'static>>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Vec<Row>, StoreError>> {
         self.role.load(schema, query)
     }
 

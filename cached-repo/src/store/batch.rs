@@ -1,6 +1,6 @@
 //! What a store is asked to write in one transaction, and what became of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use tokio::time::Instant;
 
@@ -113,18 +113,6 @@ impl<'a> Batch<'a> {
         entities.into_iter().map(all).collect()
     }
 
-    /// Whether not more changes were refused than are believed to be wrong.
-    pub(super) fn not_too_many(&self, refused: &BTreeMap<usize, String>) -> Result<(), StoreError> {
-        let (count, of) = (refused.len(), self.changes.len());
-        match (self.buried_max(), refused.values().next()) {
-            (Some(max), Some(example)) if count > max => Err(StoreError::systemic(format!(
-                "{count} of {of} records were refused, too many to be wrong themselves; one \
-                 because: {example}"
-            ))),
-            _ => Ok(()),
-        }
-    }
-
     /// Indices of changes in the order of their records in the journal.
     #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "mongodb"))]
     pub(super) fn in_journal_order(&self, indices: &[usize]) -> Vec<usize> {
@@ -142,13 +130,10 @@ impl<'a> Batch<'a> {
         matches!(refused, Some(Refused::Bury { references: true, .. }))
     }
 
-    /// How many changes may be refused and become dead letters; `None` if a single one fails the
-    /// batch.
-    pub(super) fn buried_max(&self) -> Option<usize> {
-        match self.journaled?.refused {
-            Refused::Fail => None,
-            Refused::Bury { max, .. } => Some(max),
-        }
+    /// Whether changes that are refused become dead letters. Otherwise one of them fails the batch.
+    pub(super) fn buries(&self) -> bool {
+        let refused = self.journaled.map(|journaled| journaled.refused);
+        matches!(refused, Some(Refused::Bury { .. }))
     }
 
     /// What a change that is refused becomes. `None` if the batch does not come from a journal, or

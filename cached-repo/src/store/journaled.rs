@@ -119,16 +119,13 @@ pub enum Refused {
     /// Fail the whole batch, with the class of the refusal.
     Fail,
     /// Find out which ones they are, make them dead letters in the same transaction, and write the
-    /// others. If more than `max` are refused, fail the whole batch with [`StoreError::systemic`]: then
-    /// it is not the records that are wrong. The store SHOULD try them in the order of the journal, so
+    /// others, however many are refused. The store SHOULD try them in the order of the journal, so
     /// that of two that exclude each other the first one is written, and SHOULD try a refused one
     /// again when the others are written: one of them may have made room for it.
     Bury {
         /// Whether those are dead letters too that refer to a row that is not there (yet). If not, they
         /// fail the whole batch with [`Class::Reference`](super::Class::Reference).
         references: bool,
-        /// So many are believed to be wrong.
-        max: usize,
     },
 }
 

@@ -101,13 +101,12 @@ impl MemoryStore {
     ) -> Result<BTreeMap<usize, String>, StoreError> {
         let mut refused = BTreeMap::new();
         for (index, change) in batch.changes.iter().enumerate() {
-            match (self.judge(schema, change), batch.buried_max()) {
+            match (self.judge(schema, change), batch.buries()) {
                 (Ok(()), _) => {}
-                (Err(error), None) => return Err(error),
-                (Err(error), Some(_)) => drop(refused.insert(index, error.to_string())),
+                (Err(error), false) => return Err(error),
+                (Err(error), true) => drop(refused.insert(index, error.to_string())),
             }
         }
-        batch.not_too_many(&refused)?;
         Ok(refused)
     }
 
@@ -122,12 +121,12 @@ impl Store for MemoryStore {
         &'a self,
         schema: &'a Schema,
         query: Query<'a>,
-    ) -> BoxFuture<'a, Result<Vec<Record<'static>>, StoreError>> {
-        ready(Ok(match query {
+    ) -> BoxFuture<'a, Result<Vec<super::Row>, StoreError>> {
+        let found = match query {
             Query::Ids(ids) => self.load_now(schema, ids),
             Query::Scan { after, limit } => self.page(schema, after, limit),
-        }))
-        .boxed()
+        };
+        ready(Ok(found.into_iter().map(Ok).collect())).boxed()
     }
 
     fn check(&self, schema: &Schema, change: &Change) -> Result<(), StoreError> {

@@ -8,7 +8,6 @@ use crate::{
     change::{Change, EntityId},
     entity::CachedEntity,
     error::{Error, Result},
-    record::Record,
     schema::Schema,
 };
 
@@ -24,6 +23,7 @@ mod ledger;
 mod memory;
 #[cfg(feature = "mongodb")]
 mod mongo;
+mod row;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod sql;
 #[cfg(all(
@@ -47,6 +47,7 @@ pub(crate) use memory::MemoryStore;
 pub use memory::memory;
 #[cfg(feature = "mongodb")]
 pub use mongo::connect::{mongodb, mongodb_standalone};
+pub use row::{Row, RowError};
 #[cfg(feature = "mysql")]
 pub use sql::connect::mysql;
 #[cfg(feature = "postgres")]
@@ -99,11 +100,14 @@ pub use sql::connect::sqlite;
 pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Finds rows. Rows with given ids come in any order, each once, even if its id is there twice; an id
     /// without a row is left out.
+    ///
+    /// A row that cannot be read MUST be a [`RowError`] in its place, and MUST NOT be left out or fail the
+    /// call. Otherwise one bad row hides good ones, or is taken for none.
     fn load<'a>(
         &'a self,
         schema: &'a Schema,
         query: Query<'a>,
-    ) -> BoxFuture<'a, Result<Vec<Record<'static>>, StoreError>>;
+    ) -> BoxFuture<'a, Result<Vec<Row>, StoreError>>;
 
     /// Looks whether the database can hold a change exactly, without asking it. Repositories call it
     /// before they announce a write to other processes. The function [`check_kinds`] has what every store

@@ -80,13 +80,14 @@ impl Loader {
             Ok(rows) => rows,
             Err(error) => return land_failed(leads.into_iter().map(|(lead, _)| lead), error),
         };
-        let rows: Vec<_> = rows.into_iter().map(|row| row.map(Arc::new)).collect();
+        let rows: Vec<_> = rows.into_iter().map(|row| row.map(|row| row.map(Arc::new))).collect();
         self.flights.advance(leads.iter().map(|(lead, _)| lead), Phase::Filling);
         let fillings: Vec<_> = leads
             .iter()
             .zip(&rows)
             .filter_map(|((lead, generation), row)| {
-                Some(Filling { id: &lead.id, generation: (*generation)?, row: row.as_deref() })
+                let row = row.as_ref().ok()?.as_deref();
+                Some(Filling { id: &lead.id, generation: (*generation)?, row })
             })
             .collect();
         let counters = &self.entries.counters;
@@ -99,8 +100,9 @@ impl Loader {
         counters.fills_refused.add(filled.len() - accepted);
         let mut filled = filled.into_iter();
         for ((lead, generation), row) in leads.into_iter().zip(rows) {
-            let confirmed = generation.is_some() && filled.next().unwrap_or(false);
-            lead.land(Landing { row: Ok(row), confirmed });
+            let is_offered = generation.is_some() && row.is_ok();
+            let confirmed = is_offered && filled.next().unwrap_or(false);
+            lead.land(Landing { row, confirmed });
         }
     }
 
@@ -125,17 +127,30 @@ impl Loader {
         }
     }
 
-    /// One query, its rows in the order of the ids.
-    pub(super) async fn query(&self, ids: &[EntityId]) -> Result<Vec<Found>> {
+    /// One query, its rows in the order of the ids. A row that cannot be read is the error of its id.
+    pub(super) async fn query(&self, ids: &[EntityId]) -> Result<Vec<Result<Found, Arc<Error>>>> {
         let schema = &self.entries.schema;
         let counters = &self.entries.counters;
         counters.store_loads.add(1);
         let loading = self.store.load(schema, Query::Ids(ids)).await;
         let rows = loading.map_err(|error| error.into_error())?;
         counters.rows_loaded.add(rows.len());
-        let by_id = |row| Some((self.entries.id_of(&row)?, row));
-        let rows: HashMap<EntityId, _> = rows.into_iter().filter_map(by_id).collect();
-        Ok(ids.iter().map(|id| rows.get(id).cloned()).collect())
+        let (mut found, mut stray) = (HashMap::with_capacity(rows.len()), None);
+        for row in rows {
+            match row {
+                Ok(row) => drop(self.entries.id_of(&row).map(|id| found.insert(id, Ok(row)))),
+                Err(error) => match error.id().cloned() {
+                    Some(id) => drop(found.insert(id, Err(Arc::new(error.into_error())))),
+                    None => stray = Some(error.into_error()),
+                },
+            }
+        }
+        let row = |id: &EntityId| match (found.get(id), &stray) {
+            (Some(row), _) => row.clone().map(Some),
+            (None, Some(error)) => Err(Arc::new(error.share().of(id))),
+            (None, None) => Ok(None),
+        };
+        Ok(ids.iter().map(row).collect())
     }
 }
 

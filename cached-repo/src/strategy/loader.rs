@@ -88,7 +88,7 @@ impl Loader {
         let past_cache = missed.iter().any(|miss| miss.past_cache);
         let _permit = if past_cache { Some(self.permit().await?) } else { None };
         for (miss, row) in missed.iter().zip(self.query(&ids_left).await?) {
-            found[miss.index] = row;
+            found[miss.index] = row.map_err(|error| error.share())?;
         }
         Ok(found)
     }

@@ -6,9 +6,8 @@ use super::{
 };
 use crate::{
     change::Change,
-    record::Record,
     schema::Schema,
-    store::{Applied, Batch, BoxFuture, Description, Entry, Ledger, Query, Store, StoreError},
+    store::{Applied, Batch, BoxFuture, Description, Entry, Ledger, Query, Row, Store, StoreError},
 };
 
 /// The kit's database, as a process reaches it.
@@ -32,11 +31,7 @@ impl ToDatabase {
 }
 
 impl Store for ToDatabase {
-    fn load<'a>(
-        &'a self,
-        schema: &'a Schema,
-        query: Query<'a>,
-    ) -> Answer<'a, Vec<Record<'static>>> {
+    fn load<'a>(&'a self, schema: &'a Schema, query: Query<'a>) -> Answer<'a, Vec<Row>> {
         let what = match query {
             Query::Ids(ids) => ids.iter().map(|id| format!(" {id}")).collect(),
             Query::Scan { .. } => " a page".to_owned(),

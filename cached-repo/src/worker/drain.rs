@@ -35,9 +35,6 @@ const CONFLICTS_MAX: usize = 3;
 /// How often a batch is tried in which a record refers to a row that is not there: it may be on its
 /// way in another partition.
 const REFERENCE_TRIES: usize = 5;
-/// If more records of a batch are refused than this and than half of it, it is not the records that are
-/// wrong.
-const REFUSED_MIN: usize = 10;
 
 /// One worker at one partition.
 pub(super) struct Session<'a> {
@@ -252,10 +249,7 @@ impl<'a> Session<'a> {
             coalesced: plan.coalesced,
             refused: match self.mode {
                 Mode::Plain => Refused::Fail,
-                Mode::Bury => Refused::Bury {
-                    references: tries >= REFERENCE_TRIES,
-                    max: REFUSED_MIN.max(plan.changes.len() / 2),
-                },
+                Mode::Bury => Refused::Bury { references: tries >= REFERENCE_TRIES },
             },
         };
         let entries = &self.journal.entries;

@@ -12,7 +12,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     failpoint::Point,
     journal::{Copying, Older, fell_back},
-    store::{Query, StoreError},
+    store::{Query, Row, RowError, StoreError},
 };
 
 /// Rows of a page.
@@ -32,6 +32,8 @@ pub(crate) async fn import(copying: &Copying) -> Result<u64> {
         if is_kept(copying, &found).await? {
             return Ok(0);
         }
+        // Before anything is turned over: afterwards nobody could use the entity until it is mended.
+        all_can_be_read(copying).await?;
         tries.know(&found);
         let Some(mover) = Mover::begin(copying).await? else { continue };
         tries.know_mover(&mover);
@@ -98,6 +100,40 @@ async fn try_once(mover: &Mover<'_>) -> Result<u64, Halt> {
     Ok(rows)
 }
 
+/// Finds a row that cannot be read as an entity.
+async fn all_can_be_read(copying: &Copying) -> Result<()> {
+    let mut after = None;
+    loop {
+        let rows = page(copying, after.as_ref()).await?;
+        let is_last = rows.len() < PAGE as usize;
+        for (id, _) in rows {
+            after = Some(id);
+        }
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
+/// Rows of the store behind this id, as entries hold them.
+async fn page(copying: &Copying, after: Option<&EntityId>) -> Result<Vec<(EntityId, Body)>> {
+    let entries = &copying.journal.entries;
+    let query = Query::Scan { after, limit: PAGE };
+    let rows = copying.journal.store.load(&entries.schema, query).await;
+    let entry = |row: Row| {
+        let row = row.map_err(RowError::into_error)?;
+        let id = entries.id_of(&row).ok_or_else(|| {
+            Error::new(ErrorKind::Undecodable, "the store has a row whose id cannot be one")
+        })?;
+        let body = entries.codec.encode(&row).map_err(|cause| {
+            let message = "the row has no encoding in this format";
+            Error::new(ErrorKind::Undecodable, message).of(&id).caused_by(cause)
+        })?;
+        Ok((id, body))
+    };
+    rows.map_err(StoreError::into_error)?.into_iter().map(entry).collect()
+}
+
 /// Turns the partitions over that are to be imported; all of them, or none.
 async fn take(mover: &Mover<'_>, found: Vec<(u32, Standing)>) -> Result<Vec<u32>, Halt> {
     let mut taken: Vec<(u32, Side)> = Vec::new();
@@ -123,20 +159,11 @@ async fn keep_rows(mover: &Mover<'_>, partitions: &[u32]) -> Result<u64, Halt> {
     let (mut after, mut count) = (None, 0);
     loop {
         mover.renew().await;
-        let page = Query::Scan { after: after.as_ref(), limit: PAGE };
-        let rows = mover.copying.journal.store.load(&entries.schema, page).await;
-        let rows = rows.map_err(StoreError::into_error)?;
+        let rows = page(mover.copying, after.as_ref()).await?;
         let is_last = rows.len() < PAGE as usize;
         let mut kept: Vec<(EntityId, Option<Body>)> = Vec::with_capacity(rows.len());
-        for row in rows {
-            let id = entries.id_of(&row).ok_or_else(|| {
-                Error::new(ErrorKind::Undecodable, "the store has a row whose id cannot be one")
-            })?;
+        for (id, body) in rows {
             if partitions.contains(&entries.keys.slot(&id).partition) {
-                let body = entries.codec.encode(&row).map_err(|cause| {
-                    let message = "the row has no encoding in this format";
-                    Error::new(ErrorKind::Undecodable, message).of(&id).caused_by(cause)
-                })?;
                 kept.push((id.clone(), Some(body)));
             }
             after = Some(id);

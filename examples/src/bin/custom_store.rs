@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, env, fs, io, path::PathBuf, process, sync::Arc};
 
-use cached_repo::{Change, EntityId, Record, Schema, store::*};
+use cached_repo::{Change, EntityId, Schema, store::*};
 use serde_json::{Value as Json, json};
 use tokio::sync::Mutex;
 
@@ -26,13 +26,14 @@ impl FileStore {
 }
 
 impl Store for FileStore {
-    fn load<'a>(&'a self, schema: &'a Schema, q: Query<'a>) -> Answer<'a, Vec<Record<'static>>> {
+    fn load<'a>(&'a self, schema: &'a Schema, q: Query<'a>) -> Answer<'a, Vec<Row>> {
         Box::pin(async move {
             let Query::Ids(ids) = q else { return Err(StoreError::systemic("unknown query")) };
             let rows = &self.1.lock().await["tables"][schema.table()];
             let ids: BTreeSet<_> = ids.iter().map(EntityId::text).collect();
             let found = ids.into_iter().map(|id| &rows[id]).filter(|row| row.is_object());
-            found.map(|row| from_json(schema, row)).collect()
+            let read = |row| from_json(schema, row).map_err(|e| RowError::new(None, e));
+            Ok(found.map(read).collect())
         })
     }
     fn check(&self, schema: &Schema, change: &Change) -> Checked<()> {

@@ -1,6 +1,9 @@
 //! The databases that a test may run on, and what another program does in them.
 
-use cached_repo::store::{self, SharedStore};
+use cached_repo::{
+    Record,
+    store::{self, Row, SharedStore},
+};
 use mongodb::bson::doc;
 use sqlx::{AssertSqlSafe, raw_sql};
 use tempfile::TempDir;
@@ -45,6 +48,11 @@ pub(crate) async fn open(on: On) -> (SharedStore, Option<TempDir>) {
     }
 }
 
+/// The records of rows that can all be read.
+pub(crate) fn records(rows: Vec<Row>) -> Vec<Record<'static>> {
+    rows.into_iter().map(Result::unwrap).collect()
+}
+
 /// Runs SQL in the database of a store that was opened here.
 pub(crate) async fn run(on: On, directory: Option<&TempDir>, sql: &str) {
     let sql = raw_sql(AssertSqlSafe(sql.to_owned()));
@@ -70,13 +78,12 @@ pub(crate) async fn one_name(on: On, directory: Option<&TempDir>, table: &str, o
     if !matches!(on, On::Mongo | On::MongoStandalone) {
         return run(on, directory, &unique_names(on, table, only)).await;
     }
-    let client = mongodb::Client::with_uri_str(mongo_url(on)).await.unwrap();
     let mut index = doc! { "key": { "name": 1 }, "name": "one_name", "unique": true };
     if let Some(name) = only {
         index.insert("partialFilterExpression", doc! { "name": name });
     }
     let command = doc! { "createIndexes": table, "indexes": [index] };
-    client.database(MONGO_DATABASE).run_command(command).await.unwrap();
+    mongo(on).await.run_command(command).await.unwrap();
 }
 
 /// Makes a statement that lets no two rows of a table have the same name, or only not this one.
@@ -98,6 +105,12 @@ pub(crate) fn unique_names(on: On, table: &str, only: Option<&str>) -> String {
         }
         (_, None) => format!("CREATE UNIQUE INDEX one_{table} ON {table} (name)"),
     }
+}
+
+/// The database of MongoDB behind a store that was opened here.
+pub(crate) async fn mongo(on: On) -> mongodb::Database {
+    let client = mongodb::Client::with_uri_str(mongo_url(on)).await.unwrap();
+    client.database(MONGO_DATABASE)
 }
 
 fn mongo_url(on: On) -> String {

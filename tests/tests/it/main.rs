@@ -12,6 +12,7 @@ mod stage;
 
 mod backends;
 mod bad_entries;
+mod bad_rows;
 mod credentials;
 mod derive;
 mod failpoints;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use cached_repo::{
-    Cache, CachedEntity, Change, Outage, Record, Repository, Schema, Strategy,
+    Cache, CachedEntity, Change, Outage, Repository, Schema, Strategy,
     store::{
         Applied, Batch, BoxFuture, Description, Entry, Ledger, Query, SharedStore, Store,
         StoreError,
@@ -88,7 +88,7 @@ impl Store for Numbering {
         &'a self,
         schema: &'a Schema,
         query: Query<'a>,
-    ) -> BoxFuture<'a, Result<Vec<Record<'static>>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Vec<cached_repo::store::Row>, StoreError>> {
         self.inner.load(schema, query)
     }
 

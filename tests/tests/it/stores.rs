@@ -15,6 +15,8 @@ use cached_repo::{
 };
 use tokio::time::Instant;
 
+use crate::databases::records;
+
 /// A test on each server.
 macro_rules! on_servers {
     ($(#[$doc:meta])* $name:ident, |$database:ident| $body:block) => {
@@ -37,6 +39,7 @@ macro_rules! on_servers {
     };
 }
 
+mod changed_tables;
 mod codes;
 mod commits;
 mod computed;
@@ -212,7 +215,7 @@ async fn raise(store: &SharedStore, entity: &str) -> Result<u64, StoreError> {
 
 /// The body and the rank of a note.
 async fn read(store: &SharedStore, id: i64) -> Option<(Value<'static>, Value<'static>)> {
-    let mut rows = store.load(&NOTES, Query::Ids(&[note_id(id)])).await.unwrap();
+    let mut rows = records(store.load(&NOTES, Query::Ids(&[note_id(id)])).await.unwrap());
     rows.pop().map(|mut row| (row.take(1).unwrap(), row.take(2).unwrap()))
 }
 

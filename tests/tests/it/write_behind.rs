@@ -41,6 +41,7 @@ mod crashes;
 mod dead_letters;
 
 mod recovery;
+mod refused;
 
 mod incidents;
 

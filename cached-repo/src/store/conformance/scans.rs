@@ -47,6 +47,7 @@ async fn each_once(suite: &Suite<'_>, schema: &Schema, changes: &[Change]) {
             let rows = rows.unwrap_or_else(|e| panic!("a scan failed: {e:?}"));
             assert!(rows.len() <= limit as usize, "a page of {} rows, not {limit}", rows.len());
             let ids = rows.iter().map(|row| {
+                let row = row.as_ref().unwrap_or_else(|e| panic!("{e}"));
                 let columns = schema.id_columns().map(|(index, _)| row.get(index).cloned());
                 id(columns.map(Option::unwrap).collect())
             });

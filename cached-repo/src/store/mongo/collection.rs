@@ -7,7 +7,7 @@ use crate::{
     change::EntityId,
     record::{Record, Value},
     schema::{ColumnSpec, Kind, Schema},
-    store::{StoreError, check::refused},
+    store::{Row, RowError, StoreError, check::refused, row},
 };
 
 /// A collection as one schema sees it.
@@ -192,6 +192,27 @@ impl<'a> Collection<'a> {
         projection
     }
 
+    /// A document as a record, or why it is none.
+    pub(super) fn loaded(&self, document: Document) -> Row {
+        let id = document.get(ID).cloned();
+        let ids = self.schema.id_columns();
+        let fields: Vec<_> = ids.map(|(_, c)| document.get(c.column()).cloned()).collect();
+        self.record(document).map_err(|e| {
+            let mut fields = fields.into_iter();
+            let read = |_: usize, column: &ColumnSpec| {
+                let field = match (self.place, &id) {
+                    (Place::Whole, id) => id.clone(),
+                    (Place::Parts, Some(Bson::Document(parts))) => {
+                        parts.get(column.column()).cloned()
+                    }
+                    _ => fields.next().flatten(),
+                };
+                from_bson(column.kind(), field, texts(column)).ok()
+            };
+            RowError::new(row::id_of(self.schema, read), e)
+        })
+    }
+
     /// Reads a record from a document.
     ///
     /// # Errors
@@ -210,7 +231,11 @@ impl<'a> Collection<'a> {
                 _ => document.remove(column.column()),
             };
             let texts = if column.is_id() { texts(column) } else { Texts::AsTheyAre };
-            let value = from_bson(column.kind(), field, texts).map_err(|why| {
+            let value = match from_bson(column.kind(), field, texts) {
+                Ok(Value::Null) if !row::may_be_null(column) => Err(row::NULL.to_owned()),
+                value => value,
+            };
+            let value = value.map_err(|why| {
                 refused(column, format!("a document of `{}`: {why}", self.schema.table()))
             })?;
             record.set(index, value);

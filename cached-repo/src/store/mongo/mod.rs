@@ -13,13 +13,12 @@ use mongodb::{
 use tokio::time::timeout;
 
 use super::{
-    Applied, Batch, Description, Entry, Ledger, Query, SharedStore, Store, StoreError,
+    Applied, Batch, Description, Entry, Ledger, Query, Row, SharedStore, Store, StoreError,
     check::{check_id, check_kinds},
 };
 use crate::{
     change::{Change, EntityId},
     clock::{Clock, Random},
-    record::Record,
     schema::Schema,
 };
 
@@ -84,11 +83,7 @@ impl MongoStore {
         Arc::new(Self::new(client, database, mode))
     }
 
-    async fn load_ids(
-        &self,
-        schema: &Schema,
-        ids: &[EntityId],
-    ) -> Result<Vec<Record<'static>>, StoreError> {
+    async fn load_ids(&self, schema: &Schema, ids: &[EntityId]) -> Result<Vec<Row>, StoreError> {
         let collection = Collection::new(schema)?;
         let mut wanted = Vec::with_capacity(ids.len());
         for id in ids {
@@ -109,7 +104,7 @@ impl MongoStore {
             }
             let found = self.documents(&collection, filter);
             for document in self.bounded("read", found).await? {
-                records.push(collection.record(document)?);
+                records.push(collection.loaded(document));
             }
         }
         Ok(records)
@@ -160,7 +155,7 @@ impl Store for MongoStore {
         &'a self,
         schema: &'a Schema,
         query: Query<'a>,
-    ) -> BoxFuture<'a, Result<Vec<Record<'static>>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Vec<Row>, StoreError>> {
         match query {
             Query::Ids(ids) => Box::pin(self.load_ids(schema, ids)),
             Query::Scan { after, limit } => Box::pin(self.load_page(schema, after, limit)),

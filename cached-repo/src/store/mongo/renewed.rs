@@ -17,9 +17,8 @@ use super::{
 use crate::{
     change::Change,
     credentials::{Login, Provider},
-    record::Record,
     schema::Schema,
-    store::{Applied, Batch, Description, Entry, Ledger, Query, Store, StoreError},
+    store::{Applied, Batch, Description, Entry, Ledger, Query, Row, Store, StoreError},
 };
 
 /// Over a client of the login that was given last: the driver has no hook for each connection.
@@ -148,7 +147,7 @@ impl Store for Renewed {
         &'a self,
         schema: &'a Schema,
         query: Query<'a>,
-    ) -> BoxFuture<'a, Result<Vec<Record<'static>>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Vec<Row>, StoreError>> {
         Box::pin(self.call(move |store| async move { store.load(schema, query).await }))
     }
 

@@ -10,7 +10,11 @@ use super::{
     CALL_TIMEOUT, Collection, Mode, MongoStore, StoreError, check_id, collection::ID, primary,
     standalone,
 };
-use crate::{change::EntityId, record::Record, schema::Schema};
+use crate::{
+    change::EntityId,
+    schema::Schema,
+    store::{Row, row},
+};
 
 impl MongoStore {
     pub(super) async fn load_page(
@@ -18,7 +22,7 @@ impl MongoStore {
         schema: &Schema,
         after: Option<&EntityId>,
         limit: u32,
-    ) -> Result<Vec<Record<'static>>, StoreError> {
+    ) -> Result<Vec<Row>, StoreError> {
         let collection = Collection::new(schema)?;
         if let Some(id) = after {
             check_id(schema, id.values())?;
@@ -51,13 +55,14 @@ impl MongoStore {
         let found = async { found.await?.try_collect::<Vec<Document>>().await };
         let mut records = Vec::new();
         for document in self.bounded("read", found).await? {
-            let record = collection.record(document)?;
-            let is_after = after.is_some_and(|id| {
-                let columns = schema.id_columns().map(|(index, _)| record.get(index));
-                columns.eq(id.values().iter().map(Some))
-            });
+            let row = collection.loaded(document);
+            let id = match &row {
+                Ok(record) => row::id_of(schema, |index, _| record.get(index).cloned()),
+                Err(error) => error.id().cloned(),
+            };
+            let is_after = after.is_some() && id.as_ref() == after;
             if !is_after && records.len() < limit as usize {
-                records.push(record);
+                records.push(row);
             }
         }
         Ok(records)

@@ -33,7 +33,6 @@ impl MongoStore {
         self.look(batch).await?;
         let Trial { order, mut refused, .. } = trial;
         refused.extend(self.write_each(collection, batch, &order, times).await?);
-        batch.not_too_many(&refused)?;
         reach(batch, Point::RowsWritten).await?;
         if let Some(journaled) = &batch.journaled {
             let of_refused = refused.iter().filter_map(|(index, e)| batch.letter(*index, e));
@@ -99,7 +98,7 @@ impl MongoStore {
                 origins.push(index);
             }
         }
-        let buries = batch.buried_max().is_some();
+        let buries = batch.buries();
         // What is found to be newer must not stop the others. Without versions nothing is.
         let is_versioned = batch.journaled.is_some() || batch.replays.is_some();
         let mut refused = BTreeMap::new();

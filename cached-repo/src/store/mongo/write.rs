@@ -39,10 +39,10 @@ impl MongoStore {
         loop {
             let write =
                 Write { collection: &collection, batch: &batch, trial: &trial, store: self };
-            match (self.transaction(times, &write).await, batch.buried_max()) {
+            match (self.transaction(times, &write).await, batch.buries()) {
                 (Ok(answer), _) => return Ok(answer),
-                (Err(fault), None) => return Err(fault.error),
-                (Err(fault), Some(max)) => trial.without(fault, max)?,
+                (Err(fault), false) => return Err(fault.error),
+                (Err(fault), true) => trial.without(fault)?,
             }
         }
     }
@@ -55,15 +55,14 @@ fn plan(collection: &Collection<'_>, batch: &Batch<'_>) -> Result<Trial, StoreEr
     for (index, change) in batch.changes.iter().enumerate() {
         let checked = check_kinds(collection.schema, change)
             .and_then(|()| change.record().map_or(Ok(()), |record| collection.check(record)));
-        match (checked, batch.buried_max()) {
-            (Err(e), None) => return Err(e),
-            (Err(e), Some(_)) => drop(refused.insert(index, e.to_string())),
+        match (checked, batch.buries()) {
+            (Err(e), false) => return Err(e),
+            (Err(e), true) => drop(refused.insert(index, e.to_string())),
             // A document with an id that cannot be held is gone already.
             _ if change.record().is_none() && !collection.can_hold(change.id()) => {}
             _ => order.push(index),
         }
     }
-    batch.not_too_many(&refused)?;
     let mut order = batch.in_journal_order(&order);
     order.sort_by_key(|&index| batch.changes[index].record().is_some());
     Ok(Trial::new(order, refused))

@@ -9,13 +9,12 @@ use super::{
 use crate::store::Class;
 
 /// Writes changes in this order, but for those that are refused, and says why those are: of two that
-/// exclude each other it is the later one. Gives up as soon as more than `max` are refused and not a
-/// single one was written.
+/// exclude each other it is the later one.
 pub(super) async fn write_most<D: Dialect>(
     session: &mut Session<D>,
     write: &Write<'_>,
     order: &[usize],
-    (max, references): (usize, bool),
+    references: bool,
 ) -> Result<BTreeMap<usize, String>, StoreError> {
     undoable(session, MARK).await?;
     let mut refused = BTreeMap::new();
@@ -30,9 +29,6 @@ pub(super) async fn write_most<D: Dialect>(
                 let (first, second) = part.split_at(part.len() / 2);
                 parts.extend([second, first]);
             }
-        }
-        if written.is_empty() && refused.len() > max {
-            return told(refused, references);
         }
     }
     // A change that was refused may only have come too early: what was written since has moved away

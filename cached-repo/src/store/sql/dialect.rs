@@ -170,6 +170,22 @@ pub(in crate::store) trait Dialect: Sized + Send + Sync + 'static {
     /// What an error with this code means.
     fn class(code: &str) -> Class;
 
+    /// What an error means, where its code does not tell.
+    fn class_of(error: &dyn DatabaseError) -> Class {
+        Self::code(error).map_or(Class::Systemic, |code| Self::class(&code))
+    }
+
+    /// Whether an error says that the statement was prepared for a table that was changed since.
+    fn is_stale(_: &dyn DatabaseError) -> bool {
+        false
+    }
+
+    /// Table and column of an error that says that a column got null and may not have it. Databases with a
+    /// code of its own for a column that got nothing need not say.
+    fn null_in(_: &dyn DatabaseError) -> Option<(String, String)> {
+        None
+    }
+
     /// Whether an error with this code says that the connection is gone.
     fn is_lost(code: &str) -> bool;
 

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use sqlx::Error;
 
-use super::{Dialect, StoreError};
+use super::{Dialect, StoreError, Table, table::split};
 use crate::store::Class;
 
 /// Turns the driver's error into the store's. Nothing was written.
 pub(super) fn classify<D: Dialect>(error: Error, doing: &str) -> StoreError {
     let name = D::NAME;
     let class = match &error {
-        Error::Database(e) => D::code(&**e).map_or(Class::Systemic, |code| D::class(&code)),
+        Error::Database(e) => D::class_of(&**e),
         Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => {
             Class::Transient
         }
@@ -19,8 +19,7 @@ pub(super) fn classify<D: Dialect>(error: Error, doing: &str) -> StoreError {
         Error::Encode(_) | Error::Decode(_) | Error::ColumnDecode { .. } => Class::Record,
         _ => Class::Systemic,
     };
-    let code = code::<D>(&error);
-    let code = code.map(|code| format!(" (code {code})")).unwrap_or_default();
+    let code = told::<D>(&error);
     match class {
         Class::Transient => {
             StoreError::transient(format!("{name} could not {doing}; try again{code}"))
@@ -32,6 +31,34 @@ pub(super) fn classify<D: Dialect>(error: Error, doing: &str) -> StoreError {
         _ => StoreError::systemic(format!("{name} cannot {doing} as it is set up{code}")),
     }
     .caused_by(error)
+}
+
+/// Why rows were not written. A column that no record has is the fault of the table, not of the record that was first.
+pub(super) fn unwritten<D: Dialect>(table: &Table<'_>, error: Error) -> StoreError {
+    let null = error.as_database_error().and_then(D::null_in);
+    let columns = table.schema.columns();
+    match null.filter(|(of, _)| of == split(table.schema.table()).1) {
+        Some((of, column)) if columns.iter().all(|c| c.column() != column) => {
+            StoreError::systemic(format!(
+                "the column `{column}` of the table `{of}` is NOT NULL without a default, and no field is \
+                 mapped to it: give it a default, or add the field{}",
+                told::<D>(&error)
+            ))
+            .caused_by(error)
+        }
+        _ => classify::<D>(error, "write"),
+    }
+}
+
+/// The code as messages tell it.
+pub(super) fn told<D: Dialect>(error: &Error) -> String {
+    code::<D>(error).map(|code| format!(" (code {code})")).unwrap_or_default()
+}
+
+/// Whether a statement was prepared for a table as it was before somebody changed it. The connection's
+/// other statements may be as old.
+pub(super) fn is_stale<D: Dialect>(error: &Error) -> bool {
+    error.as_database_error().is_some_and(D::is_stale)
 }
 
 /// The database's own code.

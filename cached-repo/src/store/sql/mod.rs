@@ -9,14 +9,15 @@ use tokio::{
 };
 
 use super::{
-    Applied, Batch, Class, Description, Entry, Ledger, Query, SharedStore, Store, StoreError,
+    Applied, Batch, Class, Description, Entry, Ledger, Query, RowError, SharedStore, Store,
+    StoreError,
     check::{check_id, check_kinds},
 };
 use crate::{
     change::{Change, EntityId},
     clock::{Clock, Random},
-    record::Record,
     schema::Schema,
+    store,
 };
 
 mod dialect;
@@ -118,7 +119,7 @@ impl<D: Dialect> SqlStore<D> {
         &self,
         schema: &Schema,
         ids: &[EntityId],
-    ) -> Result<Vec<Record<'static>>, StoreError> {
+    ) -> Result<Vec<store::Row>, StoreError> {
         let table = self.declared(schema).await?;
         let mut wanted = Vec::with_capacity(ids.len());
         for id in ids {
@@ -134,9 +135,25 @@ impl<D: Dialect> SqlStore<D> {
         // An id that was asked for twice might be in two statements, and its row come twice.
         wanted.sort_unstable_by_key(|id| id.text());
         wanted.dedup();
-        let rows = self.read(|| D::selects(&table, &wanted)).await;
-        let rows = rows.inspect_err(|error| self.distrust(schema, error))?;
-        rows.iter().map(|row| table.record::<D>(row)).collect()
+        // A row that the database itself cannot read as its column is to be read is found by halving.
+        let (mut parts, mut found) = (vec![wanted.as_slice()], Vec::with_capacity(wanted.len()));
+        while let Some(part) = parts.pop() {
+            match self.read(|| D::selects(&table, part)).await {
+                Ok(rows) => found.extend(rows.iter().map(|row| table.loaded::<D>(row))),
+                Err(e) if e.class() == Class::Record => match part {
+                    [id] => found.push(Err(RowError::new(Some((*id).clone()), e))),
+                    part => {
+                        let (first, second) = part.split_at(part.len() / 2);
+                        parts.extend([second, first]);
+                    }
+                },
+                Err(e) => {
+                    self.distrust(schema, &e);
+                    return Err(e);
+                }
+            }
+        }
+        Ok(found)
     }
 
     async fn load_page(
@@ -144,7 +161,7 @@ impl<D: Dialect> SqlStore<D> {
         schema: &Schema,
         after: Option<&EntityId>,
         limit: u32,
-    ) -> Result<Vec<Record<'static>>, StoreError> {
+    ) -> Result<Vec<store::Row>, StoreError> {
         let table = self.declared(schema).await?;
         if let Some(id) = after {
             check_id(schema, id.values())?;
@@ -154,7 +171,7 @@ impl<D: Dialect> SqlStore<D> {
         }
         let rows = self.read(|| Ok(vec![D::page(&table, after, limit)?])).await;
         let rows = rows.inspect_err(|error| self.distrust(schema, error))?;
-        rows.iter().map(|row| table.record::<D>(row)).collect()
+        Ok(rows.iter().map(|row| table.loaded::<D>(row)).collect())
     }
 
     /// An error of this class may mean that the table is not what it was.
@@ -164,19 +181,21 @@ impl<D: Dialect> SqlStore<D> {
         }
     }
 
-    /// Runs statements that change nothing. A connection that died in the pool is found by using it,
-    /// so they are built and run again on the next one.
+    /// Runs statements that change nothing. A connection that died in the pool, or whose statements
+    /// are of a table as it was, is found by using it, so they are built and run again on the next one.
     async fn read(
         &self,
         build: impl Fn() -> Result<Vec<Statement<D>>, StoreError> + Send + Sync,
     ) -> Result<Vec<Row<D>>, StoreError> {
         self.bounded(async {
-            let mut dead = 0;
+            let mut others = self.pool.size() + 1;
             loop {
                 let statements = build()?;
                 let mut session = Session::acquire(&self.pool).await?;
                 match session.read(statements, self.pool.begin_read()).await {
-                    Err(e) if error::is_lost::<D>(&e) && dead <= self.pool.size() => dead += 1,
+                    Err(e) if others > 0 && (error::is_lost::<D>(&e) || session.is_stale()) => {
+                        others -= 1;
+                    }
                     rows => return rows.map_err(|e| classify::<D>(e, "read")),
                 }
             }
@@ -205,7 +224,7 @@ impl<D: Dialect> Store for SqlStore<D> {
         &'a self,
         schema: &'a Schema,
         query: Query<'a>,
-    ) -> BoxFuture<'a, Result<Vec<Record<'static>>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Vec<store::Row>, StoreError>> {
         match query {
             Query::Ids(ids) => Box::pin(self.load_ids(schema, ids)),
             Query::Scan { after, limit } => Box::pin(self.load_page(schema, after, limit)),

@@ -199,7 +199,7 @@ impl Dialect for MySql {
             Kind::F32 | Kind::F64 if found == "DOUBLE" => Value::F64(decode(raw)?),
             Kind::F32 | Kind::F64 => return Err(unfit()),
             kind if kind.is_spelled() => Value::Text(types::text(raw, &found, kind)?.into()),
-            _ if !is_text(&found) => return Err(unfit()),
+            _ if !types::is_text(&found) => return Err(unfit()),
             Kind::Text => Value::Text(utf8(raw)?.into()),
             Kind::Json => Value::Json(utf8(raw)?.into()),
             _ => Value::Bytes(decode::<Vec<u8>>(raw)?.into()),
@@ -262,6 +262,10 @@ impl Dialect for MySql {
         codes::class(code)
     }
 
+    fn is_stale(error: &dyn DatabaseError) -> bool {
+        Self::code(error).as_deref() == Some(codes::PREPARED_AGAIN)
+    }
+
     fn is_lost(code: &str) -> bool {
         codes::is_lost(code)
     }
@@ -310,10 +314,6 @@ fn integer(
         _ => Value::I64(i64::try_from(number).map_err(|_| "the number is too great")?),
     };
     Ok(Some(value))
-}
-
-fn is_text(found: &str) -> bool {
-    found == "JSON" || ["CHAR", "BINARY", "TEXT", "BLOB"].iter().any(|end| found.ends_with(end))
 }
 
 fn utf8(raw: MySqlValueRef<'_>) -> Result<String, String> {

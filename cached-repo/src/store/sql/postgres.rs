@@ -20,7 +20,10 @@ use crate::{
 mod arrays;
 use arrays::{array, bind_array, kind_of, signed, these, unbindable};
 
+mod codes;
+
 pub(super) mod transaction;
+
 mod types;
 
 /// See [`Dialect`].
@@ -259,15 +262,19 @@ impl Dialect for Postgres {
     }
 
     fn class(code: &str) -> Class {
-        match (code, code.get(..2).unwrap_or("")) {
-            ("25006" | "25P03" | "25P04" | "55P03" | "55006", _) => Class::Transient,
-            (_, "08" | "28" | "40" | "53" | "57" | "58") => Class::Transient,
-            // The last one is for ON DELETE RESTRICT.
-            ("23503" | "23001", _) => Class::Reference,
-            // P0: raised by a trigger. 44: a view's CHECK OPTION. 54: a limit, as on an index row.
-            (_, "22" | "23" | "44" | "54" | "P0") => Class::Record,
-            _ => Class::Systemic,
-        }
+        codes::class(code)
+    }
+
+    fn class_of(error: &dyn DatabaseError) -> Class {
+        codes::class_of(error)
+    }
+
+    fn is_stale(error: &dyn DatabaseError) -> bool {
+        codes::is_stale(error)
+    }
+
+    fn null_in(error: &dyn DatabaseError) -> Option<(String, String)> {
+        codes::null_in(error)
     }
 
     fn is_lost(code: &str) -> bool {

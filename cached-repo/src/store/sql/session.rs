@@ -25,8 +25,10 @@ pub(super) struct Session<D: Dialect> {
     connection: Option<Held<D>>,
     /// A transaction was begun and not seen to end.
     open: bool,
-    /// The connection is gone.
+    /// The connection is gone, or is to be closed.
     lost: bool,
+    /// Its prepared statements are of a table as it was before somebody changed it.
+    stale: bool,
     /// The caller is gone: a call that is given up closes the connection.
     left: bool,
     /// The server began the transaction before this.
@@ -39,15 +41,15 @@ impl<D: Dialect> Session<D> {
     pub(super) async fn acquire(pool: &Source<D>) -> Result<Self, StoreError> {
         let connection = Some(Held::new(pool.acquire().await?));
         let began = Clock::new().now();
-        let (open, lost, left, statement_max) = (false, false, false, CALL_TIMEOUT);
-        Ok(Self { connection, open, lost, left, began, statement_max })
+        let (open, lost, stale, left, statement_max) = (false, false, false, false, CALL_TIMEOUT);
+        Ok(Self { connection, open, lost, stale, left, began, statement_max })
     }
 
     /// A connection with an open transaction. Connections that died in the pool are passed over:
     /// nothing was written yet, so there is no harm in trying the next.
     pub(super) async fn begin(pool: &Source<D>, begin: &Begin) -> Result<Self, StoreError> {
         let sql = D::begin(begin);
-        let mut dead = 0;
+        let mut others = pool.size() + 1;
         loop {
             let mut session = Self::acquire(pool).await?;
             (session.open, session.statement_max) = (true, begin.left);
@@ -56,7 +58,7 @@ impl<D: Dialect> Session<D> {
                     session.began = Clock::new().now();
                     return session.locked(&begin.locks).await;
                 }
-                Err(e) if error::is_lost::<D>(&e) && dead <= pool.size() => dead += 1,
+                Err(e) if error::is_lost::<D>(&e) && others > 0 => others -= 1,
                 Err(e) => {
                     session.rollback().await;
                     return Err(classify::<D>(e, "begin a transaction"));
@@ -76,6 +78,12 @@ impl<D: Dialect> Session<D> {
                 Err(e)
             }
         }
+    }
+
+    /// Whether what failed may be tried again on another connection, because somebody changed a table
+    /// since this one's statements were prepared. It is closed.
+    pub(super) fn is_stale(&self) -> bool {
+        self.stale
     }
 
     pub(super) async fn run_all(
@@ -201,14 +209,16 @@ impl<D: Dialect> Session<D> {
     /// The connection is back from a call.
     pub(super) fn has<T>(&mut self, connection: Held<D>, answer: &Result<T, Error>) {
         self.connection = Some(connection);
-        self.lost |= answer.as_ref().is_err_and(error::is_lost::<D>);
+        self.stale |= answer.as_ref().is_err_and(error::is_stale::<D>);
+        self.lost |= self.stale || answer.as_ref().is_err_and(error::is_lost::<D>);
     }
 
     /// What is left of the session to a task, if there is to be one, when its user is cancelled in a
     /// call.
     pub(super) fn leave(&mut self) -> Option<Self> {
-        let Self { open, lost, left, began, statement_max, .. } = *self;
-        let abandoned = Self { connection: None, open, lost, left: true, began, statement_max };
+        let Self { open, lost, stale, left, began, statement_max, .. } = *self;
+        let abandoned =
+            Self { connection: None, open, lost, stale, left: true, began, statement_max };
         (!left).then_some(abandoned)
     }
 

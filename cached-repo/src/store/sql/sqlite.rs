@@ -244,6 +244,12 @@ impl Dialect for Sqlite {
         }
     }
 
+    fn null_in(error: &dyn DatabaseError) -> Option<(String, String)> {
+        let code = error.code().filter(|code| code == CONSTRAINT_NOTNULL);
+        let (_, column) = code.and_then(|_| error.message().rsplit_once(": "))?;
+        column.split_once('.').map(|(table, column)| (table.to_owned(), column.to_owned()))
+    }
+
     fn is_lost(_: &str) -> bool {
         false
     }
@@ -311,3 +317,4 @@ const CONSTRAINT: i32 = 19;
 const MISMATCH: i32 = 20;
 /// An extended code.
 const CONSTRAINT_FOREIGNKEY: &str = "787";
+const CONSTRAINT_NOTNULL: &str = "1299";

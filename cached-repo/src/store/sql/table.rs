@@ -6,8 +6,8 @@ use super::{Declared, Dialect, Row, Shape, StoreError};
 use crate::{
     change::EntityId,
     record::{Record, Value},
-    schema::Schema,
-    store::check::refused,
+    schema::{ColumnSpec, Schema},
+    store::{self, RowError, check::refused, row},
 };
 
 /// A table with all its names quoted.
@@ -114,11 +114,23 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// A row as a record, or why it is none.
+    pub(super) fn loaded<D: Dialect>(&self, row: &Row<D>) -> store::Row {
+        self.record::<D>(row).map_err(|e| {
+            let read = |index, column: &ColumnSpec| D::value(row, index, column.kind()).ok();
+            RowError::new(row::id_of(self.schema, read), e)
+        })
+    }
+
     pub(super) fn record<D: Dialect>(&self, row: &Row<D>) -> Result<Record<'static>, StoreError> {
         let columns = self.schema.columns();
         let mut record = Record::absent(columns.len());
         for (index, column) in columns.iter().enumerate() {
-            let value = D::value(row, index, column.kind()).map_err(|why| {
+            let value = match D::value(row, index, column.kind()) {
+                Ok(Value::Null) if !row::may_be_null(column) => Err(row::NULL.to_owned()),
+                value => value,
+            };
+            let value = value.map_err(|why| {
                 refused(column, format!("a row of table `{}`: {why}", self.schema.table()))
             })?;
             record.set(index, value);

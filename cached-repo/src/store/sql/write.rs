@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
-    Begin, Dialect, Lock, Session, SqlStore, StoreError, Table, bury, classify, letters,
+    Begin, Dialect, Lock, Session, SqlStore, StoreError, Table, bury, classify, error, letters,
     offsets::{self, Waiting},
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     key::entity_id,
     record::Record,
     schema::Schema,
-    store::{Applied, Batch, Fence, check::check_kinds},
+    store::{Applied, Batch, Class, Fence, check::check_kinds},
 };
 
 impl<D: Dialect> SqlStore<D> {
@@ -78,14 +78,15 @@ impl<D: Dialect> SqlStore<D> {
         &self,
         write: &Write<'_>,
     ) -> Result<(Session<D>, Vec<Applied>), StoreError> {
-        match (self.write(write, None).await, write.batch.buried_max()) {
+        match (self.write(write, false).await, write.batch.buries()) {
             (Err(e), _)
-                if e.class().is_refusal() && self.has_changed(write.table.schema).await? =>
+                if (e.class().is_refusal() || e.class() == Class::Systemic)
+                    && self.has_changed(write.table.schema).await? =>
             {
                 let message = format!("the table `{}` was changed; try again", write.table.name);
                 Err(StoreError::transient(message).caused_by(e))
             }
-            (Err(e), Some(max)) if e.class().is_refusal() => self.write(write, Some(max)).await,
+            (Err(e), true) if e.class().is_refusal() => self.write(write, true).await,
             (written, _) => written,
         }
     }
@@ -93,14 +94,18 @@ impl<D: Dialect> SqlStore<D> {
     async fn write(
         &self,
         write: &Write<'_>,
-        buries: Option<usize>,
+        buries: bool,
     ) -> Result<(Session<D>, Vec<Applied>), StoreError> {
-        let mut session = Session::<D>::begin(&self.pool, write.begin).await?;
-        match write.run(&mut session, buries).await {
-            Ok(answer) => Ok((session, answer)),
-            Err(e) => {
-                session.rollback().await;
-                Err(e)
+        let mut again = self.pool.size() + 1;
+        loop {
+            let mut session = Session::<D>::begin(&self.pool, write.begin).await?;
+            match write.run(&mut session, buries).await {
+                Ok(answer) => return Ok((session, answer)),
+                Err(_) if session.is_stale() && again > 0 => again -= 1,
+                Err(e) => {
+                    session.rollback().await;
+                    return Err(e);
+                }
             }
         }
     }
@@ -123,15 +128,14 @@ impl Plan {
         for (index, change) in batch.changes.iter().enumerate() {
             let checked = check_kinds(table.schema, change)
                 .and_then(|()| change.record().map_or(Ok(()), |record| table.check::<D>(record)));
-            match (checked, batch.buried_max()) {
-                (Err(e), None) => return Err(e),
-                (Err(e), Some(_)) => drop(plan.refused.insert(index, e.to_string())),
+            match (checked, batch.buries()) {
+                (Err(e), false) => return Err(e),
+                (Err(e), true) => drop(plan.refused.insert(index, e.to_string())),
                 // A row with an id that the database cannot hold is gone already.
                 _ if change.record().is_none() && table.refusal::<D>(change.id()).is_some() => {}
                 _ => plan.order.push(index),
             }
         }
-        batch.not_too_many(&plan.refused)?;
         plan.order.sort_unstable_by_key(|&index| {
             let change = &batch.changes[index];
             (change.record().is_none(), change.id().text())
@@ -152,21 +156,20 @@ impl Write<'_> {
     async fn run<D: Dialect>(
         &self,
         session: &mut Session<D>,
-        buries: Option<usize>,
+        buries: bool,
     ) -> Result<Vec<Applied>, StoreError> {
         let Self { table, batch, plan, .. } = *self;
         let waiting = self.begin(session).await?;
         let mut refused = plan.refused.clone();
         match buries {
-            None => write_rows(session, table, batch.changes, &plan.order).await?,
-            Some(max) => {
+            false => write_rows(session, table, batch.changes, &plan.order).await?,
+            true => {
                 let order = batch.in_journal_order(&plan.order);
-                let bounds = (max, batch.buries_references());
-                let found = bury::write_most(session, self, &order, bounds).await?;
+                let references = batch.buries_references();
+                let found = bury::write_most(session, self, &order, references).await?;
                 refused.extend(found);
             }
         }
-        batch.not_too_many(&refused)?;
         self.reach(Point::RowsWritten).await?;
         if let Some(journaled) = &batch.journaled {
             let late = refused.len() - plan.refused.len();
@@ -267,7 +270,7 @@ pub(super) async fn write_rows<D: Dialect>(
     if !deleted.is_empty() {
         statements.append(&mut D::deletes(table, &deleted)?);
     }
-    session.run_all(statements).await.map_err(|e| classify::<D>(e, "write")).map(drop)
+    session.run_all(statements).await.map_err(|e| error::unwritten::<D>(table, e)).map(drop)
 }
 
 fn is_nothing(batch: &Batch<'_>) -> bool {

@@ -118,13 +118,13 @@ async fn where_most_of_a_batch_is_refused_nothing_is() {
     let scene = Scene::new(On::Postgres, Over::InProcess).await;
     let process = keeper(&scene).await;
     process.repo.snapshot_now().await.unwrap();
-    scene.sql("ALTER TABLE {table} ADD other TEXT NOT NULL").await;
+    scene.sql("ALTER TABLE {table} ADD CONSTRAINT other CHECK (name <> 'name')").await;
     for id in 0..30 {
         process.repo.save(&todo(&id.to_string(), "name")).await.unwrap();
     }
     let error = process.repo.snapshot_now().await.unwrap_err();
     assert!(error.to_string().contains("30 of 30 copies were refused"), "{error}");
-    scene.sql("ALTER TABLE {table} DROP other").await;
+    scene.sql("ALTER TABLE {table} DROP CONSTRAINT other").await;
     let snapshot = process.repo.snapshot_now().await.unwrap();
     assert_eq!((snapshot.copied, snapshot.refused), (30, 0));
 }

@@ -18,11 +18,7 @@ pub(super) struct Drain {
 impl Drain {
     pub(super) async fn new(store: &SharedStore) -> Self {
         assert_eq!(raise(store, "notes").await.unwrap(), 1);
-        Self {
-            store: store.clone(),
-            refused: Refused::Bury { references: true, max: 250 },
-            last_id: 0,
-        }
+        Self { store: store.clone(), refused: Refused::Bury { references: true }, last_id: 0 }
     }
 
     /// Writes the next records of the journal.
@@ -198,7 +194,7 @@ async fn a_row_that_is_referred_to_may_come_later() {
         stage.drain.write(&notes).await.unwrap();
         assert_eq!(stage.body(2).await, Some(text("not yet")));
 
-        stage.drain.refused = Refused::Bury { references: true, max: 1 };
+        stage.drain.refused = Refused::Bury { references: true };
         let applied = stage.drain.write(&[note(4, "never"), note(5, "here")]).await.unwrap();
         assert!(is_buried(&applied[0]) && !is_buried(&applied[1]), "{applied:?}");
         assert_eq!(stage.drain.letters().await, [4]);
@@ -206,24 +202,35 @@ async fn a_row_that_is_referred_to_may_come_later() {
 }
 
 #[tokio::test]
-async fn a_database_that_refuses_most_records_is_wrong_itself() {
+async fn however_many_records_a_constraint_refuses_the_others_are_written() {
     let ddl = "CREATE TABLE notes (id BIGINT PRIMARY KEY, body TEXT CHECK (body <> 'bad'),
         rank INTEGER)";
     for stage in &mut Stage::each(ddl).await {
-        let bad_from = |first| {
-            let body = move |id| if id < first { "good" } else { "bad" };
-            (0..20).map(|id| note(id, body(id))).collect::<Vec<_>>()
+        let bad_but = |good: i64| {
+            let body = move |id| if id == good { "good" } else { "bad" };
+            (0..500).map(|id| note(id, body(id))).collect::<Vec<_>>()
         };
-        stage.drain.refused = Refused::Bury { references: true, max: 10 };
-        for first in [0, 9] {
-            let written = stage.drain.write(&bad_from(first)).await;
-            stage.drain.failed(&written, Class::Systemic).await;
-            assert_eq!(stage.body(0).await, None);
-            let message = written.unwrap_err().to_string();
-            assert!(message.contains("of 20 records") && message.contains("refused"), "{message}");
-        }
-        stage.drain.write(&bad_from(10)).await.unwrap();
-        assert_eq!(stage.drain.letters().await, (11..=20).collect::<Vec<_>>());
+        let applied = stage.drain.write(&bad_but(400)).await.unwrap();
+        assert_eq!(applied.iter().filter(|a| is_buried(a)).count(), 499);
+        assert_eq!(stage.body(400).await, Some(text("good")));
+        let applied = stage.drain.write(&bad_but(-1)).await.unwrap();
+        assert!(applied.iter().all(is_buried), "where not a single one is good, too");
+        assert_eq!(stage.drain.letters().await.len(), 499 + 500);
+    }
+}
+
+#[tokio::test]
+async fn a_column_that_no_record_has_buries_nothing() {
+    for stage in &mut Stage::each(
+        "CREATE TABLE notes (id BIGINT PRIMARY KEY, body TEXT, \
+        rank INTEGER, needed INTEGER NOT NULL)",
+    )
+    .await
+    {
+        let written = stage.drain.write(&[note(1, "a"), note(2, "b")]).await;
+        stage.drain.failed(&written, Class::Systemic).await;
+        let message = written.unwrap_err().to_string();
+        assert!(message.contains("needed"), "{message}");
     }
 }
 

@@ -76,7 +76,7 @@ impl Mongo {
         id: Vec<Value<'static>>,
     ) -> Option<Record<'static>> {
         let ids = [conformance::id(id)];
-        self.store.load(schema, Query::Ids(&ids)).await.unwrap().pop()
+        records(self.store.load(schema, Query::Ids(&ids)).await.unwrap()).pop()
     }
 
     pub(super) async fn missing(&self, schema: &Schema) -> String {
@@ -234,8 +234,9 @@ async fn a_document_of_another_type_is_a_clear_error() {
         let bad = doc! { "_id": 1_i64, "body": body, "rank": rank };
         let notes = mongo.documents("notes");
         notes.replace_one(doc! { "_id": 1_i64 }, bad).upsert(true).await.unwrap();
-        let error = mongo.store.load(&NOTES, Query::Ids(&[note_id(1)])).await.unwrap_err();
-        assert_eq!(error.class(), Class::Record, "{error:?}");
+        let mut rows = mongo.store.load(&NOTES, Query::Ids(&[note_id(1)])).await.unwrap();
+        let error = rows.pop().unwrap().unwrap_err();
+        assert_eq!(error.id(), Some(&note_id(1)), "{error}");
         let message = error.to_string();
         assert!(words.iter().all(|word| message.contains(word)), "{message}");
         assert!(message.contains("`notes`") && !message.contains("secret"), "{message}");

@@ -102,7 +102,7 @@ async fn names_are_quoted_and_a_table_may_stand_in_another_database() {
             apply(&database, &schema, &put).await.unwrap();
         }
         let query = Query::Ids(std::slice::from_ref(&id));
-        assert_eq!(database.store.load(&schema, query).await.unwrap(), [row]);
+        assert_eq!(records(database.store.load(&schema, query).await.unwrap()), [row]);
     }
     assert_eq!(database.number(&format!("SELECT COUNT(*) FROM {elsewhere}.`order`")).await, 1);
     database.sql(&format!("DROP DATABASE {elsewhere}")).await;
@@ -187,7 +187,7 @@ async fn statements_stay_below_the_servers_limits() {
     let batch = Batch::new(&puts, Instant::now() + Duration::from_secs(20));
     database.store.apply(&wide, batch).await.unwrap();
     let rows = database.store.load(&wide, Query::Ids(&[note_id(299)])).await.unwrap();
-    assert_eq!(rows, [row(299)]);
+    assert_eq!(records(rows), [row(299)]);
 
     let max = database.number("SELECT @@max_allowed_packet").await as usize;
     let body = "x".repeat(max / 8);

@@ -218,7 +218,7 @@ async fn a_reference_that_is_checked_at_commit_fails_the_batch() {
     store.ledger(Ledger::Install { schema: &NOTES }).await.unwrap();
     let mut drain = Drain::new(&store).await;
     // SQLite does not say whose it is, so that it cannot be buried.
-    for refused in [Refused::Fail, Refused::Bury { references: true, max: 1 }] {
+    for refused in [Refused::Fail, Refused::Bury { references: true }] {
         drain.refused = refused;
         let late = drain.write(&[note(1, "not yet")]).await;
         assert_eq!(class(&late), Class::Reference, "{late:?}");

@@ -9,7 +9,7 @@ use cached_repo::{
 use tokio::time::Instant;
 
 use super::*;
-use crate::databases::run;
+use crate::databases::{records, run};
 
 /// A database and a table with the columns `id` and `value`, of which the type is somebody else's choice.
 struct Theirs {
@@ -60,7 +60,8 @@ impl Theirs {
     }
 
     async fn read(&self, id: i64) -> String {
-        let mut rows = self.store.load(&self.schema, Query::Ids(&[self.id(id)])).await.unwrap();
+        let rows = self.store.load(&self.schema, Query::Ids(&[self.id(id)])).await.unwrap();
+        let mut rows = records(rows);
         match rows.pop().and_then(|mut row| row.take(1)) {
             Some(Value::Text(text)) => text.into_owned(),
             other => panic!("{other:?}"),

@@ -190,25 +190,6 @@ async fn a_replay_and_a_new_write_come_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn when_most_of_a_batch_is_refused_nothing_is_buried() {
-    for on in DATABASES {
-        let (scene, worker) = unique(on, Over::InProcess).await;
-        let held = scene.gate.hold(Point::BeforeApply, None);
-        let all: Vec<_> = (1..30).map(|id| todo(&id.to_string(), "taken")).collect();
-        let saved = worker.repo.save_many(&all).await.unwrap();
-        held.release();
-        let told = worker.events.until(|e| matches!(e, Event::Paused { .. })).await;
-        assert!(format!("{told:?}").contains("too many"), "{told:?}");
-        assert_eq!((scene.offset().await.dead_lettered, scene.row("1").await), (0, "none".into()));
-        assert_eq!(name(worker.repo.get("1").await.unwrap()), "taken");
-        scene.let_names_repeat().await;
-        saved[28].persisted().await.unwrap();
-        worker.events.until(|e| matches!(e, Event::Resumed { .. })).await;
-        assert_eq!(scene.row("29").await, "taken", "{on:?}");
-    }
-}
-
-#[tokio::test]
 async fn c14_a_row_whose_parent_comes_a_moment_later_is_no_dead_letter() {
     let scene = Scene::new(On::Postgres, Over::InProcess).await;
     let parents = "CREATE TABLE parents_{table} (id BIGINT PRIMARY KEY); \

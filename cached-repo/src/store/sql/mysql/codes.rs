@@ -22,13 +22,13 @@ pub(super) fn class(code: &str) -> Class {
         // Of the system: files, memory.
         1..=99 => Class::Transient,
         // The table was altered since the statement was prepared, or another node was first.
-        1020 | 1412 | 1047 | 1180 | 3100 | 3101 => Class::Transient,
+        1020 | 1412 | 1615 | 1047 | 1180 | 3100 | 3101 => Class::Transient,
         // A row that is referred to is not there; a row is referred to.
         1216 | 1217 | 1451 | 1452 => Class::Reference,
         // A value that another row has: 1690 is our own way to say so.
         1022 | 1062 | 1169 | 1557 | 1586 | 1761 | 1762 | 1690 => Class::Record,
-        // Null: given, or by default.
-        1048 | 1263 | 1364 => Class::Record,
+        // Null. A column that got nothing (1364) is one that no record has: that is the table's fault.
+        1048 | 1263 => Class::Record,
         // Out of range, cut off, too long, of a wrong form, no text of the character set.
         1264 | 1265 | 1406 | 1366 | 1292 | 1300 | 1411 | 1367 | 3140..=3158 => Class::Record,
         // A division by zero, in a trigger or a generated column.
@@ -59,6 +59,9 @@ pub(super) fn is_lost(code: &str) -> bool {
     ];
     lost.contains(&code)
 }
+
+/// A statement has to be prepared again, because its table was changed.
+pub(super) const PREPARED_AGAIN: &str = "1615";
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use sqlx::mysql::MySqlValueRef;
 
-use super::{decode, is_text, utf8};
+use super::{decode, utf8};
 use crate::{
     record::Value,
     schema::Kind,
@@ -96,6 +96,11 @@ pub(super) fn text(raw: MySqlValueRef<'_>, found: &str, kind: Kind) -> Result<St
         _ => return Err(format!("expected {kind:?}, found {found}")),
     };
     text.ok_or_else(|| format!("it is not {}", kind.spelled_as()))
+}
+
+/// Whether a row holds text or bytes, by the name of its type.
+pub(super) fn is_text(found: &str) -> bool {
+    found == "JSON" || ["CHAR", "BINARY", "TEXT", "BLOB"].iter().any(|end| found.ends_with(end))
 }
 
 /// Reads a date and time as the protocol says it: a length, and as much as is not 0.

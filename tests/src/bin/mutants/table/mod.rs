@@ -22,6 +22,8 @@ mod stores;
 
 mod pools;
 
+mod refusals;
+
 mod types;
 
 mod snapshots;
@@ -43,6 +45,7 @@ pub(crate) const TABLE: &[&[Mutant]] = &[
     durability::MUTANTS,
     stores::MUTANTS,
     pools::MUTANTS,
+    refusals::MUTANTS,
     types::MUTANTS,
     scripts::MUTANTS,
     in_process::MUTANTS,
