@@ -21,6 +21,9 @@ mod processes;
 
 mod poison;
 
+mod given_pool;
+mod pools;
+
 mod memory;
 
 /// How many tasks there are.
