@@ -85,3 +85,26 @@ pub(super) fn panicked(panic: &(dyn Any + Send)) -> Error {
     let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
     Error::Protocol(format!("the driver panicked: {said}"))
 }
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use futures_util::FutureExt;
+    use sqlx::{raw_sql, sqlite::SqlitePoolOptions};
+
+    use crate::store::sql::{Source, Sqlite, error::is_lost, session::Session};
+
+    #[tokio::test]
+    async fn a_driver_that_panics_is_an_error_and_its_connection_is_closed() {
+        let pool = SqlitePoolOptions::new().max_connections(1);
+        let pool = pool.connect("sqlite::memory:").await.unwrap();
+        raw_sql("CREATE TABLE gone (id INTEGER)").execute(&pool).await.unwrap();
+        let mut session = Session::acquire(&Source::<Sqlite>::given(pool.clone())).await.unwrap();
+        let answer = session.call::<()>(|_| async { panic!("split_to out of bounds") }.boxed());
+        let error = answer.await.unwrap_err();
+        assert!(error.to_string().contains("the driver panicked: split_to"), "{error}");
+        assert!(is_lost::<Sqlite>(&error));
+        drop(session);
+        // The next connection is another one, which has another database.
+        raw_sql("CREATE TABLE gone (id INTEGER)").execute(&pool).await.unwrap();
+    }
+}

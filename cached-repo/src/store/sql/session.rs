@@ -192,7 +192,7 @@ impl<D: Dialect> Session<D> {
 
     /// Makes a call. A driver whose future is dropped is out of step with its server, so the future
     /// owns the connection, and is brought to its end by a task when its caller is gone.
-    async fn call<T: Send + 'static>(
+    pub(super) async fn call<T: Send + 'static>(
         &mut self,
         send: impl for<'c> FnOnce(&'c mut Connection<D>) -> BoxFuture<'c, Result<T, Error>>
         + Send
