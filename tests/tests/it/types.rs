@@ -17,6 +17,7 @@ mod all;
 use all::{All, EXTREMES};
 
 mod declared;
+mod useless;
 mod ids;
 mod sessions;
 

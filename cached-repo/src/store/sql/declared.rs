@@ -101,13 +101,9 @@ impl Tables {
 }
 
 impl<D: Dialect> SqlStore<D> {
-    /// The table with the types that it declares, which are asked for once, and only for a schema with
-    /// kinds for which they matter.
+    /// The table with the types that it declares, which are asked for once.
     pub(super) async fn declared<'a>(&self, schema: &'a Schema) -> Result<Table<'a>, StoreError> {
         let table = Table::new::<D>(schema);
-        if !depends_on_types(schema) {
-            return Ok(table);
-        }
         let known = match self.tables.trusted(schema) {
             Some(known) => known,
             None => self.tables.remember(schema, &self.find(&table).await?),
@@ -118,12 +114,15 @@ impl<D: Dialect> SqlStore<D> {
     /// Whether the table declares other types than it did. Until somebody has looked, a record that it
     /// refuses may be refused because of them, and fit if it is written as they are now.
     pub(super) async fn has_changed(&self, schema: &Schema) -> Result<bool, StoreError> {
-        if !depends_on_types(schema) {
-            return Ok(false);
-        }
-        let before = self.tables.known(schema);
+        let Some(before) = self.tables.known(schema) else { return Ok(false) };
         let found = self.find(&Table::new::<D>(schema)).await?;
-        Ok(before.is_some_and(|before| before != self.tables.remember(schema, &found)))
+        let now = self.tables.remember(schema, &found);
+        let columns = schema.columns().iter().map(|column| column.column());
+        Ok(columns.map(|name| (before.get(name), now.get(name))).any(|(before, now)| match now {
+            Some(now) => before != Some(now),
+            // Without the column nothing can be written.
+            None => false,
+        }))
     }
 
     /// The table with the types that are known already.
@@ -134,11 +133,6 @@ impl<D: Dialect> SqlStore<D> {
             None => table,
         }
     }
-}
-
-/// Whether it has kinds that are written as the table's own types want them.
-fn depends_on_types(schema: &Schema) -> bool {
-    schema.columns().iter().any(|column| column.kind().is_spelled())
 }
 
 /// Why a column with so many digits for a fraction of a second does not hold a time.
@@ -166,4 +160,12 @@ pub(super) fn longer(decimal: &Decimal, precision: i32, scale: i32) -> Option<St
              {most} and {scale}"
         )
     })
+}
+
+/// Why a column for so many characters does not hold a text.
+pub(super) fn wider(text: &str, characters: Option<i32>) -> Option<String> {
+    let most = usize::try_from(characters?).ok()?;
+    // No text has more characters than bytes.
+    let found = if text.len() > most { text.chars().count() } else { 0 };
+    (found > most).then(|| format!("a text of {found} characters: the column has {most}"))
 }

@@ -52,9 +52,12 @@ impl<D: Dialect> SqlStore<D> {
             .filter_map(|c| found.lack::<D>(&table, c))
             .collect();
         if missing.is_empty() {
-            missing.extend(found.flaw::<D>(&table));
             missing
                 .extend(found.sentences.iter().map(|flaw| format!("The table `{name}` {flaw}.")));
+        }
+        // A view has no index, and that is not what is wrong with it.
+        if missing.is_empty() {
+            missing.extend(found.flaw::<D>(&table));
         }
         Ok(missing)
     }

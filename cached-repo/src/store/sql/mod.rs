@@ -52,6 +52,7 @@ mod ledger;
 mod letters;
 mod locks;
 mod offsets;
+mod plan;
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 mod rows;
 mod session;

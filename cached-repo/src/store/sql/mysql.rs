@@ -171,7 +171,10 @@ impl Dialect for MySql {
                 return (!fits).then(|| Self::column_type(kind, false));
             }
         };
-        let fits = fitting.contains(&Declared::parse(declared).word());
+        // FLOAT and DOUBLE with digits round to them.
+        let declared = Declared::parse(declared);
+        let rounds = matches!(kind, Kind::F32 | Kind::F64) && declared.argument(0).is_some();
+        let fits = fitting.contains(&declared.word()) && !rounds;
         (!fits).then(|| Self::column_type(kind, false))
     }
 
@@ -180,7 +183,8 @@ impl Dialect for MySql {
         let namespace = namespace.map_or(Value::Null, |v| Value::Text(v.into()));
         let name = Value::Text(name.into());
         let place = [namespace, name];
-        let values = place.iter().chain(&place).chain(&place);
+        let mapped = [Value::Text(table.mapped().into())];
+        let values = place.iter().chain(&place).chain(&place).chain(&place).chain(&mapped);
         Self::bind(words::INSPECT.to_owned(), values)
     }
 
@@ -208,16 +212,13 @@ impl Dialect for MySql {
     }
 
     fn refusal(value: &Value<'_>, column: Shape<'_>) -> Option<String> {
-        let id = column.is_id;
         match value {
             Value::Text(v) if column.kind.is_spelled() => types::refusal(v, column),
             Value::F64(v) if !v.is_finite() => Some(format!("{v}: it has no such numbers")),
             Value::F64(v) if *v == 0.0 && v.is_sign_negative() => {
                 Some("-0.0: it drops the sign".to_owned())
             }
-            Value::Text(v) if id => too_long(v.chars().count() * CHARACTER_BYTES_MAX),
-            Value::Bytes(v) if id => too_long(v.len()),
-            _ => None,
+            value => types::narrow(value, column),
         }
     }
 
@@ -324,14 +325,5 @@ fn decode<'r, T: Decode<'r, sqlx::MySql>>(raw: MySqlValueRef<'r>) -> Result<T, S
     T::decode(raw).map_err(|e| e.to_string())
 }
 
-fn too_long(bytes: usize) -> Option<String> {
-    (bytes > KEY_BYTES_MAX)
-        .then(|| format!("an id of {bytes} bytes in an index, which takes {KEY_BYTES_MAX}"))
-}
-
 /// A statement has 65,535 parameters at most.
 const CUT: Cut = Cut { parameters_max: 65_535, rows_max: 1024 };
-/// InnoDB's limit.
-const KEY_BYTES_MAX: usize = 3072;
-/// An index reserves so much, whatever the character is.
-const CHARACTER_BYTES_MAX: usize = 4;

@@ -131,11 +131,11 @@ impl Dialect for Postgres {
             bind_array(&mut arguments, kind, rows.iter().map(|row| row.get(index)))?;
             arrays.push(array(arrays.len() + 1, table.shape(index)));
             names.push(format!("c{index}"));
-            let cast = if kind == Kind::Json { "::jsonb" } else { "" };
+            let cast = types::json_cast(table.shape(index));
             values.push(format!("u.c{index}{cast}"));
         }
         let sql = format!(
-            "INSERT INTO {} ({}) SELECT {} FROM UNNEST({}) AS u ({}) {}",
+            "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM UNNEST({}) AS u ({}) {}",
             table.name,
             table.written_list(),
             values.join(", "),
@@ -176,9 +176,9 @@ impl Dialect for Postgres {
         Self::bind(sql, after.into_iter().flat_map(|id| id.values()))
     }
 
-    /// Other types of the same values are cast when they are read, and refuse what they do not hold.
+    /// Narrower types of the same values are cast when they are read, and refuse what they do not hold.
     fn misfit(kind: Kind, declared: &str) -> Option<&'static str> {
-        let fits = !kind.is_spelled() || types::fits(kind, &Declared::parse(declared));
+        let fits = types::fits(kind, &Declared::parse(declared));
         (!fits).then(|| Self::column_type(kind, false))
     }
 
@@ -202,8 +202,25 @@ impl Dialect for Postgres {
                    LEFT JOIN pg_type t ON t.oid = a.atttypid \
                    LEFT JOIN pg_collation c ON c.oid = a.attcollation \
                    WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indisvalid \
-                   AND i.indimmediate AND i.indpred IS NULL";
-        Self::bind(sql.to_owned(), [Value::Text(table.name.as_str().into())].iter())
+                   AND i.indimmediate AND i.indpred IS NULL \
+                   UNION ALL \
+                   SELECT NULL, NULL, 'has a column `' || a.attname || '` that is NOT NULL without \
+                   a default, and no field is mapped to it, so that each write would fail: give it \
+                   a default, or add the field' FROM pg_attribute a \
+                   WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped \
+                   AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' \
+                   AND NOT a.attname::text = ANY (\
+                   ARRAY(SELECT jsonb_array_elements_text($2::jsonb))) \
+                   UNION ALL \
+                   SELECT NULL, NULL, CASE c.relkind WHEN 'v' THEN 'is a view: name the table' \
+                   WHEN 'm' THEN 'is a materialized view, which nobody can write to: name the table' \
+                   WHEN 'f' THEN 'is a foreign table, whose transactions are another server''s' \
+                   ELSE 'has a rule for writes, with which PostgreSQL allows no upsert: make a \
+                   trigger of it' END FROM pg_class c WHERE c.oid = to_regclass($1) AND \
+                   (c.relkind IN ('v', 'm', 'f') OR EXISTS (SELECT FROM pg_rewrite r \
+                   WHERE r.ev_class = c.oid AND r.ev_type IN ('2', '3', '4')))";
+        let values = [table.name.as_str().into(), table.mapped().into()];
+        Self::bind(sql.to_owned(), values.map(Value::Text).iter())
     }
 
     fn value(row: &PgRow, index: usize, kind: Kind) -> Result<Value<'static>, String> {
@@ -229,9 +246,9 @@ impl Dialect for Postgres {
             Value::Text(v) if column.kind.is_spelled() => types::refusal(v, column),
             Value::Text(v) if v.contains('\0') => Some("text with a NUL character".to_owned()),
             Value::Json(v) if has_nul_escape(v) => Some("JSON with \\u0000".to_owned()),
-            Value::Text(v) if id => too_long(v.len()),
+            Value::Text(v) if id && v.len() > ID_LEN_MAX => too_long(v.len()),
             Value::Bytes(v) if id => too_long(v.len()),
-            _ => None,
+            value => types::narrow(value, column),
         }
     }
 

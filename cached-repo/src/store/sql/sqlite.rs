@@ -169,8 +169,15 @@ impl Dialect for Sqlite {
                    SELECT i.seq, c.name, nullif(c.coll, 'BINARY') \
                    FROM t, pragma_index_list(t.name, t.space) AS i, \
                    pragma_index_xinfo(i.name, t.space) AS c \
-                   WHERE i.\"unique\" AND NOT i.partial AND c.key";
-        Self::bind(sql.to_owned(), [Value::Text(name.into()), namespace].iter())
+                   WHERE i.\"unique\" AND NOT i.partial AND c.key \
+                   UNION ALL \
+                   SELECT NULL, NULL, 'has a column `' || c.name || '` that is NOT NULL without a \
+                   default, and no field is mapped to it, so that each write would fail: give it a \
+                   default, or add the field' FROM t, pragma_table_xinfo(t.name, t.space) AS c \
+                   WHERE c.\"notnull\" AND c.dflt_value IS NULL AND c.hidden = 0 AND c.pk = 0 \
+                   AND c.name NOT IN (SELECT value FROM json_each(?))";
+        let mapped = Value::Text(table.mapped().into());
+        Self::bind(sql.to_owned(), [Value::Text(name.into()), namespace, mapped].iter())
     }
 
     fn value(row: &SqliteRow, index: usize, kind: Kind) -> Result<Value<'static>, String> {

@@ -62,6 +62,12 @@ impl<'a> Table<'a> {
         Shape { kind: column.kind(), is_id: column.is_id(), declared }
     }
 
+    /// The names of the columns that have a field, as a JSON array.
+    pub(super) fn mapped(&self) -> String {
+        let names: Vec<_> = self.schema.columns().iter().map(|column| column.column()).collect();
+        serde_json::json!(names).to_string()
+    }
+
     pub(super) fn id_list(&self) -> String {
         let names: Vec<_> = self.ids.iter().map(|&i| self.columns[i].as_str()).collect();
         names.join(", ")

@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{
     Begin, Dialect, Lock, Session, SqlStore, StoreError, Table, bury, classify, error, letters,
     offsets::{self, Waiting},
+    plan::Plan,
 };
 use crate::{
     change::Change,
@@ -18,7 +19,7 @@ use crate::{
     key::entity_id,
     record::Record,
     schema::Schema,
-    store::{Applied, Batch, Class, Fence, check::check_kinds},
+    store::{Applied, Batch, Class, Fence},
 };
 
 impl<D: Dialect> SqlStore<D> {
@@ -33,13 +34,28 @@ impl<D: Dialect> SqlStore<D> {
         schema: &Schema,
         batch: Batch<'_>,
     ) -> Result<Vec<Applied>, StoreError> {
+        for _ in 0..CHANGES_MAX {
+            if let Some(applied) = self.apply_to_known(schema, &batch).await? {
+                return Ok(applied);
+            }
+        }
+        Err(StoreError::transient(format!("the table `{}` is being changed", schema.table())))
+    }
+
+    /// Applies a batch to the table that is known. `None` if somebody has changed the table since, and
+    /// nothing was written because of that.
+    async fn apply_to_known(
+        &self,
+        schema: &Schema,
+        batch: &Batch<'_>,
+    ) -> Result<Option<Vec<Applied>>, StoreError> {
         let mut table = self.table(schema, batch.deadline).await?;
-        let mut plan = Plan::new::<D>(&table, &batch);
+        let mut plan = Plan::new::<D>(&table, batch);
         if !plan.as_ref().is_ok_and(|plan| plan.refused.is_empty()) {
             // By the types that are remembered: those of today decide.
             self.tables.doubt(schema);
             table = self.table(schema, batch.deadline).await?;
-            plan = Plan::new::<D>(&table, &batch);
+            plan = Plan::new::<D>(&table, batch);
         }
         let plan = plan?;
         let left = batch.deadline.saturating_duration_since(self.clock.now());
@@ -48,8 +64,8 @@ impl<D: Dialect> SqlStore<D> {
         if left.is_zero() {
             return Err(too_late::<D>());
         }
-        if is_nothing(&batch) {
-            return Ok(Vec::new());
+        if is_nothing(batch) {
+            return Ok(Some(Vec::new()));
         }
         let turn = timeout_at(last_call, self.writers.acquire()).await;
         let _turn = turn.map_err(|_| too_late::<D>())?;
@@ -59,35 +75,35 @@ impl<D: Dialect> SqlStore<D> {
             locks: batch.fences.iter().map(|fence| Lock::Shared(lock_of(fence))).collect(),
             immediate: true,
         };
-        let write = Write { table: &table, batch: &batch, plan: &plan, begin: &begin };
+        let write = Write { table: &table, batch, plan: &plan, begin: &begin };
         let written = timeout_at(last_call, self.write_most(&write)).await;
         let written = written.unwrap_or_else(|_| Err(too_late::<D>()));
-        let (session, answer) = written.inspect_err(|error| self.distrust(schema, error))?;
+        let written = written.inspect_err(|error| self.distrust(schema, error))?;
+        let Some((session, answer)) = written else { return Ok(None) };
         if self.clock.now() > last_call {
             session.rollback().await;
             return Err(too_late::<D>());
         }
         commit(session, batch.deadline).await?;
-        Ok(answer)
+        Ok(Some(answer))
     }
 
     /// Looks for the changes that are to be buried only if the whole was refused: mostly it is not,
     /// and savepoints cost a message each. Nothing is refused or buried because of types that the table
-    /// has no more.
+    /// has no more: `None` then.
     async fn write_most(
         &self,
         write: &Write<'_>,
-    ) -> Result<(Session<D>, Vec<Applied>), StoreError> {
+    ) -> Result<Option<(Session<D>, Vec<Applied>)>, StoreError> {
         match (self.write(write, false).await, write.batch.buries()) {
             (Err(e), _)
                 if (e.class().is_refusal() || e.class() == Class::Systemic)
                     && self.has_changed(write.table.schema).await? =>
             {
-                let message = format!("the table `{}` was changed; try again", write.table.name);
-                Err(StoreError::transient(message).caused_by(e))
+                Ok(None)
             }
-            (Err(e), true) if e.class().is_refusal() => self.write(write, true).await,
-            (written, _) => written,
+            (Err(e), true) if e.class().is_refusal() => self.write(write, true).await.map(Some),
+            (written, _) => written.map(Some),
         }
     }
 
@@ -108,39 +124,6 @@ impl<D: Dialect> SqlStore<D> {
                 }
             }
         }
-    }
-}
-
-/// What to write.
-struct Plan {
-    /// Indices of the changes, in the order in which every writer takes its row locks: what is put by
-    /// id, then what is deleted by id.
-    order: Vec<usize>,
-    /// The changes with a value that cannot be held exactly, and why.
-    refused: BTreeMap<usize, String>,
-}
-
-impl Plan {
-    /// Refuses the batch if one of its values cannot be held exactly, and may not be buried.
-    fn new<D: Dialect>(table: &Table<'_>, batch: &Batch<'_>) -> Result<Self, StoreError> {
-        let mut plan =
-            Self { order: Vec::with_capacity(batch.changes.len()), refused: BTreeMap::new() };
-        for (index, change) in batch.changes.iter().enumerate() {
-            let checked = check_kinds(table.schema, change)
-                .and_then(|()| change.record().map_or(Ok(()), |record| table.check::<D>(record)));
-            match (checked, batch.buries()) {
-                (Err(e), false) => return Err(e),
-                (Err(e), true) => drop(plan.refused.insert(index, e.to_string())),
-                // A row with an id that the database cannot hold is gone already.
-                _ if change.record().is_none() && table.refusal::<D>(change.id()).is_some() => {}
-                _ => plan.order.push(index),
-            }
-        }
-        plan.order.sort_unstable_by_key(|&index| {
-            let change = &batch.changes[index];
-            (change.record().is_none(), change.id().text())
-        });
-        Ok(plan)
     }
 }
 
@@ -312,5 +295,7 @@ fn too_late<D: Dialect>() -> StoreError {
     StoreError::transient(format!("{} did not get to write before the deadline", D::NAME))
 }
 
+/// How often a table may be found changed in one call.
+const CHANGES_MAX: usize = 3;
 /// Enough for a statement that is on its way, and little beside the deadlines in use.
 const IDLE_MAX: Duration = Duration::from_secs(1);

@@ -20,7 +20,7 @@ const CHANGES: [&str; 6] = [
 ];
 
 #[tokio::test]
-async fn a_type_that_is_changed_under_a_running_process_fails_no_read_and_one_write_at_most() {
+async fn a_type_that_is_changed_under_a_running_process_fails_no_read_and_no_write() {
     for size in [1, 2, 5] {
         let mut database = Database::new().await;
         let typed = schema("typed", [id_column("id", Kind::I64), column("value", Kind::Uuid)]);
@@ -49,10 +49,6 @@ async fn a_type_that_is_changed_under_a_running_process_fails_no_read_and_one_wr
             join_all((0..4 * size).map(|_| read())).await;
             join_all((0..4 * size).map(|_| write())).await;
             database.sql(change).await;
-            // The first write finds that the column is of another type.
-            if let Err(error) = write().await {
-                assert_eq!(error.class(), Class::Transient, "{change}: {error}");
-            }
             for _ in 0..=size {
                 read().await;
                 write().await.unwrap_or_else(|e| panic!("{change}: {e}"));

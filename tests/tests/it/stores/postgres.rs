@@ -17,14 +17,14 @@ async fn a_table_of_ones_own_may_have_narrower_types_and_more_columns() {
         ],
     );
     let mut database = Database::with(
-        "CREATE TABLE own (code varchar(8), part int4, count int4 NOT NULL, tiny int2, share real,
+        "CREATE TABLE own (code varchar(8), part int4, count int4 NOT NULL, tiny int2, share float8,
             data json, plain text, extra text DEFAULT 'kept', UNIQUE (part, code))",
     )
     .await;
     assert!(database.store.describe(&own).await.unwrap().missing.is_empty());
     let id = conformance::id(vec![text("a"), Value::I64(1)]);
     let put = |count, code: &str| {
-        let json = Value::Json(Cow::Borrowed(r#"{"a": 1}"#));
+        let json = Value::Json(Cow::Borrowed(JSON));
         let values = [Value::I64(1), Value::I64(count), Value::I64(3), Value::F64(0.5)];
         let values = [text(code)].into_iter().chain(values).chain([json.clone(), json]).collect();
         let id = conformance::id(vec![text(code), Value::I64(1)]);
@@ -35,6 +35,11 @@ async fn a_table_of_ones_own_may_have_narrower_types_and_more_columns() {
         database.store.apply(&own, batch).await
     };
     apply(&put(1, "a")).await.unwrap();
+    // Before anything is sent, so that write-behind journals nothing that cannot be drained.
+    for (count, code) in [(i64::MAX, "b"), (1, "more than 8"), (i64::from(i32::MIN) - 1, "b")] {
+        let refused = database.store.check(&own, &put(count, code)[0]);
+        assert_eq!(class(&refused), Class::Record, "{count} {code}");
+    }
     assert_eq!(class(&apply(&put(i64::MAX, "b")).await), Class::Record, "out of int4's range");
     assert_eq!(
         class(&apply(&put(1, "more than 8")).await),
@@ -45,9 +50,30 @@ async fn a_table_of_ones_own_may_have_narrower_types_and_more_columns() {
     let rows = records(rows.unwrap());
     assert_eq!(rows[0].get(2), Some(&Value::I64(1)));
     assert_eq!(rows[0].get(4), Some(&Value::F64(0.5)));
+    let json = Value::Json(Cow::Borrowed(JSON));
+    assert_eq!((rows[0].get(5), rows[0].get(6)), (Some(&json), Some(&json)), "json and text");
     apply(&[Change::Delete { id }]).await.unwrap();
     apply(&put(2, "a")).await.unwrap();
     assert_eq!(database.number("SELECT count(*) FROM own WHERE extra = 'kept'").await, 1);
+}
+
+/// What `jsonb` would say in other words.
+const JSON: &str = r#"{"b":1e16,"a":-0.0, "c":1.50}"#;
+
+#[tokio::test]
+async fn an_id_that_the_database_would_count_is_the_entitys_own() {
+    for always in ["ALWAYS", "BY DEFAULT"] {
+        let ddl = format!(
+            "DROP TABLE notes; CREATE TABLE notes (id bigint GENERATED {always} AS IDENTITY \
+             PRIMARY KEY, body text, rank int)"
+        );
+        let database = Database::with(&ddl).await;
+        assert!(database.store.describe(&NOTES).await.unwrap().missing.is_empty());
+        for body in ["first", "second"] {
+            write(&database.store, &[note(7, body)]).await.unwrap();
+            assert_eq!(read(&database.store, 7).await.unwrap().0, text(body));
+        }
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::{
     spelling::{self, Date, Decimal, Moment, Time},
     store::sql::{
         Declared, Shape,
-        declared::{finer, longer},
+        declared::{finer, longer, wider},
     },
 };
 
@@ -134,6 +134,36 @@ fn clock(bytes: &[u8]) -> Option<Time> {
     Time { hour: part(0), minute: part(1), second: part(2), nanosecond }.checked()
 }
 
+/// Why a column that holds some values of its kind, or an index, does not hold this one.
+pub(super) fn narrow(value: &Value<'_>, column: Shape<'_>) -> Option<String> {
+    let declared = column.declared;
+    let (text, in_index) = match value {
+        Value::Text(v) => (v, v.chars().count() * CHARACTER_BYTES_MAX),
+        Value::Json(v) => (v, 0),
+        Value::Bytes(v) if column.is_id => return too_long(v.len()),
+        _ => return None,
+    };
+    if column.is_id && in_index > KEY_BYTES_MAX {
+        return too_long(in_index);
+    }
+    let bytes_max = match declared.word() {
+        "varchar" => return wider(text, declared.argument(0)),
+        "tinytext" => 255,
+        "text" => 65_535,
+        "mediumtext" => 16_777_215,
+        _ => return None,
+    };
+    let found = text.len();
+    (found > bytes_max).then(|| {
+        format!("a text of {found} bytes: the column, a {}, has {bytes_max}", declared.word())
+    })
+}
+
+fn too_long(bytes: usize) -> Option<String> {
+    (bytes > KEY_BYTES_MAX)
+        .then(|| format!("an id of {bytes} bytes in an index, which takes {KEY_BYTES_MAX}"))
+}
+
 /// Why a column does not hold a value that is in the spelling of its kind.
 pub(super) fn refusal(text: &str, column: Shape<'_>) -> Option<String> {
     let Shape { kind, declared, .. } = column;
@@ -181,3 +211,7 @@ const TIMESTAMP_END: Moment = Moment {
     date: Date { year: 2038, month: 1, day: 19 },
     time: Time { hour: 3, minute: 14, second: 8, nanosecond: 0 },
 };
+/// InnoDB's limit.
+const KEY_BYTES_MAX: usize = 3072;
+/// An index reserves so much, whatever the character is.
+const CHARACTER_BYTES_MAX: usize = 4;

@@ -53,7 +53,8 @@ pub(super) const INSPECT: &str = "SELECT NULL, column_name, \
     CASE WHEN generation_expression <> '' THEN 'computed' \
     WHEN data_type = 'timestamp' AND @@time_zone NOT IN ('+00:00', 'UTC') \
     THEN CONCAT('timestamp in the time zone ', @@time_zone) \
-    WHEN data_type IN ('decimal', 'timestamp', 'datetime', 'time', 'char', 'varchar', 'binary') \
+    WHEN data_type IN ('decimal', 'timestamp', 'datetime', 'time', 'char', 'varchar', 'binary', \
+    'float', 'double') \
     THEN column_type ELSE data_type END \
     FROM information_schema.columns \
     WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ? \
@@ -74,7 +75,13 @@ pub(super) const INSPECT: &str = "SELECT NULL, column_name, \
     FROM information_schema.tables AS t \
     JOIN information_schema.engines AS e ON e.engine = t.engine \
     WHERE t.table_schema = COALESCE(?, DATABASE()) AND t.table_name = ? \
-    AND (e.transactions <> 'YES' OR @@autocommit = 0)";
+    AND (e.transactions <> 'YES' OR @@autocommit = 0) \
+    UNION ALL \
+    SELECT NULL, NULL, CONCAT('has a column `', column_name, '` that is NOT NULL without a default, \
+    and no field is mapped to it, so that each write would fail: give it a default, or add the field') \
+    FROM information_schema.columns WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ? \
+    AND is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%' \
+    AND COALESCE(generation_expression, '') = '' AND NOT JSON_CONTAINS(?, JSON_QUOTE(column_name))";
 
 #[cfg(test)]
 mod tests {

@@ -4,11 +4,12 @@ use sqlx::{Row as _, TypeInfo, ValueRef, postgres::PgRow};
 
 use super::arrays::element_type;
 use crate::{
+    record::Value,
     schema::Kind,
     spelling::{self, Date, Decimal, Moment, Time},
     store::sql::{
         Declared, Shape,
-        declared::{finer, longer},
+        declared::{finer, longer, wider},
     },
 };
 
@@ -25,9 +26,31 @@ pub(super) fn column_type(kind: Kind) -> &'static str {
     }
 }
 
-/// Whether a column of this type holds values as they are: its own type, or text.
+/// Whether a column of this type holds values as they are: its own type, or text. What it holds some of is
+/// looked at value by value ([`refusal`]).
 pub(super) fn fits(kind: Kind, declared: &Declared) -> bool {
-    is_text(declared) || declared.word().eq_ignore_ascii_case(column_type(kind))
+    let is_whole = declared.argument(0).is_some() && declared.argument(1).unwrap_or(0) == 0;
+    match (kind, declared.word()) {
+        (Kind::Bool, word) => word == "bool",
+        (Kind::I16 | Kind::I32 | Kind::I64 | Kind::U64, "int2" | "int4" | "int8") => true,
+        (Kind::I16 | Kind::I32 | Kind::I64 | Kind::U64, "numeric") => is_whole,
+        (Kind::F32, "float4" | "float8") | (Kind::F64, "float8") => true,
+        (Kind::Bytes, word) => word == "bytea",
+        (Kind::Text, "bpchar" | "citext") => true,
+        (Kind::Json, "json" | "jsonb") => true,
+        (Kind::I16 | Kind::I32 | Kind::I64 | Kind::U64 | Kind::F32 | Kind::F64, _) => false,
+        (kind, word) => is_text(declared) || word.eq_ignore_ascii_case(column_type(kind)),
+    }
+}
+
+/// To what JSON is cast for this column: `jsonb` says it in words of its own, the others keep the text.
+pub(super) fn json_cast(column: Shape<'_>) -> &'static str {
+    match column.declared.word() {
+        _ if column.kind != Kind::Json => "",
+        "json" => "::json",
+        "text" | "varchar" => "",
+        _ => "::jsonb",
+    }
 }
 
 /// To what texts are cast for this column, if it is not text.
@@ -93,6 +116,34 @@ pub(super) fn text(row: &PgRow, index: usize, kind: Kind) -> Result<Option<Strin
         _ => return Err(format!("expected {kind:?}, found {found}")),
     };
     text.map(Some).ok_or_else(|| format!("it is not {}", kind.spelled_as()))
+}
+
+/// Why a column that holds some values of its kind does not hold this one.
+pub(super) fn narrow(value: &Value<'_>, column: Shape<'_>) -> Option<String> {
+    let declared = column.declared;
+    let number = match value {
+        Value::I64(v) => i128::from(*v),
+        Value::U64(v) => i128::from(*v),
+        Value::Text(v) if declared.word() == "bpchar" && v.ends_with(' ') => {
+            return Some("a text that ends with a space: char(n) drops it".to_owned());
+        }
+        Value::Text(v) | Value::Json(v) => {
+            let is_bounded = matches!(declared.word(), "bpchar" | "varchar");
+            return wider(v, declared.argument(0).filter(|_| is_bounded));
+        }
+        _ => return None,
+    };
+    let fits = match declared.word() {
+        "int2" => i16::try_from(number).is_ok(),
+        "int4" => i32::try_from(number).is_ok(),
+        "numeric" => {
+            let digits = declared.argument(0).and_then(|digits| u32::try_from(digits).ok());
+            let bound = digits.and_then(|digits| 10_i128.checked_pow(digits));
+            bound.is_none_or(|bound| (1 - bound..bound).contains(&number))
+        }
+        _ => true,
+    };
+    (!fits).then(|| format!("the integer {number} in a column of type {}", declared.word()))
 }
 
 /// Why a column does not hold a value that is in the spelling of its kind.
