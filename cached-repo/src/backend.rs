@@ -277,16 +277,28 @@ pub(crate) struct CacheError {
 #[cfg_attr(not(feature = "redis"), allow(dead_code))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CacheErrorKind {
+    /// The command was never sent.
+    Unsent,
     /// No answer: whether the command ran is unknown.
     Unavailable,
     /// The server's own error: the command did not run.
     Answered,
+    /// The same, until a person has made room for writes or something else has.
+    Full,
     /// The same, but the server will be able to do it soon, or another one is.
     Later,
 }
 
 #[cfg_attr(not(feature = "redis"), allow(dead_code))]
 impl CacheError {
+    pub(crate) fn unsent(message: impl Into<String>) -> Self {
+        Self { kind: CacheErrorKind::Unsent, message: message.into() }
+    }
+
+    pub(crate) fn full(message: impl Into<String>) -> Self {
+        Self { kind: CacheErrorKind::Full, message: message.into() }
+    }
+
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self { kind: CacheErrorKind::Unavailable, message: message.into() }
     }
@@ -301,8 +313,11 @@ impl CacheError {
 
     pub(crate) fn into_error(self) -> Error {
         let kind = match self.kind {
-            CacheErrorKind::Unavailable | CacheErrorKind::Later => ErrorKind::CacheUnavailable,
+            CacheErrorKind::Unsent | CacheErrorKind::Unavailable | CacheErrorKind::Later => {
+                ErrorKind::CacheUnavailable
+            }
             CacheErrorKind::Answered => ErrorKind::Cache,
+            CacheErrorKind::Full => return Error::new(ErrorKind::Cache, self.message).retryable(),
         };
         Error::new(kind, self.message)
     }
@@ -314,7 +329,7 @@ impl CacheError {
 
     /// Whether the same command may succeed soon without anybody changing anything.
     pub(crate) fn is_retryable(&self) -> bool {
-        self.kind != CacheErrorKind::Answered
+        !matches!(self.kind, CacheErrorKind::Answered | CacheErrorKind::Full)
     }
 }
 

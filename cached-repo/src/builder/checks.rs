@@ -86,12 +86,14 @@ pub(super) fn generated(schema: &Schema, strategy: Strategy) -> Result<()> {
 /// Refuses a server that does not tell, or would not confirm, that a write is on its disk.
 fn syncs(server: &Server, durability: DurabilitySettings) -> Result<()> {
     let DurabilitySettings { level, is_asserted, .. } = durability;
-    if level != Durability::Fsync || is_asserted {
+    if level != Durability::Fsync {
         return Ok(());
     }
     let version = &server.version;
     Err(Error::configuration(match server.syncs {
         Syncs::Told | Syncs::Always => return Ok(()),
+        // What the server shows counts for more than what is said of it.
+        Syncs::Unknown if is_asserted => return Ok(()),
         Syncs::Seldom if !server.aof => {
             "`durability` is fsync, and Redis has no append-only file: set \
                                          appendonly yes"

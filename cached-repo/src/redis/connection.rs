@@ -1,11 +1,14 @@
 //! One multiplexed connection that reconnects, gives up quickly, and stays away from a dead server.
 //!
-//! A call never waits longer than its timeout, connecting included. A lost connection is replaced in
+//! A call fails when the server says nothing for as long as its timeout, and never waits longer than
+//! [`QUEUE_MAX`]: answers come in the order of the commands, so a server that answers the commands in front
+//! of a call is not dead, and neither is one whose answer this process was too busy to look at. A lost connection is replaced in
 //! the background at the next call, which waits for it; while the server cannot be reached, calls
 //! fail at once, and one of them starts another attempt after a backoff.
 
 use std::{
     fmt,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -24,7 +27,7 @@ use tokio::{
 use super::{
     client::Dial,
     fault::{Fault, describe, fault},
-    link::{Cause, Link, Next},
+    link::{Cause, Heard, Link, Next},
 };
 use crate::{
     backend::CacheError,
@@ -35,6 +38,10 @@ use crate::{
 
 /// So many timeouts in a row, with no answer in between, and the connection counts as dead.
 const TIMEOUTS_MAX: u32 = 3;
+/// How long a call may wait behind others that are answered.
+const QUEUE_MAX: Duration = Duration::from_secs(5);
+/// How much longer a key or an argument may take.
+pub(super) const ARGUMENT: Duration = Duration::from_micros(20);
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
@@ -52,6 +59,7 @@ struct Shared {
     random: Random,
     link: watch::Sender<Link>,
     timeouts: AtomicU32,
+    heard: Heard,
 }
 
 impl Connection {
@@ -69,7 +77,8 @@ impl Connection {
             .set_response_timeout(None);
         let link = watch::Sender::new(Link::Lost { number: 0 });
         let timeouts = AtomicU32::new(0);
-        let shared = Arc::new(Shared { dial, config, clock, random, link, timeouts });
+        let heard = Heard::new(clock.now());
+        let shared = Arc::new(Shared { dial, config, clock, random, link, timeouts, heard });
         Self { timeout, shared }
     }
 
@@ -92,14 +101,18 @@ impl Connection {
     }
 
     pub(super) async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, CacheError> {
-        self.call(async |mut connection| command.query_async(&mut connection).await).await
+        let longer = ARGUMENT * u32::try_from(command.args_iter().count()).unwrap_or(u32::MAX);
+        self.call_for(longer, async |mut connection| command.query_async(&mut connection).await)
+            .await
     }
 
     pub(super) async fn pipeline<T: FromRedisValue>(
         &self,
         pipeline: &Pipeline,
     ) -> Result<T, CacheError> {
-        self.call(async |mut connection| pipeline.query_async(&mut connection).await).await
+        let longer = 4 * ARGUMENT * u32::try_from(pipeline.len()).unwrap_or(u32::MAX / 4);
+        self.call_for(longer, async |mut connection| pipeline.query_async(&mut connection).await)
+            .await
     }
 
     /// Sends something over the connection, and waits as long as a call may take.
@@ -110,17 +123,31 @@ impl Connection {
         self.call_for(Duration::ZERO, send).await
     }
 
-    /// The same with something that the server is told to wait with for so long.
+    /// The same with something for which the server needs so much longer.
     pub(super) async fn call_for<T>(
         &self,
         longest: Duration,
         send: impl AsyncFnOnce(MultiplexedConnection) -> RedisResult<T>,
     ) -> Result<T, CacheError> {
-        let deadline = self.shared.clock.now() + self.timeout + longest;
-        let (number, connection) = self.get(deadline).await?;
-        match timeout_at(deadline, send(connection)).await {
-            Ok(answer) => self.shared.judge(number, answer),
-            Err(_) => Err(self.shared.timed_out(number)),
+        let (clock, timeout) = (&self.shared.clock, self.timeout + longest);
+        let (number, connection) = self.get(clock.now() + self.timeout).await?;
+        let sent = clock.now();
+        let last = sent + timeout.max(QUEUE_MAX);
+        let mut deadline = sent + timeout;
+        let mut sending = pin!(send(connection));
+        loop {
+            if let Ok(answer) = timeout_at(deadline, &mut sending).await {
+                self.shared.heard.note(clock.now());
+                return self.shared.judge(number, answer);
+            }
+            let now = clock.now();
+            // This process came too late to look: the answer may be there.
+            let was_busy = now > deadline + timeout / 4;
+            let from = if was_busy { now } else { self.shared.heard.last() };
+            deadline = last.min(from + timeout);
+            if deadline <= now {
+                return Err(self.shared.timed_out(number));
+            }
         }
     }
 
@@ -132,10 +159,10 @@ impl Connection {
         loop {
             match self.shared.next() {
                 Next::Use(number, connection) => return Ok((number, connection)),
-                Next::Fail(cause) => return Err(CacheError::unavailable(cause.message)),
+                Next::Fail(cause) => return Err(CacheError::unsent(cause.message)),
                 Next::Wait => {
                     if timeout_at(deadline, link.changed()).await.is_err() {
-                        return Err(self.shared.late());
+                        return Err(CacheError::unsent(self.shared.late()));
                     }
                 }
             }
@@ -236,6 +263,7 @@ impl Shared {
                 Err(CacheError::unavailable(message))
             }
             Fault::Later => Err(CacheError::later(format!("Redis answered: {cause}"))),
+            Fault::Full => Err(CacheError::full(format!("Redis takes no writes: {cause}"))),
             Fault::Answered => Err(CacheError::answered(format!("Redis answered: {cause}"))),
         }
     }
@@ -247,11 +275,11 @@ impl Shared {
         {
             self.lose(number);
         }
-        self.late()
+        CacheError::unavailable(self.late())
     }
 
-    fn late(&self) -> CacheError {
-        CacheError::unavailable(format!("Redis at {} did not answer in time", self.dial.address))
+    fn late(&self) -> String {
+        format!("Redis at {} did not answer in time", self.dial.address)
     }
 
     fn unreachable_yet(&self) -> Cause {

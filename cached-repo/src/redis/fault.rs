@@ -11,6 +11,8 @@ pub(super) enum Fault {
     Lost,
     /// The command did not run, and may soon.
     Later,
+    /// The command did not run: the server takes no writes, until a person or a delete makes room.
+    Full,
     /// The command did not run.
     Answered,
 }
@@ -19,6 +21,7 @@ pub(super) fn fault(error: &RedisError) -> Fault {
     match code(error) {
         code if ELSEWHERE.contains(&code) => Fault::Elsewhere,
         code if LATER.contains(&code) => Fault::Later,
+        code if FULL.contains(&code) => Fault::Full,
         _ if error.is_io_error() || error.is_unrecoverable_error() => Fault::Lost,
         _ => Fault::Answered,
     }
@@ -72,6 +75,10 @@ const ELSEWHERE: [&str; 2] = ["READONLY", "MASTERDOWN"];
 /// Answers of a server that cannot do anything now, and will soon.
 const LATER: [&str; 5] = ["LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "UNBLOCKED"];
 
+/// Answers of a server that reads and takes no writes: it has no memory left, cannot save to its disk, or
+/// has too few replicas.
+const FULL: [&str; 3] = ["OOM", "MISCONF", "NOREPLICAS"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,7 +102,8 @@ mod tests {
             fault_of("TRYAGAIN Multiple keys request during rehashing of slot"),
             Fault::Later
         );
-        assert_eq!(fault_of("OOM command not allowed"), Fault::Answered);
+        assert_eq!(fault_of("OOM command not allowed"), Fault::Full);
+        assert_eq!(fault_of("MISCONF Errors writing to the AOF file"), Fault::Full);
         assert_eq!(fault_of("ERR something: -else"), Fault::Answered);
         // As Redis 6.2 tells what a command in a script answered.
         assert_eq!(

@@ -1,5 +1,10 @@
 //! The states that a connection goes through, and what they mean for a call.
 
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
 use redis::aio::MultiplexedConnection;
 use tokio::time::Instant;
 
@@ -24,6 +29,27 @@ pub(super) struct Cause {
     pub(super) message: String,
     /// The server answered, and did not like the password or the database.
     pub(super) is_refusal: bool,
+}
+
+/// When the server answered last.
+pub(super) struct Heard {
+    born: Instant,
+    after_ms: AtomicU64,
+}
+
+impl Heard {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { born: now, after_ms: AtomicU64::new(0) }
+    }
+
+    pub(super) fn note(&self, now: Instant) {
+        let after_ms = u64::try_from((now - self.born).as_millis()).unwrap_or(u64::MAX);
+        self.after_ms.store(after_ms, Ordering::Relaxed);
+    }
+
+    pub(super) fn last(&self) -> Instant {
+        self.born + Duration::from_millis(self.after_ms.load(Ordering::Relaxed))
+    }
 }
 
 /// What a call is to do next.

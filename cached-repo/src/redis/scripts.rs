@@ -3,6 +3,7 @@
 use std::{
     fmt,
     sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
 use redis::{Cmd, FromRedisValue, RedisError, RedisResult, Script, aio::MultiplexedConnection};
@@ -10,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     call::Call,
-    connection::Connection,
+    connection::{ARGUMENT, Connection},
     fault::{is_response, says},
 };
 use crate::backend::CacheError;
@@ -128,6 +129,11 @@ impl Step {
     }
 }
 
+/// How much longer a call with many writes may take than one with few.
+fn longer(call: &Call) -> Duration {
+    ARGUMENT * u32::try_from(call.keys.len() + call.arguments.len()).unwrap_or(u32::MAX)
+}
+
 /// What is in front of each step.
 fn prelude() -> &'static str {
     include_str!("scripts/prelude.lua")
@@ -174,7 +180,10 @@ impl Scripts {
         step: Step,
         call: &Call,
     ) -> Result<T, CacheError> {
-        connection.call(async |mut connection| self.run_on(&mut connection, step, call).await).await
+        let longer = longer(call);
+        connection
+            .call_for(longer, async |mut connection| self.run_on(&mut connection, step, call).await)
+            .await
     }
 
     /// Runs a step over this connection, and over no other one.
@@ -202,7 +211,8 @@ impl Scripts {
         call: &Call,
     ) -> Result<T, CacheError> {
         let invocation = invocation(&self.steps[step as usize].1, call);
-        connection.call(async |mut connection| invocation.invoke_async(&mut connection).await).await
+        let run = async |mut connection| invocation.invoke_async(&mut connection).await;
+        connection.call_for(longer(call), run).await
     }
 
     /// Runs a function, and loads the library where the server does not know it. Answers nothing where

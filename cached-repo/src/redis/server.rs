@@ -111,7 +111,7 @@ async fn makes_snapshots(connection: &Connection) -> Result<bool, CacheError> {
     let asking = redis::cmd("CONFIG").arg("GET").arg("save").clone();
     match connection.command::<HashMap<String, String>>(&asking).await {
         Ok(settings) => Ok(settings.get("save").is_some_and(|times| !times.is_empty())),
-        Err(error) if error.is_ambiguous() => Err(error),
+        Err(error) if error.is_retryable() => Err(error),
         Err(_) => Ok(false),
     }
 }
@@ -131,7 +131,7 @@ async fn syncs(
     match asked {
         Ok(true) => Ok(Syncs::Always),
         Ok(false) => Ok(Syncs::Seldom),
-        Err(error) if error.is_ambiguous() => Err(error),
+        Err(error) if error.is_retryable() => Err(error),
         Err(_) => Ok(Syncs::Unknown),
     }
 }

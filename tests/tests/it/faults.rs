@@ -7,6 +7,8 @@ use tests::{Mode, Point, Proxy, servers, servers::PrivateRedis};
 
 use crate::stage::{On, Over, STORE_FIRST, Stage, Todo, get, name, todo};
 
+mod waiting;
+
 /// A stage over Redis, and a process of it that reaches Redis through a proxy.
 async fn behind_proxy(strategy: Strategy, outage: Outage) -> (Stage, Proxy, Repository<Todo>) {
     let stage = Stage::new(strategy, Format::Json, On::Memory, Over::Redis).await;
@@ -225,7 +227,7 @@ async fn under_redis_only_everything_fails_while_redis_is_down() {
     assert_eq!(process.get("1").await.unwrap_err().kind(), ErrorKind::CacheUnavailable);
     let error = process.save(&todo("1", "b")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::CacheUnavailable);
-    assert_eq!(error.outcome(), Outcome::Unknown, "the connection was lost: it may have run");
+    assert_eq!(error.outcome(), Outcome::NotApplied, "it was never sent");
     proxy.set(Mode::Pass);
     proxy.cut();
     while process.get("1").await.is_err() {

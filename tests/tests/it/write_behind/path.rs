@@ -99,6 +99,7 @@ async fn b4_a_server_that_may_not_write_changes_nothing_and_says_so() {
         }
         let error = writer.repo.save(&todo("1", "new")).await.unwrap_err();
         assert_eq!(error.outcome(), Outcome::NotApplied, "{fault:?}: {error}");
+        assert!(error.is_retryable(), "{fault:?}: {error}");
         let expected = [ErrorKind::CacheUnavailable, ErrorKind::Cache];
         assert!(expected.contains(&error.kind()), "{fault:?}: {error}");
         assert!(writer.repo.delete("1").await.is_err(), "{fault:?}");
