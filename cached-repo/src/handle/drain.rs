@@ -4,17 +4,17 @@
 use std::{
     collections::HashMap,
     future::Future,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
 use futures_util::future::try_join_all;
 use tokio::time::{sleep, timeout};
 
-use super::Cache;
+use super::{
+    Cache,
+    started::{Started, Working},
+};
 use crate::{
     backend::CacheError,
     builder::stranger,
@@ -33,8 +33,8 @@ pub(crate) struct Duties {
     pub(crate) roster: Arc<Roster>,
     /// Whether this process drains by itself.
     embedded: bool,
-    worker_started: AtomicBool,
-    probe_started: AtomicBool,
+    worker: Started,
+    probe: Started,
     /// The struct of each prefix.
     owners: Mutex<HashMap<String, &'static str>>,
     #[cfg(feature = "testing")]
@@ -46,8 +46,8 @@ impl Duties {
         Self {
             roster: Roster::new(listener),
             embedded,
-            worker_started: AtomicBool::new(false),
-            probe_started: AtomicBool::new(false),
+            worker: Started::default(),
+            probe: Started::default(),
             owners: Mutex::default(),
             #[cfg(feature = "testing")]
             entries: super::kit::AllEntries::default(),
@@ -71,6 +71,9 @@ impl Duties {
 impl Drop for Duties {
     fn drop(&mut self) {
         self.roster.stop();
+        if self.embedded {
+            self.roster.abandon();
+        }
         self.roster.clear();
     }
 }
@@ -101,18 +104,31 @@ impl Cache {
     /// Starts to drain a journal and to copy what is to be copied, and to watch the server where it is
     /// written.
     pub(crate) fn enlist(&self, journal: &Arc<Journal>, copying: Option<&Arc<Copying>>) {
-        let Duties { roster, embedded, worker_started, probe_started, .. } = &*self.duties;
+        let Duties { roster, embedded, worker, probe, .. } = &*self.duties;
         roster.enlist(journal);
         if let Some(copying) = copying {
             roster.enlist_copying(copying);
         }
-        if *embedded && !roster.is_stopped() && !worker_started.swap(true, Ordering::AcqRel) {
+        if *embedded
+            && !roster.is_stopped()
+            && let Some(running) = worker.start()
+        {
             // From now on: a shutdown may come before the worker's first step.
-            roster.working.store(true, Ordering::Relaxed);
-            tokio::spawn(worker::supervise(Arc::clone(roster), self.clock, self.random.clone()));
+            let working = Working::new(roster, running);
+            let draining = worker::supervise(Arc::clone(roster), self.clock, self.random.clone());
+            tokio::spawn(async move {
+                draining.await;
+                drop(working);
+            });
         }
-        if journal.settings.written && !probe_started.swap(true, Ordering::AcqRel) {
-            tokio::spawn(worker::watch(Arc::clone(&self.backend), Arc::clone(roster)));
+        if journal.settings.written
+            && let Some(running) = probe.start()
+        {
+            let watching = worker::watch(Arc::clone(&self.backend), Arc::clone(roster));
+            tokio::spawn(async move {
+                watching.await;
+                drop(running);
+            });
         }
     }
 
@@ -125,8 +141,12 @@ impl Cache {
     pub fn drain(&self) -> impl Future<Output = ()> + Send + 'static {
         // Without a handle of its own, so that the last one can be dropped.
         let roster = Arc::clone(&self.duties.roster);
-        self.duties.worker_started.store(true, Ordering::Release);
-        worker::supervise(roster, self.clock, self.random.clone())
+        let running = self.duties.worker.start();
+        let draining = worker::supervise(roster, self.clock, self.random.clone());
+        async move {
+            draining.await;
+            drop(running);
+        }
     }
 
     /// The journaled writes that stores refused.

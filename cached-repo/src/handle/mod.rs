@@ -13,6 +13,7 @@ use crate::{
 
 mod builder;
 mod drain;
+mod started;
 #[cfg(feature = "testing")]
 mod kit;
 

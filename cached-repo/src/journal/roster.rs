@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::sync::{Notify, watch};
@@ -31,6 +34,8 @@ pub(crate) struct Roster {
     stopped: watch::Sender<bool>,
     /// Whether a worker runs in this process.
     pub(crate) working: AtomicBool,
+    /// The worker that was to drain here has ended before the journals did.
+    abandoned: AtomicBool,
     /// Why nothing may be journaled now, if so.
     suspended: Mutex<Option<String>>,
     /// What is wrong with partitions.
@@ -52,6 +57,7 @@ impl Roster {
             nudges: Notify::new(),
             stopped: watch::Sender::new(false),
             working: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
             suspended: Mutex::default(),
             troubles: Mutex::default(),
             copy_troubles: Mutex::default(),
@@ -122,6 +128,22 @@ impl Roster {
     /// Ends the worker.
     pub(crate) fn stop(&self) {
         self.stopped.send_replace(true);
+    }
+
+    /// A worker begins.
+    pub(crate) fn employ(&self) {
+        self.working.store(true, Ordering::Relaxed);
+        self.abandoned.store(false, Ordering::Relaxed);
+    }
+
+    /// The worker is gone, and nobody drains here any more.
+    pub(crate) fn abandon(&self) {
+        self.working.store(false, Ordering::Relaxed);
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Relaxed)
     }
 
     /// Lets go of the journals, which know this roster.

@@ -88,6 +88,7 @@ impl Journal {
                     return Err(recovered());
                 }
                 Ok(meta) if meta.acked >= version || meta.backlog() == 0 => return Ok(()),
+                Ok(_) if self.roster.is_abandoned() => return Err(abandoned()),
                 Ok(_) => self.nudge(partition),
                 // A moment's outage is no reason to give up waiting.
                 Err(error) if error.is_ambiguous() || error.is_retryable() => {}
@@ -103,6 +104,16 @@ impl Journal {
             sleep(backoff.wait(&self.entries.random)).await;
         }
     }
+}
+
+fn abandoned() -> Error {
+    Error::new(
+        ErrorKind::Dirty,
+        "the write is journaled and not in the store yet, and this process does not drain any more: the last \
+         handle of the cache was dropped, or the tokio runtime on which its repositories were built has \
+         ended; keep the cache, or build a repository on the runtime that is in use",
+    )
+    .retryable()
 }
 
 fn recovered() -> Error {

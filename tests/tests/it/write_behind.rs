@@ -20,6 +20,7 @@ macro_rules! over_both {
     };
 }
 
+mod runtimes;
 pub(crate) mod scene;
 
 mod receipts;

@@ -74,7 +74,7 @@ async fn table(pool: &PgPool, db: &store::SharedStore) -> String {
         ALTER TABLE {table} ADD UNIQUE (code), ADD CHECK (amount >= 0),
             ADD FOREIGN KEY (parent) REFERENCES parents_{table} (id),
             ADD doubled BIGINT GENERATED ALWAYS AS (amount * 2) STORED,
-            ALTER short TYPE VARCHAR(10), ALTER needed SET NOT NULL;
+            ADD tiny VARCHAR(10) GENERATED ALWAYS AS (short) STORED, ALTER needed SET NOT NULL;
         CREATE INDEX ON {table} (name);
         CREATE FUNCTION boom_{table}() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN RAISE 'boom'; END $$;
