@@ -6,7 +6,7 @@ use crate::{record::Value, schema::Kind};
 
 #[cfg(feature = "chrono")]
 mod chrono;
-mod json;
+pub(crate) mod json;
 #[cfg(feature = "rust_decimal")]
 mod rust_decimal;
 #[cfg(any(feature = "chrono", feature = "time"))]

@@ -9,6 +9,9 @@ use crate::{
     record::{Record, Value},
 };
 
+mod checked;
+use checked::NoJson;
+
 /// How a value becomes a field.
 type FromValue<T> = fn(Value<'_>) -> Result<T, ColumnError>;
 
@@ -78,11 +81,17 @@ pub trait Json: Sized {
 #[diagnostic::do_not_recommend] // Else rustc tells of serde's traits, and of all their types.
 impl<T: Serialize + DeserializeOwned> Json for T {
     fn to_value(&self, name: &str) -> Result<Value<'static>, ColumnError> {
-        match serde_json::to_string(self) {
-            Ok(text) if text == NULL => Ok(Value::Null),
-            Ok(text) => Ok(Value::Json(Cow::Owned(text))),
-            Err(error) => Err(json_error("has no JSON", &error).in_column(name)),
+        match checked::write(self) {
+            Ok(text) if text.nulls > 0 && !gives_back::<T>(&text) => Err(ColumnError::new(
+                "has a `Some` that JSON writes as null, which would be read as `None`: use one `Option`, and a \
+                 value that is not null by itself",
+            )),
+            Ok(text) if text.json == NULL => Ok(Value::Null),
+            Ok(text) => Ok(Value::Json(Cow::Owned(text.json))),
+            Err(NoJson::Inexact(why)) => Err(ColumnError::new(why)),
+            Err(NoJson::Failed(error)) => Err(json_error("has no JSON", &error)),
         }
+        .map_err(|error| error.in_column(name))
     }
 
     fn read(
@@ -108,6 +117,13 @@ impl<T: Serialize + DeserializeOwned> Json for T {
     fn reads_null() -> bool {
         json_from_str::<T>(NULL).is_ok()
     }
+}
+
+/// Whether the type reads each `Some` that is null as what it was. Few do, by functions of their own.
+fn gives_back<T: Serialize + DeserializeOwned>(text: &checked::Text) -> bool {
+    let read = json_from_str::<T>(&text.json).ok();
+    let again = read.and_then(|value| checked::write(&value).ok());
+    again.is_some_and(|again| again.nulls == text.nulls)
 }
 
 fn json_from_str<T: DeserializeOwned>(text: &str) -> Result<T, ColumnError> {

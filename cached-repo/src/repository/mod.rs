@@ -8,6 +8,7 @@ use crate::{
     builder::RepositoryBuilder,
     cache::{Counts, Entries},
     change::{Change, EntityId},
+    column::json::check_depth,
     entity::{CachedEntity, Id, IntoId},
     error::{Error, ErrorKind, Result},
     handle::{Cache, Duties},
@@ -28,7 +29,6 @@ const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The entities of one type, behind the strategy that the type (or the builder) names.
 ///
 /// Cheap to clone; clones share everything. All methods may be called from many tasks at a time.
-///
 /// Dropping a future of a read loses nothing. Dropping a future of a write does not undo it: it
 /// either happens whole or not at all, and a read tells which.
 pub struct Repository<E> {
@@ -81,8 +81,7 @@ impl<E: CachedEntity> Repository<E> {
 
     /// The entities with these ids, in the order of the ids; `None` where there is none.
     ///
-    /// One round trip to Redis, and one query for all that is missing there. At most
-    /// [`BATCH_MAX`] ids.
+    /// One round trip to Redis, and one query for all that is missing there. At most [`BATCH_MAX`] ids.
     ///
     /// # Errors
     ///
@@ -263,7 +262,9 @@ impl<E: CachedEntity> Repository<E> {
 
     fn put(&self, operation: &'static str, entity: &E) -> Result<Change> {
         let id = self.id(operation, &entity.id())?;
-        let record = entity.to_record().map_err(|cause| {
+        let schema = &self.shared.entries.schema;
+        let checked = entity.to_record().and_then(|record| check_depth(record, schema));
+        let record = checked.map_err(|cause| {
             let error = Error::invalid("the value cannot be written").of(&id).caused_by(cause);
             self.name(operation, error)
         })?;

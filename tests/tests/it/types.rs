@@ -17,9 +17,10 @@ mod all;
 use all::{All, EXTREMES};
 
 mod declared;
-mod useless;
 mod ids;
+mod nested;
 mod sessions;
+mod useless;
 
 macro_rules! round_trips {
     ($($name:ident $strategy:ident $format:ident $on:ident;)*) => {$(
