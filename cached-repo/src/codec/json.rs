@@ -159,13 +159,25 @@ impl<'de> DeserializeSeed<'de> for Cell {
     type Value = Value<'static>;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
-        if self.0 != Kind::Json {
+        if !matches!(self.0, Kind::Json | Kind::F32 | Kind::F64) {
             return reader.deserialize_any(Content(self.0));
         }
         let raw = Box::<RawValue>::deserialize(reader)?;
+        if self.0 != Kind::Json {
+            return float(self.0, raw.get()).map_err(D::Error::custom);
+        }
         Ok(match raw.get() {
             "null" => Value::Null,
             _ => Value::Json(Cow::Owned(Box::<str>::from(raw).into_string())),
         })
+    }
+}
+
+/// Reads a float. A visitor would be given an object for it wherever some crate of the program turns
+/// serde_json's feature `arbitrary_precision` on.
+fn float(kind: Kind, json: &str) -> serde_json::Result<Value<'static>> {
+    match json.parse::<f64>() {
+        Ok(number) if number.is_finite() => Content(kind).visit_f64(number),
+        _ => serde_json::Deserializer::from_str(json).deserialize_any(Content(kind)),
     }
 }
