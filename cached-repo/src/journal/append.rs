@@ -11,7 +11,7 @@ use crate::{
         CacheError, Content,
         journal::{Append, Appended, Write},
     },
-    change::Change,
+    change::{Change, EntityId},
     codec::{Body, State},
     entity::OnFull,
     error::{Error, ErrorKind, Outcome, Result},
@@ -30,7 +30,8 @@ const BACKOFF_MAX: Duration = Duration::from_millis(100);
 const RECOVERIES_MAX: usize = 20;
 
 /// A change, encoded.
-struct Prepared {
+struct Prepared<'c> {
+    id: &'c EntityId,
     slot: Slot,
     stamp: String,
     body: Body,
@@ -68,7 +69,7 @@ impl Journal {
             .collect();
         let several = groups.len() > 1;
         let appends = groups.iter().map(|group| {
-            let writes: Vec<&Prepared> = group.iter().map(|&i| &prepared[i]).collect();
+            let writes: Vec<&Prepared<'_>> = group.iter().map(|&i| &prepared[i]).collect();
             async move { self.append_to_one(&writes).await }
         });
         let mut receipts: Vec<Option<Receipt>> = vec![None; prepared.len()];
@@ -95,7 +96,7 @@ impl Journal {
     }
 
     /// Appends the changes of one partition. No receipts: they are to be written through.
-    async fn append_to_one(&self, prepared: &[&Prepared]) -> Result<Vec<Receipt>> {
+    async fn append_to_one(&self, prepared: &[&Prepared<'_>]) -> Result<Vec<Receipt>> {
         let Some(first) = prepared.first() else { return Ok(Vec::new()) };
         let partition = first.slot.partition;
         let seen = self.partition(partition)?.seen.load(Ordering::Relaxed);
@@ -131,7 +132,7 @@ impl Journal {
                 }
                 Ok(Appended::Intended { wait }) => {
                     if attempts.began.elapsed() >= self.settings.patience {
-                        return Err(attempts.fail(intended().of(&first.slot.entry)));
+                        return Err(attempts.fail(intended().of(first.id)));
                     }
                     attempts.pause(self, wait).await;
                 }
@@ -153,15 +154,16 @@ impl Journal {
                     return Err(attempts.fail(Error::new(ErrorKind::Internal, message)));
                 }
                 Ok(Appended::Kept(index)) => {
-                    let entry = prepared.get(index).map_or("", |p| p.slot.entry.as_str());
-                    return Err(attempts.fail(kept().of(entry)));
+                    let id = prepared.get(index).map_or("", |p| p.id.text());
+                    return Err(attempts.fail(kept().of(id)));
                 }
                 Err(error) => attempts.after(self, error, seen).await?,
             }
         }
     }
 
-    fn prepare(&self, change: &Change) -> Result<Prepared> {
+    fn prepare<'c>(&self, change: &'c Change) -> Result<Prepared<'c>> {
+        let id = change.id();
         let codec = &self.entries.codec;
         let slot = self.entries.keys.slot(change.id());
         let stamp = codec.stamp(slot.hash);
@@ -173,7 +175,14 @@ impl Journal {
                 ids.set(index, value.clone());
             }
             let data = Some(codec.encode_data(&ids).map_err(unwritable)?);
-            return Ok(Prepared { slot, stamp, body: codec.encode_absence(), deletes: true, data });
+            return Ok(Prepared {
+                id,
+                slot,
+                stamp,
+                body: codec.encode_absence(),
+                deletes: true,
+                data,
+            });
         };
         let body = codec.encode(record).map_err(unwritable)?;
         let data = match &body {
@@ -181,7 +190,7 @@ impl Journal {
             Body::Text(_) => None,
             _ => Some(codec.encode_data(record).map_err(unwritable)?),
         };
-        Ok(Prepared { slot, stamp, body, deletes: false, data })
+        Ok(Prepared { id, slot, stamp, body, deletes: false, data })
     }
 
     fn full(&self, partition: u32) -> Error {
@@ -243,7 +252,7 @@ fn is_unknown(error: &Error) -> bool {
     error.outcome() == Outcome::Unknown
 }
 
-impl Prepared {
+impl Prepared<'_> {
     fn write(&self) -> Write<'_> {
         let state = if self.deletes { State::Tombstone } else { State::Dirty };
         Write {

@@ -191,8 +191,11 @@ impl Found {
         let folds = keys.iter().find_map(|index| index.folds(table.schema))?;
         let texts = table.schema.id_columns().filter(|(_, column)| column.kind() == Kind::Text);
         let retyped = texts.filter_map(|(index, column)| {
-            let wanted = D::column_type(column.kind(), true);
-            D::retype(table, &table.columns[index], wanted)
+            let declared = self.columns.iter().find(|(name, _)| name == column.column());
+            let declared = declared.and_then(|(_, declared)| declared.as_deref());
+            let wanted =
+                of_length(D::column_type(column.kind(), true), declared.unwrap_or_default());
+            D::retype(table, &table.columns[index], &wanted)
         });
         let retyped = retyped.reduce(|all, next| format!("{all}; {next}"));
         Some(format!(
@@ -245,6 +248,14 @@ pub(super) fn create_table<D: Dialect>(table: &Table<'_>) -> String {
 pub(super) fn create<D: Dialect>(table: &str, lines: &[String]) -> String {
     let (lines, options) = (lines.join(",\n    "), D::TABLE_OPTIONS);
     format!("CREATE TABLE IF NOT EXISTS {table} (\n    {lines}\n){options};\n")
+}
+
+/// A type of the library with the length that a column has: rows and keys are made for it.
+fn of_length(wanted: &str, declared: &str) -> String {
+    match (wanted.strip_prefix("VARCHAR(255)"), declared.strip_prefix("varchar(")) {
+        (Some(rest), Some(length)) => format!("VARCHAR({length}{rest}"),
+        _ => wanted.to_owned(),
+    }
 }
 
 fn remedy(sql: Option<String>) -> String {

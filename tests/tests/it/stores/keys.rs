@@ -26,6 +26,7 @@ async fn mysql_is_told_to_compare_exactly_and_not_to_pad() {
         database.sql(&table).await;
         let missing = database.missing(&names()).await;
         let sql = remedy(&missing, why);
+        assert!(sql.contains("VARCHAR(20)"), "the length is theirs: {sql}");
         database.sql(sql).await;
         assert_eq!(database.missing(&names()).await, "", "{sql}");
         database.sql("DROP TABLE names").await;

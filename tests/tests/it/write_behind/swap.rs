@@ -98,7 +98,10 @@ async fn the_token_of_a_store_first_writer_that_died_is_waited_out() {
         let saved = loop {
             match behind.repo.save(&todo("1", "behind")).await {
                 Ok(saved) => break saved,
-                Err(error) => assert_eq!(error.kind(), ErrorKind::Intended, "{error}"),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Intended, "{error}");
+                    assert!(error.to_string().contains(" \"1\": "), "not a key of Redis: {error}");
+                }
             }
         };
         let waited = start.elapsed();
