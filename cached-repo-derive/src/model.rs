@@ -121,8 +121,8 @@ pub(crate) fn read<'a>(input: &'a DeriveInput, errors: &mut Errors) -> Entity<'a
         table,
         version: number(&said, "schema", 0..=u32::MAX, errors).unwrap_or(1),
         settings: Settings {
-            strategy: word(&said, "strategy", "strategy", errors),
-            format: word(&said, "format", "format", errors),
+            strategy: word(&said, "strategy", STRATEGIES, errors),
+            format: word(&said, "format", FORMATS, errors),
             compress: compression(&said, errors),
             ttl: parsed(&said, "ttl", check::lifetime, errors),
             jitter_percent: parsed(&said, "jitter", check::percent, errors),
@@ -168,10 +168,22 @@ fn names(input: &DeriveInput, said: &Said, errors: &mut Errors) -> (String, Stri
     (prefix, table)
 }
 
-fn word(said: &Said, name: &str, of: &str, errors: &mut Errors) -> Option<Ident> {
+/// The words of attributes that name a thing of the library. It has an item of each name.
+const STRATEGIES: &[&str] =
+    &["cache_aside", "read_through", "write_through", "write_behind", "redis_only"];
+const FORMATS: &[&str] = &["json", "hash", "json_doc", "msgpack"];
+const COMPRESSIONS: &[&str] = &["zstd"];
+
+fn word(said: &Said, name: &str, words: &[&str], errors: &mut Errors) -> Option<Ident> {
     let literal = said.text(name)?;
-    let message = format!("the name of a {of} is one word, spelled like an identifier");
-    errors.keep(literal.parse::<Ident>().map_err(|_| at(literal, &message)))
+    let text = literal.value();
+    if !words.contains(&&*text) {
+        let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+        let message = format!("`{name} = {text:?}` is unknown: use one of {}", words.join(", "));
+        errors.push(literal.span(), message);
+        return None;
+    }
+    Some(Ident::new(&text, literal.span()))
 }
 
 /// The compression, where the format is one of those that can be compressed.
@@ -185,7 +197,7 @@ fn compression(said: &Said, errors: &mut Errors) -> Option<Ident> {
         errors.push(literal.span(), message);
         return None;
     }
-    word(said, "compress", "compression", errors)
+    word(said, "compress", COMPRESSIONS, errors)
 }
 
 fn number<T>(said: &Said, name: &str, range: RangeInclusive<T>, errors: &mut Errors) -> Option<T>

@@ -237,6 +237,9 @@ impl<T: Column> Column for Option<T> {
 
 #[track_caller] // Else rustc shows where `assert!` is defined.
 const fn one_null(nullable_inside: bool) -> bool {
-    assert!(!nullable_inside, "Option<Option<_>> has two kinds of null: use the attribute `json`");
+    assert!(
+        !nullable_inside,
+        "an `Option` of what is null by itself has two kinds of null, and a column has one: leave one out"
+    );
     true
 }

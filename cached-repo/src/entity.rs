@@ -21,6 +21,11 @@ use crate::{
 /// - MUST build an equal entity from the record that it made. Otherwise a read shows something else
 ///   than what was saved.
 /// - SHOULD take values out of the record instead of copying them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no entity",
+    label = "not a `CachedEntity`",
+    note = "put `#[derive(CachedEntity)]` and `#[cache(prefix = \"…\")]` on the struct, and `#[cache(id)]` on its id"
+)]
 pub trait CachedEntity: Sized + Send + Sync + 'static {
     /// The type of the id: a [`Column`], or a tuple of them for a composite id.
     type Id: Id;
@@ -224,13 +229,18 @@ impl Settings {
     label = "not an `Id`",
     note = "an id is a type that implements `cached_repo::Column` and `Clone`, or up to four of them"
 )]
-pub trait Id: Clone + Send + Sync + 'static + sealed::Sealed {
+pub trait Id: IntoId<Self> + Clone + Send + Sync + 'static + sealed::Sealed {
     /// The values of the id columns, in the order in which the struct declares them.
     fn values(&self) -> Vec<Value<'_>>;
 }
 
 /// What a repository takes for an id: the id itself, a reference to it, `&str` for a `String`, and
 /// tuples of these for a composite id. It cannot be implemented by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the id of this entity, which is `{I}`",
+    label = "expected `{I}`, or a reference to one",
+    note = "the type of an entity's id is that of its field `#[cache(id)]`, or a tuple of them in their order"
+)]
 pub trait IntoId<I>: sealed::SealedInto<I> {
     /// The id.
     fn into_id(self) -> I;
@@ -252,6 +262,7 @@ impl<T: Column + Clone + Send + Sync + 'static> Id for T {
 }
 
 impl<T: Column> sealed::SealedInto<T> for T {}
+#[diagnostic::do_not_recommend]
 impl<T: Column> IntoId<T> for T {
     fn into_id(self) -> T {
         self
@@ -259,6 +270,7 @@ impl<T: Column> IntoId<T> for T {
 }
 
 impl<T: Column + Clone> sealed::SealedInto<T> for &T {}
+#[diagnostic::do_not_recommend]
 impl<T: Column + Clone> IntoId<T> for &T {
     fn into_id(self) -> T {
         self.clone()
@@ -266,6 +278,7 @@ impl<T: Column + Clone> IntoId<T> for &T {
 }
 
 impl sealed::SealedInto<String> for &str {}
+#[diagnostic::do_not_recommend]
 impl IntoId<String> for &str {
     fn into_id(self) -> String {
         self.to_owned()
@@ -289,6 +302,7 @@ macro_rules! composite {
             }
         }
         impl<$($id, $from: IntoId<$id>),*> sealed::SealedInto<($($id,)*)> for ($($from,)*) {}
+        #[diagnostic::do_not_recommend]
         impl<$($id, $from: IntoId<$id>),*> IntoId<($($id,)*)> for ($($from,)*) {
             fn into_id(self) -> ($($id,)*) {
                 ($(self.$n.into_id(),)*)

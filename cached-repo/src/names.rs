@@ -1,7 +1,7 @@
 //! The words that `strategy`, `format` and `compress` may say, as items that rustc can find.
 //!
-//! The derive turns the literal into a path into this module, at the literal's span, so a typo is
-//! reported there with the nearest name, and the derive needs no list of its own.
+//! The derive turns the literal into a path into this module, at the literal's span. A word that it does
+//! not know is an error of its own, which lists those that it does.
 
 /// A strategy that exists.
 #[diagnostic::on_unimplemented(

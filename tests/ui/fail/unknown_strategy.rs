@@ -1,7 +1,7 @@
 use cached_repo::CachedEntity;
 
 #[derive(CachedEntity)]
-#[cache(prefix = "a", strategy = "write_thrugh")]
+#[cache(prefix = "a", strategy = "write_behnd")]
 struct Todo {
     #[cache(id)]
     id: String,
