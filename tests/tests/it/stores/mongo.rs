@@ -201,9 +201,9 @@ async fn json_columns_are_nested_values_with_dates_and_decimals_of_their_own() {
     let mongo = Mongo::new().await;
     let schema = schema("nested", [id_column("id", Kind::I64), column("data", Kind::Json)]);
     mongo.install(&schema).await;
-    let data = r#"{"at":{"$date":"2026-01-02T03:04:05.678Z"},"n":[1,2.5,null],"price":{"$numberDecimal":"1.10"}}"#;
+    let said = r#"{"at":{"$date":{"$numberLong":"1767323045678"}},"n":[1,2.5,null],"price":{"$numberDecimal":"1.10"}}"#;
     let json = |json: &'static str| Value::Json(Cow::Borrowed(json));
-    mongo.put(&schema, record(vec![Value::I64(1), json(data)])).await.unwrap();
+    mongo.put(&schema, record(vec![Value::I64(1), json(said)])).await.unwrap();
     let found = mongo.found("nested", doc! {}).await.unwrap();
     let data = found.get_document("data").unwrap();
     assert_eq!(data.get_datetime("at").unwrap().timestamp_millis(), 1_767_323_045_678);
@@ -214,9 +214,24 @@ async fn json_columns_are_nested_values_with_dates_and_decimals_of_their_own() {
     let read = mongo.load(&schema, vec![Value::I64(1)]).await.unwrap();
     let Some(Value::Json(read)) = read.get(1) else { panic!("{read:?}") };
     let read: serde_json::Value = serde_json::from_str(read).unwrap();
-    assert_eq!(read["price"]["$numberDecimal"], "1.10");
+    let said: serde_json::Value = serde_json::from_str(said).unwrap();
+    assert_eq!(read, said, "what was acknowledged comes back equal");
 
-    for bad in [r#"{"a.b":1}"#, r#"{"$set":1}"#, "[18446744073709551615]"] {
+    // Another value, or the same in other words; and a process whose stack is at its end.
+    let deep = format!("{}1{}", "[".repeat(51), "]".repeat(51));
+    for bad in [
+        r#"{"a.b":1}"#,
+        r#"{"$set":1}"#,
+        "[18446744073709551615]",
+        r#"{"n":{"$numberLong":"5"}}"#,
+        r#"{"$date":"2026-01-02T03:04:05+02:00"}"#,
+        r#"{"$date":"2026-01-02T03:04:05Z"}"#,
+        r#"{"$numberDouble":"NaN"}"#,
+        deep.leak(),
+    ] {
+        let put = Change::Put { id: note_id(2), record: record(vec![Value::I64(2), json(bad)]) };
+        let checked = mongo.store.check(&schema, &put);
+        assert_eq!(class(&checked), Class::Record, "{bad}: write-behind journals nothing");
         let refused = mongo.put(&schema, record(vec![Value::I64(2), json(bad)])).await;
         assert_eq!(class(&refused), Class::Record, "{bad}");
         assert!(refused.unwrap_err().to_string().contains("`data`"));

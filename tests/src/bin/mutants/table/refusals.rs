@@ -88,4 +88,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "cached-repo/src/column/json.rs",
         "&& depth(text) > DEPTH_MAX" => "&& depth(text) > DEPTH_MAX * 1000",
         "types::nested::"),
+    mutant!("extended-json-passes": "JSON comes back from MongoDB as another value",
+        "cached-repo/src/store/mongo/json.rs",
+        "&& !is_spelled_so(text, &value)" => "&& is_spelled_so(text, &value)",
+        "stores::mongo::json_columns"),
 ];
