@@ -48,6 +48,8 @@ pub(super) struct StoreFirst {
 struct Announced {
     token: String,
     begun: Option<Vec<Begun>>,
+    /// The store must be done by then: Redis forgets the token a while later.
+    deadline: Instant,
 }
 
 impl StoreFirst {
@@ -83,9 +85,8 @@ impl StoreFirst {
         let mut attempt = 1;
         loop {
             let announced = self.announce(&ids, give_up).await?;
-            let deadline = self.entries.clock.now() + self.store_timeout;
             let fences = self.fences(&ids, &announced);
-            let batch = Batch::new(changes, deadline)
+            let batch = Batch::new(changes, announced.deadline)
                 .fenced(&fences)
                 .returning(self.afterwards == Afterwards::Put);
             match self.store.apply(&self.entries.schema, batch).await {
@@ -119,12 +120,19 @@ impl StoreFirst {
             let token = self.entries.random.token();
             // Longer than the write may take, from now on.
             let hold = self.store_timeout + self.intent_grace;
+            let sent = self.entries.clock.now();
             let refusal = match self.entries.begin(ids, &token, hold).await {
-                Ok(begun) => return Ok(Announced { token, begun: Some(begun) }),
+                Ok(begun) => {
+                    let deadline = self.entries.clock.now() + self.store_timeout;
+                    // The token lives from when Redis had it, however late that was heard here.
+                    let deadline = deadline.min(sent + self.store_timeout + self.intent_grace / 2);
+                    return Ok(Announced { token, begun: Some(begun), deadline });
+                }
                 Err(Refusal::Cache(error)) if self.outage == Outage::Available => {
                     self.entries.counters.cache_failures.add(1);
                     tracing::debug!(%error, "writing the store although the cache cannot be told");
-                    return Ok(Announced { token, begun: None });
+                    let deadline = self.entries.clock.now() + self.store_timeout;
+                    return Ok(Announced { token, begun: None, deadline });
                 }
                 Err(refusal) => refusal,
             };
@@ -186,7 +194,7 @@ impl StoreFirst {
 
     /// The store has the rows: tells the cache.
     async fn end(&self, ids: &[EntityId], announced: Announced, applied: &[Applied]) -> CacheStep {
-        let Announced { token, begun } = announced;
+        let Announced { token, begun, .. } = announced;
         let Some(begun) = begun else {
             self.entries.owe(self.entries.slots(ids), &token);
             return CacheStep::Pending;

@@ -12,7 +12,7 @@ async fn a_server_that_answers_others_first_is_not_taken_for_a_dead_one() {
     assert_eq!(name(process.get("1").await.unwrap()), "a");
     let loads = stage.gate.loads();
     // Each answer arrives in time behind the one before, and the last one long after the timeout.
-    let calls = (0..20_000).map(|_| process.get("1"));
+    let calls = (0..5_000).map(|_| process.get("1"));
     let found = futures_util::future::join_all(calls).await;
     for found in found {
         assert_eq!(name(found.unwrap()), "a");
