@@ -15,13 +15,13 @@ use tokio::{
 
 use super::{
     MongoStore, OFFSETS,
-    error::{Again, Fault, check_reply},
+    error::{Again, Fault, check_reply, classify},
     write::Write,
 };
 use crate::{
     clock::{Clock, Random},
     retry::Backoff,
-    store::{Applied, StoreError},
+    store::{Applied, Class, StoreError},
 };
 
 /// A transaction. However it is dropped, it is aborted: the driver sees to that.
@@ -82,8 +82,12 @@ impl MongoStore {
         match timeout_at(times.last_call, write.run(&mut session)).await {
             Ok(Ok(answer)) => Ok((session, answer)),
             Ok(Err(fault)) => {
-                // If there is no time left, the driver goes on with it.
-                drop(timeout_at(times.last_call, session.abort()).await);
+                if fault.again == Again::Conflict || fault.refused.is_some() {
+                    // The server has aborted it. If there is no time left, the driver goes on with it.
+                    drop(timeout_at(times.last_call, session.abort()).await);
+                } else {
+                    session.forestall();
+                }
                 Err(fault)
             }
             Err(_) => {
@@ -161,7 +165,7 @@ impl Session {
     /// has no effect but once, is sent again until the deadline.
     async fn commit(mut self, times: Times) -> Result<(), Fault> {
         if self.clock.now() > times.last_call {
-            self.abort().await;
+            self.forestall();
             return Err(too_late().into());
         }
         let mut backoff = Backoff::new(CONFLICT_WAIT, CONFLICT_WAIT_MAX);
@@ -196,23 +200,34 @@ impl Session {
         let _ = timeout(LEAVE_TIMEOUT, self.inner.abort_transaction()).await;
     }
 
-    /// Begins another transaction on the same session: what is still on its way of the one before it finds
-    /// that this is gone. A commit does not take effect long after its deadline, and a statement, which may
-    /// arrive behind the abort, begins no transaction that nobody ends.
+    /// Begins another transaction on the same session, until the server answers it. Then the earlier one is
+    /// gone: a commit does not take effect long after its deadline, a statement that arrives behind the abort
+    /// begins no transaction, and an abort that was not answered leaves no document locked.
     fn forestall(mut self) {
         let Ok(runtime) = Handle::try_current() else { return };
         runtime.spawn(async move {
-            let next = async {
-                // It says no more than that a commit was sent, where one was.
-                drop(self.inner.abort_transaction().await);
-                self.inner.start_transaction().await?;
-                let command = doc! { "find": OFFSETS, "limit": 1, "singleBatch": true };
-                self.database.run_command(command).session(&mut self.inner).await?;
-                self.inner.abort_transaction().await
-            };
-            // If that fails too, the server is away, and with it the commit's connection.
-            let _ = timeout(LEAVE_TIMEOUT, next).await;
+            let mut backoff = Backoff::new(CONFLICT_WAIT, LEAVE_WAIT_MAX);
+            let end = Instant::now() + SERVER_LIFETIME;
+            while Instant::now() < end {
+                match timeout(LEAVE_TIMEOUT, self.supersede()).await {
+                    Ok(Ok(())) => return,
+                    // The server has answered, and will answer the same again.
+                    Ok(Err(ref e)) if classify(e.clone(), "abort").class() != Class::Transient => {
+                        return;
+                    }
+                    _ => sleep(backoff.wait(&self.random)).await,
+                }
+            }
         });
+    }
+
+    async fn supersede(&mut self) -> mongodb::error::Result<()> {
+        // The driver does not tell whether the server has answered.
+        drop(self.inner.abort_transaction().await);
+        self.inner.start_transaction().await?;
+        let command = doc! { "find": OFFSETS, "limit": 1, "singleBatch": true };
+        self.database.run_command(command).session(&mut self.inner).await?;
+        self.inner.abort_transaction().await
     }
 }
 
@@ -227,5 +242,9 @@ const CONFLICT_WAIT_MAX: Duration = Duration::from_millis(50);
 const LOST_MAX: usize = 2;
 /// A server that does not even abort in this time is given up.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait at most until a transaction that may be open is ended again.
+const LEAVE_WAIT_MAX: Duration = Duration::from_secs(1);
+/// The server ends a transaction by itself after this time (`transactionLifetimeLimitSeconds`).
+const SERVER_LIFETIME: Duration = Duration::from_secs(60);
 /// More than is asked for anywhere.
 const FOUND_MAX: i32 = 1_000_000;

@@ -191,6 +191,20 @@ async fn a_lost_connection_or_primary_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_transaction_whose_abort_is_not_answered_leaves_no_document_locked() {
+    let mongo = Mongo::installed().await;
+    let mut drain = Drain::new(&mongo.store).await;
+    drain.write(&[note(1, "old")]).await.unwrap();
+    // The statement, and both times that the driver sends the abort.
+    let lost = doc! { "failCommands": ["update", "abortTransaction"], "closeConnection": true };
+    let failing = Failing::new(&mongo, 3, lost).await;
+    drain.write(&[note(1, "new")]).await.unwrap();
+    failing.reached(3).await;
+    failing.stop().await;
+    assert_eq!(read(&mongo.store, 1).await.unwrap().0, text("new"));
+}
+
+#[tokio::test]
 async fn a_commit_that_is_not_answered_is_unknown_and_sent_again() {
     let mongo = Mongo::installed().await;
     // The commit takes place, and is not confirmed.

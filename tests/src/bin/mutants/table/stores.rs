@@ -188,9 +188,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "who_recovers_at_the_same_time"),
     mutant!("mongodb-late-commits": "a COMMIT that was on its way at the deadline takes effect whenever it arrives",
         "cached-repo/src/store/mongo/session.rs",
-        "                self.inner.start_transaction().await?;\n                let command" =>
-        "                if self.database.name().len() < usize::MAX {\n                    return Ok(());\n                }\n                self.inner.start_transaction().await?;\n                let command",
+        "        self.inner.start_transaction().await?;\n        let command" =>
+        "        if self.database.name().len() < usize::MAX {\n            return Ok(());\n        }\n        self.inner.start_transaction().await?;\n        let command",
         "stores::mongo_time::a_commit_that_is_on_its_way"),
+    mutant!("mongodb-aborts-once": "an abort that is not answered leaves the documents of its transaction locked",
+        "cached-repo/src/store/mongo/session.rs",
+        "                    session.forestall();\n                }\n" =>
+        "                    drop(timeout_at(times.last_call, session.abort()).await);\n                }\n",
+        "stores::mongo_faults::a_transaction_whose_abort"),
     mutant!("mongodb-late-statements": "a statement that comes behind its abort begins a transaction that nobody ends",
         "cached-repo/src/store/mongo/session.rs",
         "                session.forestall();\n                Err(too_late().into())" =>
