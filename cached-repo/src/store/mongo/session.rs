@@ -207,8 +207,8 @@ impl Session {
         let Ok(runtime) = Handle::try_current() else { return };
         runtime.spawn(async move {
             let mut backoff = Backoff::new(CONFLICT_WAIT, LEAVE_WAIT_MAX);
-            let end = Instant::now() + SERVER_LIFETIME;
-            while Instant::now() < end {
+            let end = self.clock.now() + SERVER_LIFETIME;
+            while self.clock.now() < end {
                 match timeout(LEAVE_TIMEOUT, self.supersede()).await {
                     Ok(Ok(())) => return,
                     // The server has answered, and will answer the same again.
