@@ -114,7 +114,6 @@ pub(in crate::store) trait Dialect: Sized + Send + Sync + 'static {
     ) -> Result<Statement<Self>, StoreError>;
 
     /// A value as the column wants it, where that is not as the kind says.
-    #[cfg_attr(not(any(feature = "sqlite", feature = "mysql")), allow(dead_code))]
     fn held<'v>(value: &'v Value<'v>, _: Shape<'_>) -> Value<'v> {
         value.borrowed()
     }

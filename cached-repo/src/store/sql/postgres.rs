@@ -18,13 +18,15 @@ use crate::{
 };
 
 mod arrays;
-use arrays::{array, bind_array, kind_of, signed, these, unbindable};
+use arrays::{array, bind_array, kind_of, read_as, signed, these, unbindable};
 
 mod codes;
 
 pub(super) mod transaction;
 
+mod jsonb;
 mod types;
+use types::JSONB;
 
 /// See [`Dialect`].
 pub(in crate::store) struct Postgres;
@@ -120,6 +122,15 @@ impl Dialect for Postgres {
         Ok(Statement { sql, arguments })
     }
 
+    fn held<'v>(value: &'v Value<'v>, column: Shape<'_>) -> Value<'v> {
+        match value {
+            Value::Json(json) if types::json_cast(column) == JSONB => {
+                Value::Json(jsonb::held(json))
+            }
+            value => value.borrowed(),
+        }
+    }
+
     fn upserts(
         table: &Table<'_>,
         rows: &[&Record<'_>],
@@ -128,10 +139,13 @@ impl Dialect for Postgres {
         let (mut values, mut arrays, mut names) = (Vec::new(), Vec::new(), Vec::new());
         for &index in &table.written {
             let kind = kind_of(table, index);
-            bind_array(&mut arguments, kind, rows.iter().map(|row| row.get(index)))?;
-            arrays.push(array(arrays.len() + 1, table.shape(index)));
+            let shape = table.shape(index);
+            let values_of = rows.iter().map(|row| row.get(index));
+            let held: Vec<_> = values_of.map(|v| v.map(|v| Self::held(v, shape))).collect();
+            bind_array(&mut arguments, kind, held.iter().map(Option::as_ref))?;
+            arrays.push(array(arrays.len() + 1, shape));
             names.push(format!("c{index}"));
-            let cast = types::json_cast(table.shape(index));
+            let cast = types::json_cast(shape);
             values.push(format!("u.c{index}{cast}"));
         }
         let sql = format!(
@@ -245,7 +259,6 @@ impl Dialect for Postgres {
         match value {
             Value::Text(v) if column.kind.is_spelled() => types::refusal(v, column),
             Value::Text(v) if v.contains('\0') => Some("text with a NUL character".to_owned()),
-            Value::Json(v) if has_nul_escape(v) => Some("JSON with \\u0000".to_owned()),
             Value::Text(v) if id && v.len() > ID_LEN_MAX => too_long(v.len()),
             Value::Bytes(v) if id => too_long(v.len()),
             value => types::narrow(value, column),
@@ -317,21 +330,5 @@ fn too_long(len: usize) -> Option<String> {
         .then(|| format!("an id of more than {ID_LEN_MAX} bytes (it has {len}) in an index"))
 }
 
-/// Whether JSON text has the escape of a NUL, which jsonb refuses. A backslash before it that is
-/// itself escaped makes it plain text.
-fn has_nul_escape(json: &str) -> bool {
-    json.match_indices("\\u0000").any(|(at, _)| {
-        let before = json[..at].bytes().rev().take_while(|&b| b == b'\\').count();
-        before % 2 == 0
-    })
-}
-
 /// A btree entry may have a third of a page, about 2,700 bytes.
 const ID_LEN_MAX: usize = 2600;
-
-/// The columns, as they are read.
-fn read_as(table: &Table<'_>) -> String {
-    let read_as = |index: usize| types::read_as(kind_of(table, index), &table.columns[index]);
-    let columns: Vec<_> = (0..table.columns.len()).map(read_as).collect();
-    columns.join(", ")
-}

@@ -159,6 +159,8 @@ extremes! {
     "json empty": nested = json!({});
     "json nested": nested = json!({"a": [1, -2.5, null, "\u{1F980}"], "b": {"c": true}});
     "json numbers": nested = json!([i64::MIN, i64::MAX, 1e300]);
+    "json floats": nested = json!([1e16, -1.5e17, 18_446_744_073_709_551_615.0, 1e300, 5e-324]);
+    "json minus zero": nested = json!([-0.0]); POSTGRES says "-0.0";
     "json text": nested = json!("");
     "uuid nil": uuid = Uuid::nil();
     "uuid max": uuid = Uuid::max();

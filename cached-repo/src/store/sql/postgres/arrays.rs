@@ -100,3 +100,10 @@ pub(super) fn signed(value: &Value<'_>) -> Option<i64> {
 pub(super) fn unbindable(error: sqlx::error::BoxDynError) -> StoreError {
     StoreError::record("a value cannot be sent to PostgreSQL").caused_by(error)
 }
+
+/// The columns, as they are read.
+pub(super) fn read_as(table: &Table<'_>) -> String {
+    let read_as = |index: usize| types::read_as(kind_of(table, index), &table.columns[index]);
+    let columns: Vec<_> = (0..table.columns.len()).map(read_as).collect();
+    columns.join(", ")
+}

@@ -2,7 +2,7 @@
 
 use sqlx::{Row as _, TypeInfo, ValueRef, postgres::PgRow};
 
-use super::arrays::element_type;
+use super::{arrays::element_type, jsonb};
 use crate::{
     record::Value,
     schema::Kind,
@@ -49,9 +49,12 @@ pub(super) fn json_cast(column: Shape<'_>) -> &'static str {
         _ if column.kind != Kind::Json => "",
         "json" => "::json",
         "text" | "varchar" => "",
-        _ => "::jsonb",
+        _ => JSONB,
     }
 }
+
+/// The cast of JSON to the type that a table of the library has.
+pub(super) const JSONB: &str = "::jsonb";
 
 /// To what texts are cast for this column, if it is not text.
 pub(super) fn native(column: Shape<'_>) -> Option<&'static str> {
@@ -127,6 +130,7 @@ pub(super) fn narrow(value: &Value<'_>, column: Shape<'_>) -> Option<String> {
         Value::Text(v) if declared.word() == "bpchar" && v.ends_with(' ') => {
             return Some("a text that ends with a space: char(n) drops it".to_owned());
         }
+        Value::Json(v) if json_cast(column) == JSONB => return jsonb::refusal(v),
         Value::Text(v) | Value::Json(v) => {
             let is_bounded = matches!(declared.word(), "bpchar" | "varchar");
             return wider(v, declared.argument(0).filter(|_| is_bounded));

@@ -92,4 +92,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "cached-repo/src/store/mongo/json.rs",
         "&& !is_spelled_so(text, &value)" => "&& is_spelled_so(text, &value)",
         "stores::mongo::json_columns"),
+    mutant!("jsonb-makes-integers": "a float in JSON comes back as an integer",
+        "cached-repo/src/store/sql/postgres/jsonb.rs",
+        "let Some(plain) = plain(number) else" => "let Some(plain) = plain(number).filter(|_| false) else",
+        "types::write_through_json_postgres"),
+    mutant!("jsonb-drops-signs": "-0.0 in JSON comes back as 0.0",
+        "cached-repo/src/store/sql/postgres/jsonb.rs",
+        "if is_zero && number.starts_with('-')" => "if is_zero && number.starts_with('+')",
+        "types::write_through_json_postgres"),
 ];
