@@ -6,8 +6,12 @@ use super::StoreError;
 use crate::{
     change::EntityId,
     error::{Error, ErrorKind},
+    record::Record,
+};
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "mongodb"))]
+use crate::{
     key::entity_id,
-    record::{Record, Value},
+    record::Value,
     schema::{ColumnSpec, Schema},
 };
 
@@ -55,15 +59,18 @@ impl fmt::Display for RowError {
 impl std::error::Error for RowError {}
 
 /// What is wrong with a column that may not.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "mongodb"))]
 pub(super) const NULL: &str = "it is null, which the field cannot be; make the field an `Option`, or give \
     the column a value in each row";
 
 /// Whether a column of a row may hold null: its field can be null, or has a value for it.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "mongodb"))]
 pub(super) fn may_be_null(column: &ColumnSpec) -> bool {
     column.is_nullable() || column.absent().is_some()
 }
 
 /// The id whose columns have these values, if each of them can be read.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "mongodb"))]
 pub(super) fn id_of(
     schema: &Schema,
     mut read: impl FnMut(usize, &ColumnSpec) -> Option<Value<'static>>,

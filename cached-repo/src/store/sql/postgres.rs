@@ -223,6 +223,8 @@ impl Dialect for Postgres {
                    a default, or add the field' FROM pg_attribute a \
                    WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped \
                    AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' \
+                   AND NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = a.attrelid \
+                   AND NOT g.tgisinternal AND g.tgtype & 7 = 7) \
                    AND NOT a.attname::text = ANY (\
                    ARRAY(SELECT jsonb_array_elements_text($2::jsonb))) \
                    UNION ALL \

@@ -81,7 +81,10 @@ pub(super) const INSPECT: &str = "SELECT NULL, column_name, \
     and no field is mapped to it, so that each write would fail: give it a default, or add the field') \
     FROM information_schema.columns WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ? \
     AND is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%' \
-    AND COALESCE(generation_expression, '') = '' AND NOT JSON_CONTAINS(?, JSON_QUOTE(column_name))";
+    AND COALESCE(generation_expression, '') = '' \
+    AND NOT EXISTS (SELECT 1 FROM information_schema.triggers AS g \
+    WHERE g.event_object_schema = table_schema AND g.event_object_table = table_name \
+    AND g.action_timing = 'BEFORE' AND g.event_manipulation = 'INSERT') AND NOT JSON_CONTAINS(?, JSON_QUOTE(column_name))";
 
 #[cfg(test)]
 mod tests {
